@@ -1,0 +1,1 @@
+"""Real-time semantic segmentation of driving video."""

@@ -1,0 +1,204 @@
+"""The composition root: from settings to a source, a pipeline and sinks, and the two ways to run them."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from drive_seg.backends import open_backend
+from drive_seg.card import Bundle, load_bundle
+from drive_seg.contracts import Result, Sink, SourceInfo
+from drive_seg.engine import Engine
+from drive_seg.errors import UsageError
+from drive_seg.overlay import Painter
+from drive_seg.pipeline import Pipeline
+from drive_seg.schedule import parse_schedule
+from drive_seg.settings import Settings
+from drive_seg.sinks.masks import MaskWriter
+from drive_seg.sinks.recorder import Recorder
+from drive_seg.sinks.window import WindowSink
+from drive_seg.sources import open_source
+from drive_seg.sources.capture import Capture
+from drive_seg.stats import Numbers
+from drive_seg.trace import Latencies
+from drive_seg.workers import Overflow, Worker
+
+CLOSE_LIMIT_S = 10.0  # of a window that closes: the frame under way, and a recording's end
+BENCHMARK_FRAMES = 600  # of a source without an end, unless told otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that one run needs, opened. What it holds is closed by the context that made it."""
+
+    settings: Settings
+    bundle: Bundle
+    engine: Engine
+    pipeline: Pipeline
+    painter: Painter
+    capture: Capture
+    sinks: tuple[Sink, ...]
+
+    @property
+    def what_runs(self) -> dict[str, str]:
+        backend = self.engine.backend
+        return {
+            "model": self.bundle.card.name,
+            "backend": backend.name,
+            "precision": backend.precision,
+            "device": backend.device,
+            "schedule": self.pipeline.schedule.name,
+            "mode": self.settings.mode,
+        }
+
+    @property
+    def headline(self) -> str:
+        what = self.what_runs
+        return f"{what['model']} · {what['backend']} {what['precision']} · {what['device']} · {what['schedule']} {what['mode']}"
+
+
+def _sinks(settings: Settings, fps: float, overflow: Overflow, stack: ExitStack) -> tuple[Sink, ...]:
+    sinks: list[Sink] = []
+    if settings.output:
+        if settings.output.exists() and Path(settings.source).exists() and settings.output.samefile(settings.source):
+            raise UsageError(f"{settings.output}: is the source itself; record to another file")
+        sinks.append(Recorder(settings.output, fps, overflow))
+        stack.callback(sinks[-1].close)
+    if settings.save_masks:
+        sinks.append(MaskWriter(settings.save_masks, overflow))
+        stack.callback(sinks[-1].close)
+    return tuple(sinks)
+
+
+@contextmanager
+def assembled(settings: Settings, window: bool) -> Iterator[Run]:
+    """Opens everything in the order in which a mistake is cheapest to find, and closes it in the reverse one."""
+    schedule = parse_schedule(settings.schedule)
+    bundle = load_bundle(settings.model)
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(settings.source, loop=settings.loop))
+        backend = open_backend(settings.backend, device=settings.device, precision=settings.precision, threads=settings.threads)
+        engine = stack.enter_context(Engine(bundle, backend))
+        engine.fit(source.info.size_hw)
+        paced = settings.realtime or window
+        overflow = Overflow.DROP_OLDEST if source.info.live or paced else Overflow.WAIT
+        sinks = _sinks(settings, source.info.fps, Overflow.DROP_OLDEST if source.info.live else Overflow.WAIT, stack)
+        painter = Painter(bundle.card.palette)
+        paint = None
+        if settings.benchmark or any(sink.wants_overlay for sink in sinks):
+            paint = lambda image, labels: painter.paint(image, labels, settings.opacity)  # noqa: E731
+        capture = stack.enter_context(Capture(source, overflow, realtime=paced))
+        yield Run(settings, bundle, engine, Pipeline(engine, schedule, paint), painter, capture, sinks)
+
+
+def _results(run: Run) -> Iterator[Result]:
+    """The run itself: frames in, results to every sink and to the caller, until the source ends or enough was seen."""
+    limit = run.settings.max_frames
+    if limit is None and run.settings.benchmark and run.capture.source.info.frame_count is None:
+        limit = BENCHMARK_FRAMES
+    for count, frame in enumerate(run.capture, 1):
+        result = run.pipeline.step(frame, run.capture.dropped)
+        for sink in run.sinks:
+            sink.put(result)
+        yield result
+        if count == limit:
+            return
+
+
+def run_headless(run: Run, on_result: Callable[[Result], None]) -> dict[str, object]:
+    """Runs to the end and returns the summary of what was done; `on_result` is called after each frame.
+
+    Raises what broke the source, the network or a recording; what was recorded until then is closed properly by `assembled`.
+    """
+    latencies = Latencies(run.settings.warmup if run.settings.benchmark else 0)
+    for result in _results(run):
+        latencies.add(result, time.perf_counter())
+        on_result(result)
+    for sink in run.sinks:
+        sink.close()  # raises what went wrong at the very end of a recording
+    return {**run.what_runs, **latencies.summary()}
+
+
+class WindowPlayer:
+    """A run in a thread of its own, as the window wants to see and steer it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._window = WindowSink()
+        self._pipeline = Worker("pipeline", self._play, on_error=lambda _: self._tell())
+
+    def _play(self) -> None:
+        for result in _results(self._run):
+            self._window.put(result)
+        for sink in self._run.sinks:
+            sink.close()
+
+    def _tell(self) -> None:
+        if self._window.on_new:
+            self._window.on_new()
+
+    def start(self, on_new: Callable[[], None]) -> None:
+        self._window.on_new = on_new
+        self._pipeline.start()
+
+    def stop(self) -> None:
+        self._window.on_new = None
+        self._run.capture.close()
+        self._window.close()
+        self._pipeline.wait(CLOSE_LIMIT_S)
+
+    def take(self) -> Result | None:
+        return self._window.take()
+
+    def numbers(self) -> Numbers:
+        return self._window.numbers()
+
+    def pause(self) -> None:
+        self._run.capture.pause()
+
+    def resume(self) -> None:
+        self._run.capture.resume()
+
+    def step(self) -> None:
+        self._run.capture.step()
+
+    @property
+    def paused(self) -> bool:
+        return self._run.capture.paused
+
+    @property
+    def state(self) -> str:
+        return "paused" if self.paused and not self.finished else self._run.capture.state
+
+    @property
+    def error(self) -> BaseException | None:
+        return self._pipeline.error
+
+    @property
+    def finished(self) -> bool:
+        return self._pipeline.ended
+
+    @property
+    def info(self) -> SourceInfo:
+        return self._run.capture.source.info
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self._run.bundle.card.classes
+
+    @property
+    def palette(self) -> tuple[tuple[int, int, int], ...]:
+        return self._run.bundle.card.palette
+
+    @property
+    def headline(self) -> str:
+        return self._run.headline
+
+    @property
+    def dropped(self) -> int:
+        return self._run.capture.dropped
+
+    @property
+    def opacity(self) -> float:
+        return self._run.settings.opacity

@@ -1,0 +1,505 @@
+"""ONNX's operators in torch: a literal table from an operator's name to the function that computes it.
+
+Every function takes the node (its attributes) and the node's inputs; an input that was left out is None. Inputs listed in
+`ON_HOST` are shapes, axes, sizes: they arrive as Python numbers or lists when they were known at load, else as tensors.
+The numbers follow ONNX (opset 13 and later), not torch, where the two differ.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from drive_seg.errors import BackendError
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node of the graph."""
+
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: dict[str, Any]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.attrs.get(key, default)
+
+    def refuse(self, what: str) -> BackendError:
+        return BackendError(f"the torch backend cannot run {self.op} (node {self.name!r}) with {what}; use openvino or onnxruntime")
+
+
+Op = Callable[..., Tensor | tuple[Tensor, ...]]
+
+DTYPES = {
+    1: torch.float32,
+    2: torch.uint8,
+    3: torch.int8,
+    5: torch.int16,
+    6: torch.int32,
+    7: torch.int64,
+    9: torch.bool,
+    10: torch.float16,
+    11: torch.float64,
+    16: torch.bfloat16,
+}
+
+HEAVY = {"Conv": 3, "ConvTranspose": 3, "Gemm": 3, "MatMul": 2}  # how many inputs go to the low precision, when one is chosen
+
+ON_HOST: dict[str, tuple[int, ...]] = {
+    "Clip": (1, 2),
+    "ConstantOfShape": (0,),
+    "Expand": (1,),
+    "Pad": (1, 2, 3),
+    "ReduceMax": (1,),
+    "ReduceMean": (1,),
+    "ReduceSum": (1,),
+    "Reshape": (1,),
+    "Resize": (1, 2, 3),
+    "Slice": (1, 2, 3, 4),
+    "Split": (1,),
+    "Squeeze": (1,),
+    "Unsqueeze": (1,),
+}
+
+
+def host(value: Any) -> Any:
+    """A tensor as Python numbers; what is already Python as it is."""
+    return value.tolist() if isinstance(value, Tensor) else value
+
+
+def _ints(value: Any) -> list[int]:
+    value = host(value)
+    return [int(v) for v in value] if isinstance(value, Sequence) else [int(value)]
+
+
+# ---- convolutions and pools
+
+
+def _pads(node: Node, size: Sequence[int], kernel: Sequence[int], strides: list[int], dilations: list[int]) -> tuple[list[int], list[int]]:
+    """Pixels to add before and after each spatial axis."""
+    auto, n = node.get("auto_pad", "NOTSET"), len(kernel)
+    if auto == "VALID":
+        return [0] * n, [0] * n
+    if auto == "NOTSET":
+        pads = node.get("pads", [0] * 2 * n)
+        return list(pads[:n]), list(pads[n:])
+    totals = [max((math.ceil(i / s) - 1) * s + (k - 1) * d + 1 - i, 0) for i, k, s, d in zip(size, kernel, strides, dilations, strict=True)]
+    small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
+    return (small, large) if auto == "SAME_UPPER" else (large, small)
+
+
+def _pad_list(begin: list[int], end: list[int]) -> list[int]:
+    """In torch's order: last axis first."""
+    return [p for pair in zip(reversed(begin), reversed(end), strict=True) for p in pair]
+
+
+_CONV: dict[int, Callable[..., Tensor]] = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
+_CONV_TRANSPOSE: dict[int, Callable[..., Tensor]] = {3: F.conv_transpose1d, 4: F.conv_transpose2d, 5: F.conv_transpose3d}
+
+
+def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    n = weight.ndim - 2
+    strides, dilations = node.get("strides", [1] * n), node.get("dilations", [1] * n)
+    begin, end = _pads(node, x.shape[2:], weight.shape[2:], strides, dilations)
+    if begin != end:
+        x, begin = F.pad(x, _pad_list(begin, end)), [0] * n
+    return _CONV[weight.ndim](x, weight, bias, strides, begin, dilations, node.get("group", 1))
+
+
+def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    if node.get("auto_pad", "NOTSET") != "NOTSET" or node.get("output_shape"):
+        raise node.refuse("auto_pad or output_shape")
+    n = weight.ndim - 2
+    strides, dilations, extra = node.get("strides", [1] * n), node.get("dilations", [1] * n), node.get("output_padding", [0] * n)
+    begin, end = _pads(node, x.shape[2:], weight.shape[2:], strides, dilations)
+    run, group = _CONV_TRANSPOSE[weight.ndim], node.get("group", 1)
+    if begin == end:
+        return run(x, weight, bias, strides, begin, extra, group, dilations)
+    y = run(x, weight, bias, strides, 0, extra, group, dilations)
+    for axis, (b, e) in enumerate(zip(begin, end, strict=True), start=2):
+        y = y.narrow(axis, b, y.shape[axis] - b - e)
+    return y
+
+
+def _pool_geometry(node: Node, x: Tensor) -> tuple[list[int], list[int], list[int], list[int], list[int]]:
+    if x.ndim != 4:
+        raise node.refuse(f"a {x.ndim}-dimensional input")
+    kernel = node.attrs["kernel_shape"]
+    strides, dilations = node.get("strides", [1, 1]), node.get("dilations", [1, 1])
+    return kernel, strides, dilations, *_pads(node, x.shape[2:], kernel, strides, dilations)
+
+
+def max_pool(node: Node, x: Tensor) -> Tensor:
+    if len(node.outputs) > 1:
+        raise node.refuse("a second output")
+    kernel, strides, dilations, begin, end = _pool_geometry(node, x)
+    if begin != end or any(2 * p > k for p, k in zip(begin, kernel, strict=True)):  # torch takes no more than half a kernel
+        lowest = -math.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
+        x, begin = F.pad(x, _pad_list(begin, end), value=lowest), [0, 0]
+    return F.max_pool2d(x, kernel, strides, begin, dilations, bool(node.get("ceil_mode", 0)))
+
+
+def average_pool(node: Node, x: Tensor) -> Tensor:
+    kernel, strides, dilations, begin, end = _pool_geometry(node, x)
+    if any(d != 1 for d in dilations):
+        raise node.refuse("dilations")
+    ceil, count_pad = bool(node.get("ceil_mode", 0)), bool(node.get("count_include_pad", 0))
+    if begin == end and all(2 * p <= k for p, k in zip(begin, kernel, strict=True)):
+        return F.avg_pool2d(x, kernel, strides, begin, ceil, count_pad)
+    if ceil:
+        raise node.refuse("ceil_mode and uneven padding")
+    total = F.avg_pool2d(F.pad(x, _pad_list(begin, end)), kernel, strides)
+    if count_pad:
+        return total
+    inside = F.pad(torch.ones_like(x[:1, :1]), _pad_list(begin, end))
+    return total / F.avg_pool2d(inside, kernel, strides)
+
+
+def global_average_pool(node: Node, x: Tensor) -> Tensor:
+    return x.mean(dim=tuple(range(2, x.ndim)), keepdim=True)
+
+
+def batch_normalization(node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor) -> Tensor:
+    return F.batch_norm(x, mean, var, scale, bias, training=False, eps=node.get("epsilon", 1e-5))
+
+
+# ---- arithmetic
+
+
+def div(node: Node, a: Tensor, b: Tensor) -> Tensor:
+    return torch.div(a, b) if a.is_floating_point() or b.is_floating_point() else torch.div(a, b, rounding_mode="trunc")
+
+
+def clip(node: Node, x: Tensor, low: Any = None, high: Any = None) -> Tensor:
+    low, high = host(low), host(high)
+    return x if low is None and high is None else torch.clamp(x, low, high)
+
+
+def hard_sigmoid(node: Node, x: Tensor) -> Tensor:
+    return torch.clamp(x * node.get("alpha", 0.2) + node.get("beta", 0.5), 0, 1)
+
+
+def softmax(node: Node, x: Tensor) -> Tensor:
+    return torch.softmax(x.float() if x.dtype in (torch.bfloat16, torch.float16) else x, node.get("axis", -1))
+
+
+def matmul(node: Node, a: Tensor, b: Tensor) -> Tensor:
+    return torch.matmul(a, b)
+
+
+def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
+    a, b = (a.T if node.get("transA", 0) else a), (b.T if node.get("transB", 0) else b)
+    y = torch.matmul(a, b)
+    alpha, beta = node.get("alpha", 1.0), node.get("beta", 1.0)
+    y = y if alpha == 1 else y * alpha
+    return y if c is None else y + (c if beta == 1 else c * beta)
+
+
+def _variadic(function: Callable[[Tensor, Tensor], Tensor]) -> Op:
+    def run(node: Node, first: Tensor, *rest: Tensor) -> Tensor:
+        for other in rest:
+            first = function(first, other)
+        return first
+
+    return run
+
+
+def _plain(function: Callable[..., Tensor]) -> Op:
+    """An operator without attributes that torch computes as ONNX does."""
+    return lambda node, *inputs: function(*inputs)
+
+
+# ---- reductions
+
+
+def _axes(node: Node, axes: Any, ndim: int) -> list[int]:
+    chosen = _ints(axes) if axes is not None else list(node.get("axes", []))  # an input since opset 13 or 18, before an attribute
+    if not chosen and not node.get("noop_with_empty_axes", 0):
+        chosen = list(range(ndim))
+    return chosen
+
+
+def _reduce(function: Callable[..., Tensor]) -> Op:
+    def run(node: Node, x: Tensor, axes: Any = None) -> Tensor:
+        chosen = _axes(node, axes, x.ndim)
+        return function(x, dim=chosen, keepdim=bool(node.get("keepdims", 1))).to(x.dtype) if chosen else x
+
+    return run
+
+
+def _mean(x: Tensor, dim: list[int], keepdim: bool) -> Tensor:
+    return torch.mean(x if x.is_floating_point() else x.double(), dim=dim, keepdim=keepdim)
+
+
+def argmax(node: Node, x: Tensor) -> Tensor:
+    if node.get("select_last_index", 0):
+        raise node.refuse("select_last_index")
+    # torch.max takes the first of equals, as torch.argmax does, in a fifth of the time
+    return torch.max(x, dim=node.get("axis", 0), keepdim=bool(node.get("keepdims", 1))).indices
+
+
+# ---- shapes
+
+
+def concat(node: Node, *inputs: Tensor) -> Tensor:
+    return torch.cat(inputs, dim=node.attrs["axis"])
+
+
+def split(node: Node, x: Tensor, sizes: Any = None) -> tuple[Tensor, ...]:
+    axis = node.get("axis", 0)
+    if sizes is not None:
+        return torch.split(x, _ints(sizes), dim=axis)
+    return torch.split(x, math.ceil(x.shape[axis] / len(node.outputs)), dim=axis)
+
+
+def slice_(node: Node, x: Tensor, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Tensor:
+    first, last = _ints(starts), _ints(ends)
+    along = _ints(axes) if axes is not None else list(range(len(first)))
+    strides = _ints(steps) if steps is not None else [1] * len(first)
+    for start, end, axis, step in zip(first, last, along, strides, strict=True):
+        taken = range(*slice(start, end, step).indices(x.shape[axis]))
+        if step == 1:
+            x = x.narrow(axis, taken.start, len(taken))
+        else:
+            x = x.index_select(axis, torch.tensor(list(taken), dtype=torch.int64, device=x.device))
+    return x
+
+
+def transpose(node: Node, x: Tensor) -> Tensor:
+    return x.permute(node.get("perm", list(range(x.ndim))[::-1]))
+
+
+def reshape(node: Node, x: Tensor, shape: Any) -> Tensor:
+    sizes = _ints(shape)
+    if not node.get("allowzero", 0):
+        sizes = [x.shape[i] if size == 0 else size for i, size in enumerate(sizes)]
+    return x.reshape(sizes)
+
+
+def flatten(node: Node, x: Tensor) -> Tensor:
+    axis = node.get("axis", 1)
+    return x.reshape(math.prod(x.shape[:axis]), -1) if x.numel() else x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
+
+
+def squeeze(node: Node, x: Tensor, axes: Any = None) -> Tensor:
+    return x.squeeze() if axes is None else x.squeeze(tuple(_ints(axes)))
+
+
+def unsqueeze(node: Node, x: Tensor, axes: Any) -> Tensor:
+    chosen = _ints(axes)
+    rank = x.ndim + len(chosen)
+    for axis in sorted(axis % rank for axis in chosen):
+        x = x.unsqueeze(axis)
+    return x
+
+
+def shape_of(node: Node, x: Tensor) -> Tensor:
+    return torch.tensor(list(x.shape)[node.get("start", 0) : node.get("end")], dtype=torch.int64)
+
+
+def gather(node: Node, x: Tensor, index: Tensor) -> Tensor:
+    axis = node.get("axis", 0) % x.ndim
+    index = torch.where(index < 0, index + x.shape[axis], index).to(device=x.device, dtype=torch.int64)
+    taken = x.index_select(axis, index.reshape(-1))
+    return taken.reshape(x.shape[:axis] + index.shape + x.shape[axis + 1 :])
+
+
+def constant(node: Node) -> Tensor:
+    for key in ("value", "value_float", "value_floats", "value_int", "value_ints"):
+        if key in node.attrs:
+            value = node.attrs[key]
+            return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.int64 if "int" in key else torch.float32)
+    raise node.refuse(f"the attributes {list(node.attrs)}")
+
+
+def constant_of_shape(node: Node, shape: Any) -> Tensor:
+    value = node.get("value", torch.zeros(1))
+    return torch.full(_ints(shape), value.item(), dtype=value.dtype)
+
+
+def expand(node: Node, x: Tensor, shape: Any) -> Tensor:
+    wanted = _ints(shape)
+    wanted = [1] * (x.ndim - len(wanted)) + wanted  # broadcasts both ways: a 1 keeps the input's own size
+    own = [1] * (len(wanted) - x.ndim) + list(x.shape)
+    return x.expand([have if want == 1 else want for have, want in zip(own, wanted, strict=True)])
+
+
+def pad(node: Node, x: Tensor, pads: Any, value: Any = None, axes: Any = None) -> Tensor:
+    amounts = _ints(pads)
+    chosen = [axis % x.ndim for axis in _ints(axes)] if axes is not None else list(range(x.ndim))
+    begin, end = [0] * x.ndim, [0] * x.ndim
+    for i, axis in enumerate(chosen):
+        begin[axis], end[axis] = amounts[i], amounts[i + len(chosen)]
+    mode = node.get("mode", "constant")
+    if mode == "constant":
+        fill = host(value)
+        fill = fill[0] if isinstance(fill, list) else fill
+        return F.pad(x, _pad_list(begin, end), value=fill or 0)
+    if mode not in ("reflect", "edge") or x.ndim != 4 or any(begin[:2] + end[:2]):
+        raise node.refuse(f"mode {mode!r} on these axes")
+    return F.pad(x, _pad_list(begin[2:], end[2:]), mode="replicate" if mode == "edge" else "reflect")
+
+
+def cast(node: Node, x: Tensor) -> Tensor:
+    if node.attrs["to"] not in DTYPES:
+        raise node.refuse(f"the ONNX type {node.attrs['to']}")
+    return x.to(DTYPES[node.attrs["to"]])
+
+
+# ---- resize
+
+
+def resize(node: Node, x: Tensor, roi: Any = None, scales: Any = None, sizes: Any = None) -> Tensor:
+    mode, coords = node.get("mode", "nearest"), node.get("coordinate_transformation_mode", "half_pixel")
+    if mode not in ("nearest", "linear") or coords not in _SOURCE or node.get("antialias", 0):
+        raise node.refuse(f"mode {mode!r}, coordinates {coords!r}, antialias {node.get('antialias', 0)}")
+    if node.get("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise node.refuse("keep_aspect_ratio_policy")
+    axes = [axis % x.ndim for axis in node.get("axes", range(x.ndim))]
+    given = host(sizes)
+    if given:
+        wanted = {axis: (int(s), s / x.shape[axis]) for axis, s in zip(axes, given, strict=True)}
+    else:
+        wanted = {axis: (math.floor(x.shape[axis] * s), float(s)) for axis, s in zip(axes, host(scales), strict=True)}
+    wanted = {axis: (size, scale) for axis, (size, scale) in wanted.items() if (size, scale) != (x.shape[axis], 1.0)}
+    fast = _resize_fast(node, x, wanted, mode, coords, by_size=bool(given))
+    if fast is not None:
+        return fast
+    for axis, (size, scale) in wanted.items():
+        if mode == "nearest":
+            x = x.index_select(axis, _nearest(x.shape[axis], size, scale, coords, node.get("nearest_mode", "round_prefer_floor"), x.device))
+        else:
+            x = _linear(x, axis, size, scale, coords)
+    return x
+
+
+def _resize_fast(node: Node, x: Tensor, wanted: dict[int, tuple[int, float]], mode: str, coords: str, by_size: bool) -> Tensor | None:
+    """torch's own kernel where it computes the same; None where it does not."""
+    if x.ndim != 4 or not x.is_floating_point() or not set(wanted) <= {2, 3}:
+        return None
+    (height, y_scale), (width, x_scale) = (wanted.get(axis, (x.shape[axis], 1.0)) for axis in (2, 3))
+    if mode == "nearest":
+        exact = by_size or (height == x.shape[2] * y_scale and width == x.shape[3] * x_scale)
+        same = coords == "asymmetric" and node.get("nearest_mode", "round_prefer_floor") == "floor" and exact
+        return F.interpolate(x, size=(height, width), mode="nearest") if same else None
+    if coords == "half_pixel" or (coords == "pytorch_half_pixel" and height > 1 and width > 1):
+        if by_size:
+            return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=False)
+        return F.interpolate(x, scale_factor=(y_scale, x_scale), mode="bilinear", align_corners=False, recompute_scale_factor=False)
+    if coords == "align_corners" and height > 1 and width > 1:
+        return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=True)
+    return None
+
+
+_SOURCE: dict[str, Callable[[Tensor, int, int, float], Tensor]] = {  # positions in the input of outputs i; n_in, n_out, scale
+    "half_pixel": lambda i, n_in, n_out, scale: (i + 0.5) / scale - 0.5,
+    "pytorch_half_pixel": lambda i, n_in, n_out, scale: (i + 0.5) / scale - 0.5 if n_out > 1 else i,
+    "asymmetric": lambda i, n_in, n_out, scale: i / scale,
+    "align_corners": lambda i, n_in, n_out, scale: i * (n_in - 1) / (n_out - 1) if n_out > 1 else i,
+}
+_ROUND: dict[str, Callable[[Tensor], Tensor]] = {
+    "floor": torch.floor,
+    "ceil": torch.ceil,
+    "round_prefer_floor": lambda at: torch.ceil(at - 0.5),
+    "round_prefer_ceil": lambda at: torch.floor(at + 0.5),
+}
+
+
+def _positions(n_in: int, n_out: int, scale: float, coords: str) -> Tensor:
+    return _SOURCE[coords](torch.arange(n_out, dtype=torch.float32), n_in, n_out, scale)  # in float32, as ONNX Runtime: ties matter
+
+
+@lru_cache(maxsize=256)
+def _nearest(n_in: int, n_out: int, scale: float, coords: str, rounding: str, device: torch.device) -> Tensor:
+    return _ROUND[rounding](_positions(n_in, n_out, scale, coords)).clamp(0, n_in - 1).to(device, torch.int64)
+
+
+@lru_cache(maxsize=256)
+def _linear_weights(n_in: int, n_out: int, scale: float, coords: str, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    at = _positions(n_in, n_out, scale, coords).clamp(0, n_in - 1)
+    low = at.floor()
+    high = (low + 1).clamp(max=n_in - 1)
+    return low.to(device, torch.int64), high.to(device, torch.int64), (at - low).to(device)
+
+
+def _linear(x: Tensor, axis: int, size: int, scale: float, coords: str) -> Tensor:
+    low, high, share = _linear_weights(x.shape[axis], size, scale, coords, x.device)
+    share = share.reshape([-1 if a == axis else 1 for a in range(x.ndim)])
+    a, b = x.index_select(axis, low).float(), x.index_select(axis, high).float()
+    return (a + (b - a) * share).to(x.dtype)
+
+
+def grid_sample(node: Node, x: Tensor, grid: Tensor) -> Tensor:
+    mode = {"linear": "bilinear", "bilinear": "bilinear", "nearest": "nearest"}.get(node.get("mode", "linear"))
+    if mode is None or x.ndim != 4:
+        raise node.refuse(f"mode {node.get('mode')!r} on {x.ndim} dimensions")
+    edge, corners = node.get("padding_mode", "zeros"), bool(node.get("align_corners", 0))
+    return F.grid_sample(x, grid.to(x.dtype), mode=mode, padding_mode=edge, align_corners=corners)
+
+
+OPS: dict[str, Op] = {
+    "Abs": _plain(torch.abs),
+    "Add": _plain(torch.add),
+    "ArgMax": argmax,
+    "AveragePool": average_pool,
+    "BatchNormalization": batch_normalization,
+    "Cast": cast,
+    "Ceil": _plain(torch.ceil),
+    "Clip": clip,
+    "Concat": concat,
+    "Constant": constant,
+    "ConstantOfShape": constant_of_shape,
+    "Conv": conv,
+    "ConvTranspose": conv_transpose,
+    "Div": div,
+    "Equal": _plain(torch.eq),
+    "Erf": _plain(torch.erf),
+    "Exp": _plain(torch.exp),
+    "Expand": expand,
+    "Flatten": flatten,
+    "Floor": _plain(torch.floor),
+    "Gather": gather,
+    "Gemm": gemm,
+    "GlobalAveragePool": global_average_pool,
+    "Greater": _plain(torch.gt),
+    "GridSample": grid_sample,
+    "HardSigmoid": hard_sigmoid,
+    "HardSwish": _plain(F.hardswish),
+    "Identity": _plain(lambda x: x),
+    "LeakyRelu": lambda node, x: F.leaky_relu(x, node.get("alpha", 0.01)),
+    "Less": _plain(torch.lt),
+    "MatMul": matmul,
+    "Max": _variadic(torch.maximum),
+    "MaxPool": max_pool,
+    "Min": _variadic(torch.minimum),
+    "Mul": _plain(torch.mul),
+    "Neg": _plain(torch.neg),
+    "PRelu": _plain(lambda x, slope: torch.where(x >= 0, x, slope * x)),
+    "Pad": pad,
+    "Pow": _plain(lambda a, b: torch.pow(a, b).to(a.dtype)),
+    "ReduceMax": _reduce(torch.amax),
+    "ReduceMean": _reduce(_mean),
+    "ReduceSum": _reduce(torch.sum),
+    "Relu": _plain(torch.relu),
+    "Reshape": reshape,
+    "Resize": resize,
+    "Shape": shape_of,
+    "Sigmoid": _plain(torch.sigmoid),
+    "Slice": slice_,
+    "Softmax": softmax,
+    "Split": split,
+    "Sqrt": _plain(torch.sqrt),
+    "Squeeze": squeeze,
+    "Sub": _plain(torch.sub),
+    "Tanh": _plain(torch.tanh),
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
+    "Where": _plain(torch.where),
+}

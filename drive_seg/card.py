@@ -1,0 +1,121 @@
+"""A model bundle's description, and the check that the bundle is whole before anything of it runs."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from drive_seg.errors import BundleError, UsageError
+
+CARD = "card.json"
+FOLDERS = (Path("engines"), Path(__file__).parent.parent / "engines")  # where a bundle's name is looked up, in this order
+
+Colour = tuple[Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileCard(_Strict):
+    file: str
+    sha256: str
+
+
+class StageCard(FileCard):
+    inputs: tuple[str, ...]  # tensor names: the image, or what an earlier stage puts out under the same name
+    outputs: tuple[str, ...]
+    gflop: float  # at the card's input size
+
+
+class InputCard(_Strict):
+    """The first stage's input: uint8 BGR (1, height, width, 3), normalised inside the graph."""
+
+    name: str
+    height: int  # other sizes work too; this one was trained and measured
+    width: int
+    multiple: int  # heights and widths have to be whole multiples of this
+
+
+class Card(_Strict):
+    format: Literal[1]
+    name: str
+    classes: tuple[str, ...]
+    palette: tuple[Colour, ...]  # RGB by class
+    input: InputCard
+    labels: str  # the tensor of the last stage with uint8 class ids (1, h, w)
+    change: str  # the tensor of the first stage that is compared from frame to frame to find a scene cut
+    stages: dict[Literal["low", "high", "head"], StageCard]
+    weights: FileCard  # safetensors of the trained network, for the workshop
+    network: dict[str, Any]  # the architecture's name and its configuration
+    parameters: int
+    training: dict[str, Any]
+    licence: str
+    limits: str
+    measured: dict[str, Any]  # accuracy and speed, each with the command that gave it
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Card":
+        if len(self.palette) != len(self.classes):
+            raise ValueError(f"{len(self.classes)} classes but {len(self.palette)} colours")
+        if missing := {"low", "high", "head"} - self.stages.keys():
+            raise ValueError(f"no stage {', '.join(sorted(missing))}")
+        return self
+
+    def files(self) -> Iterator[FileCard]:
+        yield from self.stages.values()
+        yield self.weights
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    folder: Path
+    card: Card
+
+    def onnx(self, stage: Literal["low", "high", "head"]) -> str:
+        return str(self.folder / self.card.stages[stage].file)
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def names() -> list[str]:
+    """The bundles that can be named without a path."""
+    return sorted({card.parent.name for folder in FOLDERS for card in folder.glob(f"*/{CARD}")})
+
+
+def locate(model: str) -> Path:
+    """The folder of a bundle given by name or path. Raises UsageError listing what there is."""
+    for folder in (Path(model), *(folder / model for folder in FOLDERS)):
+        if (folder / CARD).is_file():
+            return folder
+    if Path(model).is_dir():
+        raise BundleError(f"{model}: is no bundle, it has no {CARD}; make one with `drive-seg export`")
+    raise UsageError(
+        f"{model}: no such model; there {'is' if len(names()) == 1 else 'are'} {', '.join(names()) or 'none'} (or give a folder)"
+    )
+
+
+def load_bundle(model: str) -> Bundle:
+    """Reads the card and checks every file against its SHA-256. Raises BundleError naming the file that is missing or altered."""
+    folder = locate(model)
+    try:
+        card = Card.model_validate_json((folder / CARD).read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the card"
+        raise BundleError(f"{folder / CARD}: {where}: {first['msg']}; restore the bundle or export it again") from error
+    except OSError as error:
+        raise BundleError(f"{folder / CARD}: cannot be read ({error.strerror})") from error
+    for entry in card.files():
+        path = folder / entry.file
+        if not path.is_file():
+            raise BundleError(f"{path}: is missing from the bundle; restore it or export the bundle again")
+        if sha256(path) != entry.sha256:
+            raise BundleError(f"{path}: is not the file that the card describes (SHA-256 differs); restore it or export the bundle again")
+    return Bundle(folder, card)

@@ -1,0 +1,210 @@
+"""Finds out what this machine can run, and for each thing that it cannot, why and what to install."""
+
+import ctypes
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from drive_seg.backends import BACKENDS, describe_backend
+from drive_seg.backends.border import cpu_name, one_line
+from drive_seg.errors import BackendError
+
+INSTRUCTIONS = {  # what people call it: the kernel's flags, any of which is enough
+    "AVX2": {"avx2"},
+    "AVX-512": {"avx512f"},
+    "VNNI": {"avx512_vnni", "avx_vnni"},
+    "BF16": {"avx512_bf16", "amx_bf16"},
+    "AMX": {"amx_tile"},
+}
+WORKSHOP = ("torch", "onnx", "onnxscript", "onnxruntime", "safetensors", "torchmetrics", "kornia", "matplotlib")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    detail: str  # what is there, or why it is not
+    remedy: str = ""  # what to do; empty when nothing needs doing
+
+
+def examine() -> list[Finding]:
+    """Looks at everything once, in the order in which a person reads it. Takes a few seconds; raises nothing for what is absent."""
+    return [
+        _python(),
+        _cpu(),
+        *(_backend(name) for name in BACKENDS),
+        _nvidia(),
+        _workshop(),
+        _window_package(),
+        _display(os.environ, sys.platform),
+        _video_files(),
+        _opencv(),
+        _cameras(Path("/dev")),
+    ]
+
+
+def print_report(findings: list[Finding], console: Console) -> None:
+    """Writes the findings as a table."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "what", "found"):
+        table.add_column(heading, overflow="fold")
+    for finding in findings:
+        found = Text(finding.detail)  # Text, not markup: "drive-seg[lab]" is not a style
+        if finding.remedy:
+            found.append(f"\n→ {finding.remedy}", style="bold")
+        mark = Text("ok", style="green") if finding.ok else Text("no", style="yellow")
+        table.add_row(mark, Text(finding.what), found)
+    console.print(table)
+
+
+def _python() -> Finding:
+    ok = sys.version_info >= (3, 11)
+    return Finding("Python", ok, f"{platform.python_version()} on {platform.platform()}", "" if ok else "install Python 3.11 or newer")
+
+
+def _cpu() -> Finding:
+    cores, threads = psutil.cpu_count(logical=False), psutil.cpu_count()
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
+    memory_gib = psutil.virtual_memory().total / 2**30
+    detail = f"{cpu_name()}, {cores} cores, {threads} threads ({allowed} for this process), {memory_gib:.0f} GiB; {_instructions()}"
+    return Finding("CPU", True, detail)
+
+
+def _instructions() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "instruction sets are not known on this system"
+    flags = {flag for line in lines if line.startswith("flags") for flag in line.partition(":")[2].split()}
+    has = [name for name, any_of in INSTRUCTIONS.items() if any_of & flags]
+    lacks = [name for name in INSTRUCTIONS if name not in has]
+    return f"has {', '.join(has) or 'none of them'}" + (f", lacks {', '.join(lacks)}" if lacks else "")
+
+
+def _backend(name: str) -> Finding:
+    try:
+        info = describe_backend(name)
+    except BackendError as error:
+        return Finding(f"backend {name}", False, str(error).partition(";")[0], BACKENDS[name].install)
+    except Exception as error:  # a broken installation may raise anything, and the report must still come out
+        return Finding(f"backend {name}", False, one_line(error), BACKENDS[name].install)
+    detail = f"{info.version}, on {', '.join(info.devices)}; {info.devices[0]} runs {', '.join(info.precisions)}"
+    return Finding(f"backend {name}", True, detail)
+
+
+def _nvidia() -> Finding:
+    scope = "this version has no TensorRT backend: using the GPU is not part of it"
+    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        cuda = ctypes.CDLL(library)
+    except OSError as error:
+        return Finding("NVIDIA GPU", False, f"no NVIDIA driver: {one_line(error)}; {scope}")
+    count, version = ctypes.c_int(), ctypes.c_int()
+    status = cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)) or cuda.cuDriverGetVersion(ctypes.byref(version))
+    if status or not count.value:
+        return Finding("NVIDIA GPU", False, f"the NVIDIA driver is here and finds no GPU (CUDA status {status}); {scope}")
+    name = ctypes.create_string_buffer(128)
+    cuda.cuDeviceGetName(name, len(name), 0)
+    driver = f"driver for CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+    return Finding("NVIDIA GPU", True, f"{count.value} x {name.value.decode()}, {driver}; {scope}")
+
+
+def _workshop() -> Finding:
+    absent = [package for package in WORKSHOP if not _present(package)]
+    if absent:
+        return Finding("workshop (training, export)", False, f"not installed: {', '.join(absent)}", "pip install 'drive-seg[lab]'")
+    return Finding("workshop (training, export)", True, ", ".join(f"{package} {_version(package)}" for package in WORKSHOP[:2]))
+
+
+def _window_package() -> Finding:
+    what = "window (PyQt6)"
+    if not _present("PyQt6"):
+        return Finding(what, False, "PyQt6 is not installed; everything but the window runs", "pip install 'drive-seg[ui]'")
+    # in a process of its own: a Qt that lacks a system library may end it, and Qt belongs to the window alone
+    code = [sys.executable, "-c", "import PyQt6.QtWidgets"]
+    try:
+        tried = subprocess.run(code, capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        return Finding(what, False, f"PyQt6 {_version('PyQt6')} does not start", "pip install --force-reinstall PyQt6")
+    if tried.returncode:
+        reason = (tried.stderr.strip() or f"it ended with {tried.returncode}").splitlines()[-1]
+        return Finding(what, False, f"PyQt6 {_version('PyQt6')}: {reason}", "apt install libegl1 libgl1 libxkbcommon0 libdbus-1-3")
+    return Finding(what, True, f"PyQt6 {_version('PyQt6')}")
+
+
+def _display(environ: Mapping[str, str], system: str) -> Finding:
+    if system in ("win32", "darwin"):
+        return Finding("display", True, "the system's own")
+    if environ.get("WAYLAND_DISPLAY"):
+        return Finding("display", True, f"Wayland, {environ['WAYLAND_DISPLAY']}")
+    if environ.get("DISPLAY"):
+        try:
+            ctypes.CDLL("libxcb-cursor.so.0")
+        except OSError:
+            return Finding("display", False, f"X11, {environ['DISPLAY']}, but Qt needs libxcb-cursor there", "apt install libxcb-cursor0")
+        return Finding("display", True, f"X11, {environ['DISPLAY']}")
+    detail = "neither WAYLAND_DISPLAY nor DISPLAY is set: no window can be opened, recordings and reports can be made"
+    return Finding("display", False, detail, "log in to a desktop, or use ssh -X")
+
+
+def _video_files() -> Finding:
+    try:
+        av = import_module("av")
+    except ImportError as error:
+        return Finding("video files (PyAV)", False, one_line(error), "pip install av")
+    encodes = "libx264" in av.codecs_available
+    detail = f"PyAV {av.__version__}, {'with' if encodes else 'without'} libx264"
+    return Finding("video files (PyAV)", encodes, detail, "" if encodes else "pip install --force-reinstall av: its wheels bring libx264")
+
+
+def _opencv() -> Finding:
+    try:
+        cv2 = import_module("cv2")
+    except ImportError as error:
+        return Finding("OpenCV", False, one_line(error), "pip install opencv-python-headless")
+    built = {
+        key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in cv2.getBuildInformation().splitlines())
+    }
+    has = {name: built.get(key, "NO").startswith("YES") for name, key in (("FFmpeg", "ffmpeg"), ("V4L", "v4l/v4l2"))}
+    detail = f"{cv2.__version__}, " + ", ".join(f"{'with' if there else 'without'} {name}" for name, there in has.items())
+    cameras = has["V4L"] or not sys.platform.startswith("linux")  # elsewhere cameras come another way
+    return Finding("OpenCV", cameras, detail, "" if cameras else "pip install opencv-python-headless: its wheels read cameras")
+
+
+def _cameras(folder: Path) -> Finding:
+    if not sys.platform.startswith("linux"):
+        return Finding("cameras", True, "not counted on this system; try camera 0")
+    found = sorted(folder.glob("video*"))
+    if not found:
+        return Finding("cameras", False, f"no {folder}/video*", "plug in a camera; in a container pass it on with --device /dev/video0")
+    closed = [str(path) for path in found if not os.access(path, os.R_OK | os.W_OK)]
+    if closed:
+        return Finding("cameras", False, f"no permission for {', '.join(closed)}", "sudo usermod -aG video $USER, then log in again")
+    return Finding("cameras", True, ", ".join(map(str, found)))
+
+
+def _present(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # sys.modules holds None for it
+        return False
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "(version unknown)"

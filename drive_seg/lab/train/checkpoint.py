@@ -1,0 +1,67 @@
+"""Checkpoints that resume exactly: weights, their average and the optimizer's state as safetensors, never a pickle."""
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from drive_seg.errors import DataError
+
+
+def save(path: Path, step: int, recipe_json: str, network: nn.Module, average: nn.Module, optimizer: Optimizer) -> None:
+    """Written beside and renamed, so that a kill leaves the old one or the new one, whole."""
+    tensors: dict[str, Tensor] = {}
+    for part, module in (("network", network), ("average", average)):
+        tensors |= {f"{part}.{name}": value.detach().contiguous().clone() for name, value in module.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value.contiguous().clone() for name, value in state.items()}
+    beside = path.with_suffix(".part")
+    save_file(tensors, beside, {"step": str(step), "recipe": recipe_json})
+    beside.replace(path)
+
+
+def load(path: Path, recipe_json: str, network: nn.Module, average: nn.Module, optimizer: Optimizer) -> int:
+    """Puts everything back and returns the next step. Raises DataError when the file is damaged or of another recipe."""
+    about, tensors = _open(path)
+    if about["recipe"] != recipe_json:
+        mine, its = json.loads(recipe_json), json.loads(about["recipe"])
+        differ = sorted(key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key))
+        raise DataError(f"{path}: was made by another recipe ({', '.join(differ)} differ); give another --out, or --restart")
+    for part, module in (("network", network), ("average", average)):
+        module.load_state_dict(_part(tensors, part))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in _part(tensors, "optimizer").items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return int(about["step"])
+
+
+def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: not a whole checkpoint ({error}); train again to make one") from error
+
+
+def read_recipe(path: Path) -> str:
+    """The recipe's JSON. Raises DataError when the file is no checkpoint."""
+    about, _ = _open(path)
+    if "recipe" not in about:
+        raise DataError(f"{path}: is no training checkpoint, it carries no recipe")
+    return about["recipe"]
+
+
+def load_average(path: Path, network: nn.Module) -> int:
+    """Loads the averaged weights into the network and returns the number of steps behind them. Raises DataError."""
+    about, tensors = _open(path)
+    network.load_state_dict(_part(tensors, "average"))
+    return int(about["step"])
+
+
+def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}

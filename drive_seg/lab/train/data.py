@@ -1,0 +1,97 @@
+"""The training set in memory, and batches that depend on nothing but the recipe and the step."""
+
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from drive_seg.contracts import Image, Labels
+from drive_seg.errors import DataError
+from drive_seg.lab.evaluate.pairs import Pair, find_pairs, in_drives
+from drive_seg.lab.train.recipe import Recipe
+from drive_seg.lab.train.transforms import recolour, warp
+from drive_seg.sources.demo import CLASSES as DEMO_CLASSES
+from drive_seg.sources.demo import DemoDrive
+
+FIRST_DEMO_SEED = 1000  # what is tested and shown uses smaller ones, so that it is never one that was learned
+FRAMES_PER_DEMO_SEED = 4
+
+Sample = tuple[Image, Labels]
+
+
+def split(recipe: Recipe) -> tuple[list[Pair], list[Pair]]:
+    """(train, validation) pairs. Raises DataError when a drive that is held out does not exist, or nothing is left to learn."""
+    pairs = find_pairs(recipe.images, recipe.labels)
+    for drive in recipe.hold_out:
+        if not in_drives(pairs, [drive]):
+            raise DataError(f"{recipe.images}: has no drive {drive!r} to hold out")
+    held = in_drives(pairs, recipe.hold_out) if recipe.hold_out else []
+    train = [pair for pair in pairs if pair not in held]
+    if not train:
+        raise DataError(f"{recipe.images}: nothing is left to train on after holding out {', '.join(recipe.hold_out)}")
+    if recipe.validate_images and recipe.validate_labels:
+        held = held or find_pairs(recipe.validate_images, recipe.validate_labels)
+    return train, held
+
+
+def demo_samples(recipe: Recipe) -> list[Sample]:
+    """Demo frames of many seeds at any of their times, reduced to the real pictures' 480x360, in the recipe's classes."""
+    table = np.full(256, 255, np.uint8)
+    for ours, name in enumerate(DEMO_CLASSES):
+        if name in recipe.classes:
+            table[ours] = recipe.classes.index(name)
+    samples: list[Sample] = []
+    rng = np.random.default_rng((recipe.seed, 7))
+    for n in range(recipe.demo_frames):
+        if n % FRAMES_PER_DEMO_SEED == 0:
+            drive = DemoDrive(FIRST_DEMO_SEED + n // FRAMES_PER_DEMO_SEED)
+        image, labels = drive.frame(int(rng.integers(0, 900)))
+        small = cv2.resize(image, (480, 360), interpolation=cv2.INTER_AREA)
+        truth = cv2.resize(table[labels], (480, 360), interpolation=cv2.INTER_NEAREST_EXACT)
+        samples.append((np.asarray(small, np.uint8), np.asarray(truth, np.uint8)))
+    return samples
+
+
+class Batches:
+    """Augmented batches by step. A step's batch is a pure function of (recipe, step): a resumed training sees the same ones."""
+
+    def __init__(self, recipe: Recipe, real: list[Sample], demo: list[Sample]) -> None:
+        self.recipe, self.real, self.demo = recipe, real, demo
+        self.steps_per_epoch = max(1, round(len(real) / (1 - recipe.demo_share if demo else 1) / recipe.batch))
+        self.steps = recipe.epochs * self.steps_per_epoch
+
+    def crop_at(self, step: int) -> tuple[int, int]:
+        share = step / self.steps
+        return next((h, w) for start, h, w in reversed(self.recipe.crops) if share >= start)
+
+    def sample(self, step: int, slot: int) -> Sample:
+        rng = np.random.default_rng((self.recipe.seed, step, slot))
+        if self.demo and rng.random() < self.recipe.demo_share:
+            image, labels = self.demo[rng.integers(len(self.demo))]
+        else:
+            # A walk through a fresh shuffle for each round, so that every picture comes equally often.
+            position = step * self.recipe.batch + slot
+            turn, place = divmod(position, len(self.real))
+            order = np.random.default_rng((self.recipe.seed, zlib.crc32(b"order"), turn)).permutation(len(self.real))
+            image, labels = self.real[order[place]]
+        image, labels = warp(image, labels, self.crop_at(step), self.recipe, rng)
+        return recolour(image, self.recipe, rng), labels
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """uint8 (N, H, W, 3) BGR and uint8 (N, H, W) labels."""
+        images, labels = zip(*(self.sample(step, slot) for slot in range(self.recipe.batch)), strict=True)
+        return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels))
+
+    def __call__(self, first_step: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """(step, images, labels) from `first_step` to the end, the next one being made while this one is learned."""
+        with ThreadPoolExecutor(1, "batches") as pool:
+            ahead = pool.submit(self.batch, first_step) if first_step < self.steps else None
+            for step in range(first_step, self.steps):
+                assert ahead is not None
+                images, labels = ahead.result()
+                ahead = pool.submit(self.batch, step + 1) if step + 1 < self.steps else None
+                yield step, images, labels

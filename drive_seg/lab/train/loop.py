@@ -1,0 +1,173 @@
+"""The training: one loop for CPU and GPU that can be stopped at any step and goes on to the same result."""
+
+import copy
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig, labels_at_half
+from drive_seg.lab.train import checkpoint
+from drive_seg.lab.train.data import Batches, Sample, demo_samples, split
+from drive_seg.lab.train.losses import class_weights, cross_entropy
+from drive_seg.lab.train.recipe import Recipe
+from drive_seg.score import Confusion
+
+SAVE_EVERY_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    checkpoint: Path
+    steps: int
+    miou: float | None  # on the validation pairs, where there are any
+
+
+def pick_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    warm = max(1, round(recipe.warm_up * steps))
+    if step < warm:
+        return recipe.learning_rate * (step + 1) / warm
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    """Weight decay on the convolutions only, not on biases and batch norm."""
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=torch.cuda.is_available() or None)
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, keep: float) -> None:
+    """Moves the averaged weights towards the network's; the batch norms' statistics too, which smooths them further."""
+    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if slow.dtype.is_floating_point:
+            slow.lerp_(fast, 1 - keep)
+        else:
+            slow.copy_(fast)
+
+
+@torch.no_grad()
+def score(network: nn.Module, samples: list[Sample], classes: tuple[str, ...], device: torch.device) -> float | None:
+    """mIoU of the network in torch; the figures that are reported come from the exported bundle instead."""
+    network.eval()
+    confusion = Confusion(classes)
+    for image, truth in samples:
+        with torch.autocast(device.type, torch.bfloat16):
+            half = labels_at_half(network(torch.from_numpy(image)[None].to(device)).float())[0].cpu().numpy()
+        confusion.add(truth, np.asarray(cv2.resize(half, truth.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8))
+    return confusion.miou
+
+
+class Training:
+    """Everything that a step needs, built from the recipe alone."""
+
+    def __init__(self, recipe: Recipe, out: Path) -> None:
+        self.recipe, self.out = recipe, out
+        self.device = pick_device()
+        torch.manual_seed(recipe.seed)
+        cv2.setNumThreads(1)  # the samples are made beside the learning: they must not take all its cores
+        train, held = split(recipe)
+        real = [pair.read(len(recipe.classes)) for pair in train]
+        self.validation = [pair.read(len(recipe.classes)) for pair in held]
+        self.batches = Batches(recipe, real, demo_samples(recipe) if recipe.demo_share else [])
+        self.weights = class_weights([labels for _, labels in real], len(recipe.classes), recipe.weight_floor).to(self.device)
+        config = DeepLabConfig(**({"classes": len(recipe.classes)} | recipe.network))
+        self.network = DeepLab(config).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimizer = make_optimizer(self.network, recipe)
+
+    def step(self, step: int, images: Tensor, labels: Tensor) -> float:
+        """One update; returns the loss."""
+        self.network.train()
+        rate = learning_rate(step, self.batches.steps, self.recipe)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            scores, auxiliary = self.network.training_scores(images)
+        loss = cross_entropy(scores, labels, self.weights, 2)
+        loss = loss + self.recipe.auxiliary * cross_entropy(auxiliary, labels, self.weights, 2)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        # The average is young at first: it follows more closely, so that it forgets the random start.
+        follow(self.average, self.network, min(self.recipe.ema, (1 + step) / (10 + step)))
+        return float(loss.detach())
+
+    def validate(self) -> float | None:
+        return score(self.average, self.validation, self.recipe.classes, self.device) if self.validation else None
+
+    def save(self, step: int) -> Path:
+        path = self.out / "checkpoint.safetensors"
+        checkpoint.save(path, step, self.recipe.model_dump_json(), self.network, self.average, self.optimizer)
+        return path
+
+    def resume(self) -> int:
+        """The step to go on with; 0 where there is no checkpoint."""
+        path = self.out / "checkpoint.safetensors"
+        if not path.exists():
+            return 0
+        return checkpoint.load(path, self.recipe.model_dump_json(), self.network, self.average, self.optimizer)
+
+
+def keep_rows(log: Path, steps: int) -> None:
+    """Forgets the epochs after the checkpoint: they are learned, and logged, again."""
+    if log.exists():
+        rows = [row for row in log.read_text().splitlines() if json.loads(row)["step"] <= steps]
+        log.write_text("".join(f"{row}\n" for row in rows))
+
+
+def train(recipe: Recipe, out: Path, restart: bool = False, quiet: bool = False) -> Trained:
+    """Trains, or goes on where the checkpoint in `out` stands. Writes checkpoint.safetensors and log.jsonl there.
+
+    Raises DataError for pairs that cannot be used and for a checkpoint of another recipe.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if restart:
+        for name in ("checkpoint.safetensors", "log.jsonl"):
+            (out / name).unlink(missing_ok=True)
+    training = Training(recipe, out)
+    first, steps, per_epoch = training.resume(), training.batches.steps, training.batches.steps_per_epoch
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[said]}"),
+    )
+    keep_rows(out / "log.jsonl", first)
+    miou, losses, saved = None, [], time.monotonic()
+    with Progress(*columns, disable=quiet) as bar, (out / "log.jsonl").open("a") as log:
+        task = bar.add_task("", total=steps, completed=first, epoch=first // per_epoch, said="")
+        for step, images, labels in training.batches(first):
+            losses.append(training.step(step, images, labels))
+            epoch, ended = divmod(step + 1, per_epoch)
+            if ended == 0:
+                last = step + 1 == steps
+                if last or epoch % recipe.validate_every == 0:
+                    miou = training.validate()
+                row = {"epoch": epoch, "step": step + 1, "loss": round(float(np.mean(losses)), 4), "miou": miou and round(miou, 4)}
+                log.write(json.dumps(row) + "\n")
+                log.flush()
+                bar.update(task, epoch=epoch, said=f"loss {row['loss']} mIoU {row['miou']}")
+                losses = []
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                training.save(step + 1)
+                saved = time.monotonic()
+            bar.update(task, completed=step + 1)
+    return Trained(training.save(steps), steps, miou if miou is not None else training.validate())

@@ -1,0 +1,23 @@
+"""The learning curves of a training, as a picture."""
+
+import json
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+def plot_log(log: Path, out: Path) -> None:
+    """Loss, and mIoU where it was measured, against the epoch."""
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    scored = {row["epoch"]: row["miou"] for row in rows if row["miou"] is not None}
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left = figure.add_subplot(xlabel="epoch", ylabel="loss")
+    left.plot([row["epoch"] for row in rows], [row["loss"] for row in rows], color="tab:blue", label="loss")
+    if scored:
+        right = left.twinx()
+        right.set_ylabel("mIoU")
+        right.plot(list(scored), list(scored.values()), color="tab:orange", marker=".", label="mIoU")
+    figure.legend(loc="outside upper center", ncols=2)
+    figure.savefig(out, dpi=120)

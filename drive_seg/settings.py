@@ -1,0 +1,62 @@
+"""What a run is told to do: the command line over a TOML file over the defaults, checked before anything is opened."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from drive_seg.errors import UsageError
+
+DEFAULT_MODEL = "camvid"
+DEFAULT_SOURCE = "demo:"
+
+
+class Settings(BaseModel):
+    """One field a flag; a TOML file has the same names, with - or _."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = DEFAULT_SOURCE
+    model: str = DEFAULT_MODEL
+    backend: str | None = None
+    device: str | None = None
+    precision: str | None = None
+    threads: int | None = Field(None, ge=1)
+    schedule: str = "every-frame"
+    mode: Literal["sync"] = "sync"
+    opacity: float = Field(0.5, ge=0, le=1)
+    output: Path | None = None
+    save_masks: Path | None = None
+    loop: bool = False
+    max_frames: int | None = Field(None, ge=1)
+    realtime: bool = False
+    headless: bool = False
+    benchmark: bool = False
+    warmup: int = Field(30, ge=0)
+    json_file: Path | None = Field(None, alias="json")
+
+    @classmethod
+    def load(cls, config: Path | None, flags: Mapping[str, object]) -> Self:
+        """`flags` that are None were not given. Raises UsageError that names the key or flag and what is wrong with it."""
+        given = {name: value for name, value in flags.items() if value is not None}
+        try:
+            return cls(**({**_read(config), **given} if config else given))  # type: ignore[arg-type]
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            where = f"--{key.replace('_', '-')}" if key in given or not config else f"{config}: {key}"
+            if first["type"] == "extra_forbidden":
+                known = ", ".join(sorted(field.alias or name for name, field in cls.model_fields.items()))
+                raise UsageError(f"{where}: no such key; known are {known}") from error
+            raise UsageError(f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}") from error
+
+
+def _read(config: Path) -> dict[str, object]:
+    try:
+        return {key.replace("-", "_"): value for key, value in tomllib.loads(config.read_text()).items()}
+    except OSError as error:
+        raise UsageError(f"{config}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{config}: not valid TOML: {error}") from error

@@ -1,0 +1,86 @@
+"""Finds out whether a window can be opened before Qt is asked: Qt aborts the whole process when it cannot."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, MutableMapping
+from importlib.util import find_spec
+
+from drive_seg.errors import DisplayError
+
+NEEDS_NO_SCREEN = ("offscreen", "minimal", "minimalegl", "vnc")  # Qt platforms
+REMEDY = "run with --headless, or start it from a desktop session"
+XCB_PACKAGES = "libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0"
+PROBE = """
+import resource
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an abort is an answer here, not a crash to be kept
+from PyQt6.QtGui import QGuiApplication
+QGuiApplication([])
+"""
+PROBE_LIMIT_S = 20.0  # of a machine whose cores are busy; usually 0.2
+
+
+def require_display() -> None:
+    """Returns if a QApplication can be made in this process. Raises DisplayError, whose line says why not and what to do."""
+    if find_spec("PyQt6") is None:
+        raise DisplayError("cannot open a window: PyQt6 is not installed; pip install 'drive-seg[ui]', or run with --headless")
+    drop_foreign_plugins(os.environ)
+    try:
+        import PyQt6.QtWidgets  # noqa: F401
+    except ImportError as error:
+        raise DisplayError(f"cannot open a window: {error}; install that system library, or run with --headless") from error
+    refusal = refused(sys.platform, os.environ)
+    if refusal is None and needs_probe(sys.platform, os.environ):
+        refusal = probe()
+    if refusal:
+        raise DisplayError(f"cannot open a window: {refusal}; {REMEDY}")
+
+
+def drop_foreign_plugins(env: MutableMapping[str, str]) -> None:
+    """opencv-python points Qt at its own Qt 5 plugins when it is imported, and PyQt6 then cannot start."""
+    for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR", "QT_PLUGIN_PATH"):
+        if "cv2" in env.get(name, "").replace("\\", "/").split("/"):
+            del env[name]
+
+
+def refused(platform: str, env: Mapping[str, str]) -> str | None:
+    """Why the environment alone rules a window out, or None. `platform` as in sys.platform."""
+    if platform in ("win32", "darwin") or env.get("QT_QPA_PLATFORM"):
+        return None
+    if env.get("DISPLAY") or env.get("WAYLAND_DISPLAY"):
+        return None
+    return "neither DISPLAY nor WAYLAND_DISPLAY is set"
+
+
+def needs_probe(platform: str, env: Mapping[str, str]) -> bool:
+    """False where Qt's start cannot fail for want of a screen."""
+    return platform not in ("win32", "darwin") and env.get("QT_QPA_PLATFORM", "").split(":")[0] not in NEEDS_NO_SCREEN
+
+
+def probe() -> str | None:
+    """Starts Qt in a process of its own and says why that failed, or None: knows dead displays and absent xcb libraries alike."""
+    if getattr(sys, "frozen", False):  # the executable is the packaged program itself, which would start again
+        return None
+    try:
+        done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=PROBE_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"the display does not answer within {PROBE_LIMIT_S:.0f} s"
+    return None if done.returncode == 0 else probe_reason(done.stderr)
+
+
+def probe_reason(stderr: str) -> str:
+    """What Qt's paragraph comes down to. It blames libxcb-cursor0 for every absent library, and for a dead display too."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    for line in lines:
+        if "could not connect to display" in line or "Failed to create wl_display" in line:
+            return line.split(": ", 1)[-1].rstrip(".")
+    if any("xcb-cursor0" in line for line in lines):
+        return f"Qt cannot load its xcb plugin; apt-get install {XCB_PACKAGES} (or your system's names for them)"
+    return lines[0].removeprefix("qt.qpa.plugin: ").rstrip(".") if lines else "Qt's platform plugin fails to start"
+
+
+if __name__ == "__main__":  # for scripts: exit code 0 where a window can be opened
+    try:
+        require_display()
+    except DisplayError as error:
+        sys.exit(str(error))

@@ -1,0 +1,154 @@
+"""Threads and the bounded mailboxes between them: nothing grows, nothing hangs, an error ends whoever waits for it."""
+
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Overflow(Enum):
+    WAIT = "wait"  # files, benchmarks: the sender waits, nothing is lost
+    DROP_OLDEST = "drop-oldest"  # live: the newest is worth more than the waiting ones
+
+
+class Closed(Exception):
+    """The other side is gone."""
+
+
+class Mailbox(Generic[T]):
+    """A queue of `depth` items between one sender and one receiver."""
+
+    def __init__(self, depth: int, overflow: Overflow) -> None:
+        self._items: deque[T] = deque()
+        self._depth, self._overflow = depth, overflow
+        self._changed = threading.Condition()
+        self._closed = False
+        self._error: BaseException | None = None
+        self.dropped = 0
+
+    def put(self, item: T) -> None:
+        """Raises Closed once the mailbox is closed."""
+        with self._changed:
+            while not self._closed and self._overflow is Overflow.WAIT and len(self._items) >= self._depth:
+                self._changed.wait()
+            if self._closed:
+                raise Closed
+            while len(self._items) >= self._depth:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def get(self, timeout_s: float | None = None) -> T:
+        """The oldest item. Raises TimeoutError, the sender's error, or Closed when all that was sent has been taken."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._items or self._closed, timeout_s):
+                raise TimeoutError
+            if self._items:
+                item = self._items.popleft()
+                self._changed.notify_all()
+                return item
+            raise self._error or Closed
+
+    def take_newest(self) -> T | None:
+        """The newest item at once, or None; older ones are thrown away uncounted (a display that shows what is newest)."""
+        with self._changed:
+            if not self._items:
+                return None
+            item = self._items.pop()
+            self._items.clear()
+            self._changed.notify_all()
+            return item
+
+    def close(self, error: BaseException | None = None) -> None:
+        """What was sent can still be taken; then `error`, or Closed, is raised to the receiver. Idempotent: the first error counts."""
+        with self._changed:
+            self._closed = True
+            self._error = self._error or error
+            self._changed.notify_all()
+
+    def discard(self) -> None:
+        """The receiver leaves: what waits is thrown away, and a sender that waits is sent off with Closed."""
+        with self._changed:
+            self._items.clear()
+        self.close()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            try:
+                yield self.get()
+            except Closed:
+                return
+
+
+class Worker:
+    """A named thread that runs `work` once and keeps the error it ended with; `join` raises it."""
+
+    def __init__(self, name: str, work: Callable[[], None], on_error: Callable[[BaseException], None] | None = None) -> None:
+        self.error: BaseException | None = None
+
+        def run() -> None:
+            try:
+                work()
+            except Closed:
+                pass
+            except BaseException as error:
+                self.error = error
+                if on_error:
+                    on_error(error)
+
+        self._thread = threading.Thread(target=run, name=name, daemon=True)
+
+    def start(self) -> "Worker":
+        self._thread.start()
+        return self
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def ended(self) -> bool:
+        """It was started and is over."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Waits for the end, whatever it was; at once where it was never started. Returns whether the thread is gone."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def join(self, timeout_s: float | None = None) -> None:
+        """Waits for the end. Raises what ended the thread, or TimeoutError."""
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            raise TimeoutError(f"thread {self._thread.name!r} did not end within {timeout_s} s")
+        if self.error:
+            raise self.error
+
+
+@contextmanager
+def ended_by_signals(close: Callable[[], object]) -> Iterator[None]:
+    """SIGINT and SIGTERM call `close` instead of ending the process; the second one does what it would have done without us."""
+    handled = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in handled}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def on_signal(*_: object) -> None:
+        restore()  # what hangs in `close` can still be interrupted
+        close()
+
+    for number in handled:
+        signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        restore()

@@ -1,0 +1,226 @@
+"""Small stand-ins for the Protocols, for every test."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+
+from drive_seg.card import Bundle, load_bundle, sha256
+from drive_seg.contracts import Array, Frame, Image, Labels, Result, SourceInfo, Tensors, TensorSpec
+from drive_seg.sinks.window import WindowSink
+from drive_seg.stats import Numbers
+
+CAMVID = {
+    "sky": (128, 128, 128),
+    "building": (128, 0, 0),
+    "pole": (192, 192, 128),
+    "road": (128, 64, 128),
+    "pavement": (60, 40, 222),
+    "tree": (128, 128, 0),
+    "sign": (192, 128, 128),
+    "fence": (64, 64, 128),
+    "car": (64, 0, 128),
+    "pedestrian": (64, 64, 0),
+    "bicyclist": (0, 128, 192),
+}
+
+
+def make_result(
+    index: int = 0,
+    image: Image | None = None,
+    labels: Labels | None = None,
+    truth: Labels | None = None,
+    total_ms: float = 5.0,
+    age: int = 0,
+) -> Result:
+    """A grey picture of 48x64 and labels of 12x16 that are all road, unless told otherwise."""
+    image = np.full((48, 64, 3), 100, np.uint8) if image is None else image
+    labels = np.full((12, 16), 3, np.uint8) if labels is None else labels
+    frame = Frame(image, index, index / 30, labels=truth)
+    return Result(frame, labels, None, age == 0, age, age * 33.3, "fake", {"total": total_ms})
+
+
+class FakePlayer:
+    """A run over the real window sink whose results the test puts; `calls` remembers what the window wanted."""
+
+    def __init__(self, labelled: bool = False) -> None:
+        self.sink = WindowSink()
+        self.calls: list[str] = []
+        self.paused = self.finished = False
+        self.state = "playing"
+        self.error: BaseException | None = None
+        self.classes, self.palette = tuple(CAMVID), tuple(CAMVID.values())
+        self.info = SourceInfo("drive.mp4", (48, 64), 30.0, live=False, labelled=labelled, classes=self.classes if labelled else ())
+        self.headline = "camvid · openvino bf16 · CPU (2 threads) · every-frame sync"
+        self.dropped, self.opacity = 0, 0.5
+        self.on_start: Callable[[], None] = lambda: None
+
+    def start(self, on_new: Callable[[], None]) -> None:
+        self.calls.append("start")
+        self.sink.on_new = on_new
+        self.on_start()
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+    def take(self) -> Result | None:
+        return self.sink.take()
+
+    def numbers(self) -> Numbers:
+        return self.sink.numbers()
+
+    def pause(self) -> None:
+        self.calls.append("pause")
+        self.paused, self.state = True, "paused"
+
+    def resume(self) -> None:
+        self.calls.append("resume")
+        self.paused, self.state = False, "playing"
+
+    def step(self) -> None:
+        self.calls.append("step")
+
+
+class FakeSource:
+    """`count` grey frames at `fps`; then the end, or `error`. `reads` counts how often it was asked; `hang` makes the last read block."""
+
+    def __init__(self, count: int = 5, fps: float = 30.0, live: bool = False, error: Exception | None = None, hang: bool = False) -> None:
+        self.info = SourceInfo("fake", (48, 64), fps, live, count)
+        self.count, self.error, self.hang = count, error, hang
+        self.reads = 0
+        self.closed = False
+        self.released = threading.Event()  # lets a hanging read go
+
+    def read(self) -> Frame | None:
+        index, self.reads = self.reads, self.reads + 1
+        if index < self.count:
+            return Frame(np.full((48, 64, 3), index % 256, np.uint8), index, index / self.info.fps)
+        if self.hang:
+            self.released.wait(20)
+        if self.error:
+            raise self.error
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class FakeVideoCapture:
+    """cv2.VideoCapture over a list of pictures, each a connection's worth; `script` holds one entry per opening, None for a refusal."""
+
+    script: ClassVar[list[list[Array] | None]] = []
+    opened: ClassVar[list[tuple[object, ...]]] = []  # the arguments of every opening
+
+    def __init__(self, *args: object) -> None:
+        self.opened.append(args)
+        self.pictures = self.script.pop(0) if self.script else None
+        self.at = -1
+        self.properties: dict[int, float] = {}
+        self.released = False
+
+    def isOpened(self) -> bool:
+        return self.pictures is not None and not self.released
+
+    def grab(self) -> bool:
+        self.at += 1
+        return self.isOpened() and self.at < len(self.pictures or ())
+
+    def retrieve(self) -> tuple[bool, Array | None]:
+        return (True, self.pictures[self.at]) if self.pictures else (False, None)
+
+    def get(self, prop: int) -> float:
+        return self.properties.get(prop, 0.0)
+
+    def set(self, prop: int, value: float) -> bool:
+        self.properties[prop] = value
+        return True
+
+    def release(self) -> None:
+        self.released = True
+
+
+CARD_CLASSES = ("road", "car", "sky")
+
+
+def make_bundle(folder: Path, **overrides: object) -> Bundle:
+    """A whole bundle of 3 classes for 32x24 pictures whose ONNX files only FakeBackend can run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("low.onnx", "high.onnx", "head.onnx", "weights.safetensors"):
+        (folder / name).write_bytes(name.encode())
+    wiring = {"low": (["image"], ["detail"]), "high": (["detail"], ["context"]), "head": (["detail", "context"], ["labels"])}
+    card = {
+        "format": 1, "name": folder.name, "classes": CARD_CLASSES, "palette": [(128, 64, 128), (64, 0, 128), (128, 128, 128)],
+        "input": {"name": "image", "height": 24, "width": 32, "multiple": 8}, "labels": "labels", "change": "detail",
+        "stages": {
+            stage: {"file": f"{stage}.onnx", "sha256": sha256(folder / f"{stage}.onnx"), "inputs": ins, "outputs": outs, "gflop": 1.0}
+            for stage, (ins, outs) in wiring.items()
+        },
+        "weights": {"file": "weights.safetensors", "sha256": sha256(folder / "weights.safetensors")},
+        "network": {}, "parameters": 1, "training": {}, "licence": "none", "limits": "none", "measured": {},
+    }  # fmt: skip
+    (folder / "card.json").write_text(json.dumps(card | overrides))
+    return load_bundle(str(folder))
+
+
+class FakeStage:
+    """Like a real runtime it writes into the same output arrays on every call. `compute(inputs, outputs)` fills them."""
+
+    def __init__(
+        self, specs: dict[str, TensorSpec], outputs: dict[str, Array], compute: Callable[[Tensors, dict[str, Array]], None]
+    ) -> None:
+        self.inputs = tuple(specs.values())
+        self.outputs = tuple(TensorSpec(name, str(value.dtype), value.shape) for name, value in outputs.items())
+        self._outputs, self._compute = outputs, compute
+        self.calls, self.closed = 0, False
+
+    def __call__(self, tensors: Tensors) -> Tensors:
+        assert set(tensors) == {spec.name for spec in self.inputs}
+        self.calls += 1
+        self._compute(tensors, self._outputs)
+        return self._outputs
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeBackend:
+    """Runs make_bundle's stages: the features are the picture's blue mean, the context remembers it, and the labels are what the
+    context remembers, so that a label tells which frame's context made it."""
+
+    name, device, precision = "fake", "none", "fp32"
+
+    def __init__(self) -> None:
+        self.loaded: dict[str, list[FakeStage]] = {"low": [], "high": [], "head": []}
+
+    def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> FakeStage:
+        stage = Path(onnx_path).stem
+        specs = {name: TensorSpec(name, "float32", shape) for name, shape in input_shapes.items()}
+        if stage == "low":
+            _, height, width, _ = input_shapes["image"]
+            outputs: dict[str, Array] = {"detail": np.zeros((1, 1, height // 8, width // 8), np.float32)}
+        elif stage == "high":
+            outputs = {"context": np.zeros(input_shapes["detail"], np.float32)}
+        else:
+            _, _, height, width = input_shapes["detail"]
+            outputs = {"labels": np.zeros((1, height * 4, width * 4), np.uint8)}
+
+        def compute(inputs: Tensors, outputs: dict[str, Array]) -> None:
+            source = {"low": "image", "high": "detail", "head": "context"}[stage]
+            value = inputs[source]
+            next(iter(outputs.values()))[:] = value[..., 0].mean() if stage == "low" else value.mean()
+
+        made = FakeStage(specs, outputs, compute)
+        self.loaded[stage].append(made)
+        return made
+
+    def calls(self, stage: str) -> int:
+        return sum(one.calls for one in self.loaded[stage])

@@ -1,0 +1,45 @@
+"""A tiny street to learn: rectangles of three classes, as pictures and labels on disk, and a recipe that fits it."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the workshop needs torch: pip install 'drive-seg[lab]'")
+torch.set_num_threads(1)  # the networks here are tiny: more threads only wait for each other
+
+from drive_seg.lab.train.recipe import Recipe  # noqa: E402 (after the check for torch)
+
+TINY = {"stem": 8, "fine": 8, "detail": 16, "deep": 16, "deep_blocks": 1, "deeper": 16, "deeper_blocks": 1, "context": 16}
+
+
+def draw(index: int) -> tuple[np.ndarray, np.ndarray]:
+    """A 64x48 picture with sky above, road below and a car, whose place depends on the index; one void corner."""
+    labels = np.zeros((48, 64), np.uint8)
+    labels[24:] = 1
+    x = 4 + 9 * index % 40
+    labels[20:32, x : x + 16] = 2
+    image = np.array([(230, 180, 120), (90, 90, 90), (40, 40, 200)], np.uint8)[labels]
+    labels[:4, :4] = 11
+    return image, labels
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Path:
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    for index in range(8):
+        image, labels = draw(index)
+        stem = f"{'A' if index < 5 else 'B'}_{index:03}"
+        cv2.imwrite(str(tmp_path / "images" / f"{stem}.png"), image)
+        cv2.imwrite(str(tmp_path / "labels" / f"{stem}.png"), labels)
+    return tmp_path
+
+
+@pytest.fixture
+def recipe(street: Path) -> Recipe:
+    return Recipe(
+        images=street / "images", labels=street / "labels", classes=("sky", "road", "car"), epochs=4, batch=2,
+        crops=((0.0, 32, 48), (0.5, 48, 64)), learning_rate=1e-2, network=TINY,
+    )  # fmt: skip

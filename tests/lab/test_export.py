@@ -1,0 +1,81 @@
+"""A trained network becomes a bundle that every backend runs alike, at any size, without a pickle."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from drive_seg.backends import open_backend
+from drive_seg.card import Bundle, load_bundle
+from drive_seg.contracts import Frame
+from drive_seg.engine import Engine
+from drive_seg.errors import DataError
+from drive_seg.lab.build.export import export_bundle
+from drive_seg.lab.evaluate.accuracy import evaluate, from_pairs
+from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig, labels_at_half
+from drive_seg.lab.train import checkpoint, loop
+from drive_seg.lab.train.recipe import Recipe
+from drive_seg.pipeline import Pipeline
+from drive_seg.schedule import EveryFrame
+from tests.lab.conftest import TINY, draw
+
+
+@pytest.fixture
+def bundle(recipe: Recipe, tmp_path: Path) -> Bundle:
+    trained = loop.train(
+        recipe.model_copy(update={"epochs": 10, "ema": 0.9, "classes": ("sky", "road", "car")}), tmp_path / "run", quiet=True
+    )
+    export_bundle(trained.checkpoint, tmp_path / "tiny")
+    return load_bundle(str(tmp_path / "tiny"))
+
+
+def test_the_card_tells_what_is_there(bundle: Bundle) -> None:
+    card = bundle.card
+    assert (card.name, card.classes, card.training["steps"]) == ("tiny", ("sky", "road", "car"), 40)
+    assert card.stages["low"].gflop > 0
+    assert {path.name for path in bundle.folder.iterdir()} == {"card.json", "low.onnx", "high.onnx", "head.onnx", "weights.safetensors"}
+
+
+def test_weights_are_stored_as_fp16(bundle: Bundle) -> None:
+    for stage in ("low", "high", "head"):
+        stored = {w.name: w for w in onnx.load(bundle.onnx(stage)).graph.initializer}  # type: ignore[arg-type]
+        large = [w for w in stored.values() if np.prod(w.dims) >= 16]
+        assert large
+        assert all(w.data_type == onnx.TensorProto.FLOAT16 for w in large)
+
+
+@pytest.mark.parametrize("size_hw", [(360, 480), (48, 64), (90, 160)])
+def test_every_backend_gives_the_networks_own_labels(bundle: Bundle, tmp_path: Path, size_hw: tuple[int, int]) -> None:
+    network = DeepLab(DeepLabConfig(**({"classes": 3} | TINY)))
+    checkpoint.load_average(tmp_path / "run" / "checkpoint.safetensors", network)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*size_hw, 3), np.uint8)
+    labels = {}
+    for name in ("openvino", "onnxruntime", "torch"):
+        with Engine(bundle, open_backend(name, device=None, precision="fp32", threads=1)) as engine:
+            labels[name] = Pipeline(engine, EveryFrame()).step(Frame(image, 0, 0.0)).labels
+            fitted = engine.input_hw
+    if fitted == size_hw:
+        with torch.inference_mode():
+            labels["network"] = labels_at_half(network.eval()(torch.from_numpy(image)[None]))[0].numpy()
+    reference = labels.pop("openvino")
+    assert len(np.unique(reference)) > 1
+    for name, other in labels.items():
+        assert (other == reference).mean() >= 0.995, name
+
+
+def test_evaluate_scores_what_was_learned(bundle: Bundle, street: Path) -> None:
+    backend = open_backend("openvino", device=None, precision="fp32", threads=1)
+    scores = evaluate(bundle, backend, from_pairs(street / "images", street / "labels", bundle.card))
+    assert scores["frames"] == 8
+    assert list(scores["iou"]) == ["sky", "road", "car"]
+    assert scores["miou"] == pytest.approx(np.mean(list(scores["iou"].values())))
+    assert 0 < scores["miou"] <= 1
+    assert draw(0)[0].shape == (48, 64, 3)
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing\.safetensors"):
+        export_bundle(tmp_path / "nothing.safetensors", tmp_path / "out")

@@ -1,0 +1,72 @@
+"""The training learns, resumes to the very same weights, and refuses a checkpoint that is not its own."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from drive_seg.errors import DataError
+from drive_seg.lab.train import loop
+from drive_seg.lab.train.recipe import Recipe
+
+
+def test_it_learns_a_tiny_street(recipe: Recipe, tmp_path: Path) -> None:
+    still = {"epochs": 40, "scale": (0.9, 1.1), "stretch": 0.0, "rotate_deg": 0.0, "colour": 0.1, "ema": 0.9, "hold_out": ("B",)}
+    trained = loop.train(recipe.model_copy(update=still), tmp_path / "run", quiet=True)
+    assert trained.miou is not None
+    assert trained.miou > 0.8
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == list(range(1, 41))
+    assert rows[-1]["loss"] < rows[0]["loss"] / 2
+    assert rows[-1]["miou"] == pytest.approx(trained.miou, abs=1e-4)
+
+
+def test_a_training_killed_midway_resumes_to_the_same_result(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop.train(recipe, tmp_path / "whole", quiet=True)
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", -1.0)  # after every step
+    learn, steps = loop.Training.step, []
+
+    def killed(self: loop.Training, step: int, images: torch.Tensor, labels: torch.Tensor) -> float:
+        if step == 9 and not steps.count(9):
+            steps.append(step)
+            raise KeyboardInterrupt
+        steps.append(step)
+        return learn(self, step, images, labels)
+
+    monkeypatch.setattr(loop.Training, "step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(recipe, tmp_path / "parts", quiet=True)
+    loop.train(recipe, tmp_path / "parts", quiet=True)
+    assert steps == [*range(10), *range(9, 16)]
+    one, two = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "parts"))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "parts")]
+    logged = [[json.loads(row)["step"] for row in log.splitlines()] for log in logs]
+    assert logged == [[4, 8, 12, 16]] * 2
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+    short = recipe.model_copy(update={"epochs": 1})
+    loop.train(short, tmp_path / "run", quiet=True)
+    with pytest.raises(DataError, match=r"another recipe \(seed differ"):
+        loop.train(short.model_copy(update={"seed": 1}), tmp_path / "run", quiet=True)
+    assert loop.train(short.model_copy(update={"seed": 1}), tmp_path / "run", restart=True, quiet=True).steps == 4
+
+
+def test_a_damaged_checkpoint_is_named(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"\x00" * 100)
+    with pytest.raises(DataError, match=r"checkpoint\.safetensors: not a whole checkpoint"):
+        loop.train(recipe, tmp_path / "run", quiet=True)
+
+
+def test_the_learning_rate_warms_up_and_ends_at_nothing(recipe: Recipe) -> None:
+    warm = recipe.model_copy(update={"warm_up": 0.1, "learning_rate": 1.0})
+    rates = [loop.learning_rate(step, 100, warm) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
+    assert max(rates) == 1.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 0.001

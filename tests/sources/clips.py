@@ -1,0 +1,45 @@
+"""Small videos and pictures that the tests of sources and sinks make for themselves."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from drive_seg.contracts import Image
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real clips are not here ({DATA})")
+
+
+def picture(seed: int = 0, size_hw: tuple[int, int] = (64, 96)) -> Image:
+    """Coloured patches: a few kilobytes when compressed, so that half a file is something."""
+    small = np.random.default_rng(seed).integers(0, 255, (8, 12, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(small, size_hw[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def write_video(path: Path, times_s: Sequence[float], size_hw: tuple[int, int] = (64, 96), movflags: str = "faststart") -> Path:
+    """H.264 with B-frames, at these very presentation times."""
+    options = {"movflags": movflags} if movflags and path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.height, stream.width = size_hw
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 90_000)
+        for number, time_s in enumerate(times_s):
+            frame = av.VideoFrame.from_ndarray(picture(number, size_hw), format="bgr24")
+            frame.pts, frame.time_base = round(time_s * 90_000), Fraction(1, 90_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def cut(path: Path, share: float = 0.5) -> Path:
+    """The same file without its end."""
+    short = path.with_stem(path.stem + "_cut")
+    data = path.read_bytes()
+    short.write_bytes(data[: int(len(data) * share)])
+    return short

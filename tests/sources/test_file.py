@@ -1,0 +1,165 @@
+"""Video files: the container's own times, and what is said of files that are missing, empty, broken or cut short."""
+
+from pathlib import Path
+
+import av
+import cv2
+import pytest
+
+from drive_seg.contracts import Frame
+from drive_seg.errors import SourceError
+from drive_seg.sources.file import FileSource
+from drive_seg.sources.opencv import MediaClock
+from drive_seg.sources.truncation import ended_early, is_cut
+from tests.sources.clips import DATA, cut, needs_data, picture, write_video
+
+
+def play(path: Path) -> tuple[list[Frame], SourceError | None]:
+    """All frames, and the error that they end with."""
+    frames: list[Frame] = []
+    with FileSource(path) as source:
+        try:
+            while frame := source.read():
+                frames.append(frame)
+        except SourceError as error:
+            return frames, error
+        assert source.read() is None
+    return frames, None
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+def test_a_variable_rate_keeps_its_times(tmp_path: Path, suffix: str) -> None:
+    times_s = [0, 0.033, 0.066, 0.2, 0.4, 0.433, 1.0, 1.5, 1.533, 1.6]
+    frames, error = play(write_video(tmp_path / f"drive{suffix}", times_s))
+    assert error is None
+    assert [frame.index for frame in frames] == list(range(10))
+    assert [frame.time_s for frame in frames] == pytest.approx(times_s, abs=0.0015)
+    assert all(frame.image.shape == (64, 96, 3) and frame.decode_ms > 0 and frame.take == 0 for frame in frames)
+
+
+def test_what_the_container_says(tmp_path: Path) -> None:
+    with FileSource(write_video(tmp_path / "drive.mp4", [i / 20 for i in range(40)])) as source:
+        info = source.info
+    assert (info.size_hw, info.live, info.frame_count, info.name) == ((64, 96), False, 40, str(tmp_path / "drive.mp4"))
+    assert info.fps == pytest.approx(20, rel=0.03)
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "count", "fps"),
+    [("kitti_2011_09_26_city", 78, 10), ("solidWhiteRight", 221, 25), ("vehicle_test_video", 38, 25)],
+)
+def test_real_drives(name: str, count: int, fps: int) -> None:
+    frames, error = play(DATA / "video" / f"{name}.mp4")
+    assert error is None
+    assert [frame.time_s for frame in frames] == pytest.approx([i / fps for i in range(count)], abs=1e-6)
+
+
+def test_rotation_is_applied(tmp_path: Path) -> None:
+    path = tmp_path / "phone.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.height, stream.width, stream.pix_fmt = 64, 96, "yuv420p"
+        stream.set_display_rotation(90)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(), format="bgr24")))
+        container.mux(stream.encode(None))
+    with FileSource(path) as source:
+        frame = source.read()
+        assert source.info.size_hw == (96, 64)
+    assert frame is not None
+    assert frame.image.shape == (96, 64, 3)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_cut_file_gives_what_is_there_and_then_says_how_much(tmp_path: Path, suffix: str) -> None:
+    whole = write_video(tmp_path / f"drive{suffix}", [i / 30 for i in range(90)])
+    frames, error = play(cut(whole))
+    assert 10 < len(frames) < 80
+    assert str(error) == f"{tmp_path / f'drive_cut{suffix}'}: cut short: {len(frames)} of 90 frames are there; copy or record it again"
+
+
+def test_a_cut_avi(tmp_path: Path) -> None:
+    whole = tmp_path / "drive.avi"
+    writer = cv2.VideoWriter(str(whole), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 64))
+    for number in range(40):
+        writer.write(picture(number))
+    writer.release()
+    assert play(whole)[1] is None
+    frames, error = play(cut(whole))
+    assert len(frames) >= 15
+    assert "of 40 frames are there" in str(error)
+
+
+def test_a_trimmed_phone_video_is_whole(tmp_path: Path) -> None:
+    """Its edit list hides frames that its index counts."""
+    whole, trimmed = write_video(tmp_path / "drive.mp4", [i / 30 for i in range(90)]), tmp_path / "trimmed.mp4"
+    with av.open(str(whole)) as old, av.open(str(trimmed), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.pts, packet.dts = packet.pts - round(1 / packet.time_base), packet.dts - round(1 / packet.time_base)
+                packet.stream = stream
+                new.mux(packet)
+    frames, error = play(trimmed)
+    assert error is None
+    assert len(frames) < 70
+
+
+def test_a_file_without_its_index(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "drive.mp4", [i / 30 for i in range(90)], movflags="")
+    with pytest.raises(SourceError, match=r"drive_cut\.mp4: cannot be played: not a video, or cut short"):
+        FileSource(cut(whole))
+
+
+def test_no_file_a_folder_nothing_and_text(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("no video\n" * 100)
+    for name, problem in {"none.mp4": "no such file; give", ".": "not a file", "empty.mp4": "is empty", "text.mp4": "not a video"}.items():
+        with pytest.raises(SourceError, match=problem) as caught:
+            FileSource(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_broken_pictures_within_make_no_noise(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write_video(tmp_path / "drive.mp4", [i / 30 for i in range(60)])
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
+    path.write_bytes(data)
+    frames, _ = play(path)
+    assert len(frames) > 20
+    assert capfd.readouterr().err == ""
+
+
+def test_times_always_grow() -> None:
+    clock = MediaClock(fps=10)
+    assert [clock.tick(ms) for ms in (0, 50, 50, 40, 500, float("nan"))] == pytest.approx([0, 0.05, 0.15, 0.25, 0.5, 0.6])
+
+
+@pytest.mark.parametrize(
+    ("container_says_cut", "got", "expected", "missing_s", "early"),
+    [
+        (True, 50, 100, 5, True),
+        (True, 98, 100, 0.2, False),  # containers are off by two
+        (False, 50, 100, 5, False),  # complete: an edit list hides the rest
+        (True, 50, None, 0, False),  # nobody knows how many there should be
+        (None, 10, 49, 0.03, False),  # a variable rate: the count was estimated, but the time is all there
+        (None, 50, 100, 5, True),
+        (None, 97, 100, 0.3, False),
+    ],
+)
+def test_when_an_end_is_early(container_says_cut: bool | None, got: int, expected: int | None, missing_s: float, early: bool) -> None:
+    assert ended_early(container_says_cut, got, expected, missing_s) is early
+
+
+def test_is_cut_does_not_guess(tmp_path: Path) -> None:
+    path = tmp_path / "some.ts"
+    path.write_bytes(b"G" * 188)
+    assert is_cut(path) is None
+    live = tmp_path / "live.mkv"  # a Matroska header whose segment has no stated length
+    live.write_bytes(b"\x1aE\xdf\xa3\x80\x18S\x80g\x01" + b"\xff" * 7 + bytes(50))
+    assert is_cut(live) is None
+    padded = write_video(tmp_path / "padded.mp4", [0, 0.1])
+    padded.write_bytes(padded.read_bytes() + bytes(100))
+    assert is_cut(padded) is False

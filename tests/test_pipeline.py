@@ -1,0 +1,94 @@
+"""A frame's way on fake stages: whose context made the labels, what is cached, and who owns the buffers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drive_seg.contracts import Frame, Image, Labels, Result
+from drive_seg.engine import Engine
+from drive_seg.pipeline import Pipeline
+from drive_seg.schedule import parse_schedule
+from tests.fakes import FakeBackend, make_bundle
+
+
+def frame(index: int, value: int, size_hw: tuple[int, int] = (24, 32), take: int = 0, time_s: float | None = None) -> Frame:
+    return Frame(np.full((*size_hw, 3), value, np.uint8), index, index / 30 if time_s is None else time_s, take=take)
+
+
+def play(tmp_path: Path, schedule: str, frames: list[Frame]) -> tuple[list[Result], FakeBackend]:
+    backend = FakeBackend()
+    with Engine(make_bundle(tmp_path / "net"), backend) as engine:
+        pipeline = Pipeline(engine, parse_schedule(schedule))
+        return [pipeline.step(one) for one in frames], backend
+
+
+def contexts(results: list[Result]) -> list[int]:
+    """The value of the frame whose context made each result's labels."""
+    return [int(result.labels[0, 0]) for result in results]
+
+
+def test_every_frame_uses_its_own_context(tmp_path: Path) -> None:
+    results, backend = play(tmp_path, "every-frame", [frame(i, 100 + i) for i in range(4)])
+    assert contexts(results) == [100, 101, 102, 103]
+    assert backend.calls("high") == 4
+    assert all(result.is_key and result.age_frames == 0 for result in results)
+
+
+def test_clockwork_holds_the_key_frames_context(tmp_path: Path) -> None:
+    results, backend = play(tmp_path, "clockwork:3", [frame(i, 100 + i) for i in range(7)])
+    assert contexts(results) == [100, 100, 100, 103, 103, 103, 106]
+    assert [result.age_frames for result in results] == [0, 1, 2, 0, 1, 2, 0]
+    assert results[2].age_ms == pytest.approx(2 / 30 * 1e3)
+    assert [result.is_key for result in results] == [True, False, False, True, False, False, True]
+    assert (backend.calls("low"), backend.calls("high"), backend.calls("head")) == (7, 3, 7)
+    assert "high" not in results[1].latency_ms
+
+
+def test_results_survive_the_stages_reusing_their_buffers(tmp_path: Path) -> None:
+    results, _ = play(tmp_path, "every-frame", [frame(i, 100 + i) for i in range(3)])
+    assert [int(result.labels.max()) for result in results] == [100, 101, 102]
+
+
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        (frame(1, 101, size_hw=(32, 24)), "size"),
+        (frame(1, 101, take=1), "jumped"),
+        (frame(1, 101, time_s=5.0), "gap"),
+        (frame(1, 101, time_s=-1.0), "gap"),
+        (frame(1, 5), "cut"),
+    ],
+)
+def test_an_invalid_cache_is_refreshed_on_the_same_frame(tmp_path: Path, second: Frame, reason: str) -> None:
+    results, _ = play(tmp_path, "clockwork:10", [frame(0, 100), second, frame(2, 102, (second.image.shape[0], second.image.shape[1]))])
+    assert results[1].is_key
+    assert reason in results[1].reason
+    assert contexts(results)[1] == second.image[0, 0, 0]
+
+
+def test_a_new_size_is_fitted_and_the_old_stages_are_closed(tmp_path: Path) -> None:
+    results, backend = play(tmp_path, "every-frame", [frame(0, 100), frame(1, 101, (24, 48)), frame(2, 102, (48, 96))])
+    assert [len(stages) for stages in backend.loaded.values()] == [2, 2, 2]  # 48x96 has the shape of 24x48
+    assert all(stage.closed for stages in backend.loaded.values() for stage in stages)
+    assert results[0].labels.shape == (12, 16)
+    assert results[1].labels.shape[1] > results[1].labels.shape[0] * 1.8
+
+
+def test_dropped_frames_count_into_the_age(tmp_path: Path) -> None:
+    results, _ = play(tmp_path, "clockwork:4", [frame(i, 100) for i in (0, 3, 7)])
+    assert [result.age_frames for result in results] == [0, 3, 0]
+
+
+def test_the_overlay_is_painted_only_when_it_is_wanted_and_not_counted_as_latency(tmp_path: Path) -> None:
+    def paint(image: Image, labels: Labels) -> Image:
+        return np.full_like(image, labels[0, 0])
+
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        bare, painted = (Pipeline(engine, parse_schedule("every-frame"), p).step(frame(0, 77)) for p in (None, paint))
+    assert bare.overlay is None
+    assert "overlay" not in bare.latency_ms
+    assert painted.overlay is not None
+    assert painted.overlay[0, 0, 0] == 77
+    parts = sum(painted.latency_ms[name] for name in ("preprocess", "low", "high", "head"))
+    assert parts <= painted.total_ms < parts + painted.latency_ms["overlay"] + 5

@@ -1,0 +1,47 @@
+"""The command line over the TOML file over the defaults."""
+
+from pathlib import Path
+
+import pytest
+
+from drive_seg.errors import UsageError
+from drive_seg.settings import Settings
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
+    config = tmp_path / "drive.toml"
+    config.write_text('schedule = "clockwork:4"\nopacity = 0.3\nmax-frames = 7\njson = "a.json"\n')
+    settings = Settings.load(config, {"opacity": 0.8, "model": None})
+    assert (settings.schedule, settings.opacity, settings.model, settings.max_frames) == ("clockwork:4", 0.8, "camvid", 7)
+    assert settings.json_file == Path("a.json")
+
+
+def test_the_default_is_the_demo() -> None:
+    assert Settings.load(None, {}).source == "demo:"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("opacty = 1", "opacty: no such key.*opacity"),
+        ("opacity = 3", "opacity: .*3"),
+        ("opacity =", "not valid TOML"),
+        ('mode = "async"', "sync"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
+    config = tmp_path / "drive.toml"
+    config.write_text(text)
+    with pytest.raises(UsageError, match=rf"drive\.toml: .*{said}|{said}"):
+        Settings.load(config, {})
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.toml"):
+        Settings.load(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize(("flag", "value"), [("opacity", 1.5), ("max_frames", 0), ("warmup", -1), ("threads", 0), ("mode", "fast")])
+def test_a_wrong_flag_is_named_as_it_is_typed(flag: str, value: object) -> None:
+    with pytest.raises(UsageError, match=rf"--{flag.replace('_', '-')}: .*{value}"):
+        Settings.load(None, {flag: value})

@@ -1,0 +1,39 @@
+"""The benchmark's figures against frames whose times are known."""
+
+import numpy as np
+import pytest
+
+from drive_seg.contracts import TIMED, Frame, Result
+from drive_seg.trace import Latencies
+
+
+def result(index: int, total_ms: float, is_key: bool, dropped: int = 0) -> Result:
+    frame = Frame(np.zeros((2, 2, 3), np.uint8), index, index / 30)
+    ms = {"decode": 1.0, "low": 2.0, "total": total_ms} | ({"high": total_ms - 2} if is_key else {})
+    return Result(frame, np.zeros((1, 1), np.uint8), None, is_key, 0, 0.0, "", ms, dropped)
+
+
+def test_figures_leave_the_warmup_out() -> None:
+    latencies = Latencies(warmup=2)
+    for i, ms in enumerate([500.0, 400.0, *range(1, 101)]):
+        latencies.add(result(i, ms, is_key=i % 4 == 0, dropped=i // 10), now_s=i * 0.1)
+    summary = latencies.summary()
+    assert (summary["frames"], summary["warmup"]) == (100, 2)
+    assert summary["fps"] == pytest.approx(10)
+    assert summary["key_frame_rate"] == pytest.approx(0.25)
+    assert summary["dropped"] == 10
+    total = summary["latency_ms"]["total"]  # type: ignore[index]
+    assert total == {"p50": 50.5, "p95": pytest.approx(95.05), "p99": pytest.approx(99.01), "max": 100, "mean": 50.5}
+
+
+def test_every_stage_is_listed_and_one_that_never_ran_has_no_numbers() -> None:
+    latencies = Latencies(warmup=0)
+    latencies.add(result(0, 5.0, is_key=False), now_s=1.0)
+    rows = latencies.summary()["latency_ms"]
+    assert list(rows) == ["total", *TIMED]  # type: ignore[call-overload]
+    assert rows["high"] == dict.fromkeys(("p50", "p95", "p99", "max", "mean"))  # type: ignore[index]
+
+
+def test_no_frame_at_all_is_no_division_by_zero() -> None:
+    summary = Latencies(warmup=5).summary()
+    assert (summary["frames"], summary["fps"], summary["key_frame_rate"]) == (0, None, None)
