@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +16,7 @@ from drive_seg.errors import DisplayError, DriveSegError, SinkError, UsageError
 from drive_seg.settings import DEFAULT_MODEL, Settings
 
 out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+CommandLineError = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -255,11 +255,10 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | N
     try:
         code = (command or typer.main.get_command(app))(arguments, prog_name="drive-seg", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.NoArgsIsHelpError:
-        sys.exit(2)
-    except click.ClickException as error:
-        _end(error.format_message(), 2)
-    except click.Abort:
+    except CommandLineError as error:
+        line = error.format_message().splitlines()[0]  # type: ignore[attr-defined]
+        _end("a command is missing; see --help" if line.startswith("Usage:") else f"{line}; see --help", 2)
+    except typer.Abort:
         _end("interrupted", 130)
     except DriveSegError as error:
         if debug:

@@ -18,7 +18,8 @@ from rich.text import Text
 
 from drive_seg.backends import BACKENDS, describe_backend
 from drive_seg.backends.border import cpu_name, one_line
-from drive_seg.errors import BackendError
+from drive_seg.card import load_bundle, names
+from drive_seg.errors import BackendError, DriveSegError
 
 INSTRUCTIONS = {  # what people call it: the kernel's flags, any of which is enough
     "AVX2": {"avx2"},
@@ -46,6 +47,7 @@ def examine() -> list[Finding]:
         _python(),
         _cpu(),
         *(_backend(name) for name in BACKENDS),
+        *(_bundle(name) for name in names()),
         _nvidia(),
         _workshop(),
         _window_package(),
@@ -182,6 +184,14 @@ def _opencv() -> Finding:
     detail = f"{cv2.__version__}, " + ", ".join(f"{'with' if there else 'without'} {name}" for name, there in has.items())
     cameras = has["V4L"] or not sys.platform.startswith("linux")  # elsewhere cameras come another way
     return Finding("OpenCV", cameras, detail, "" if cameras else "pip install opencv-python-headless: its wheels read cameras")
+
+
+def _bundle(name: str) -> Finding:
+    try:
+        card = load_bundle(name).card
+    except DriveSegError as error:
+        return Finding(f"bundle {name}", False, str(error), "restore it, or export it again with `drive-seg export`")
+    return Finding(f"bundle {name}", True, f"{len(card.classes)} classes, {card.parameters / 1e6:.1f} M parameters, every file whole")
 
 
 def _cameras(folder: Path) -> Finding:

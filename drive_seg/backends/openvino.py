@@ -1,6 +1,7 @@
 """Executes stages with OpenVINO: the default on a CPU, also for Intel's GPUs and NPUs."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,16 @@ from drive_seg.errors import BackendError
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _RUNS = {hint: precision for precision, hint in _HINTS.items()}
+
+
+@cache
+def the_core() -> openvino.Core:
+    """One core for the process, never freed.
+
+    OpenVINO's CPU plugin gives the thread an alternate signal stack and unmaps it with the last core; the next signal that Python
+    handles, a Ctrl-C, then ends the process with a segmentation fault (seen with OpenVINO 2026.4).
+    """
+    return openvino.Core()
 
 
 class OpenVinoStage:
@@ -66,7 +77,7 @@ class OpenVinoBackend:
 
     def __init__(self, device: str | None, precision: str | None, threads: int | None) -> None:
         """`device` is "CPU" (default), "GPU", "GPU.1", "NPU" or "AUTO", in any case. Raises BackendError, UsageError."""
-        self._core = openvino.Core()
+        self._core = the_core()
         self._where = _check_device(self._core, (device or "CPU").upper())
         can = _precisions(self._core, self._where)
         check_options(self.name, precision, threads, can, self._where)
@@ -111,7 +122,7 @@ class OpenVinoBackend:
 
 def describe() -> BackendInfo:
     """Version, devices and the CPU's precisions."""
-    core = openvino.Core()
+    core = the_core()
     devices = tuple(core.available_devices)
     return BackendInfo("openvino", openvino.__version__.split("-")[0], devices, _precisions(core, devices[0]) if devices else ())
 

@@ -294,3 +294,18 @@ def test_onnxruntime_refuses_one_dimension_with_two_sizes(tmp_path: Path) -> Non
     path = save(tmp_path / "a.onnx", [helper.make_node("Add", ["a", "b"], ["s"])], {"a": kind, "b": kind}, {"s": TensorProto.FLOAT}, {})
     with pytest.raises(BackendError, match="'n' cannot be 3 and 4"):
         opened("onnxruntime").load(path, {"a": (1, 3), "b": (1, 4)})
+
+
+def test_a_signal_after_a_backend_is_gone_is_handled() -> None:
+    """OpenVINO leaves a signal stack behind that is unmapped with its last core."""
+    code = """
+import gc, os, signal
+from drive_seg.backends import open_backend
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+del_me = open_backend("openvino", device=None, precision=None, threads=1)
+del del_me
+gc.collect()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n")

@@ -1,0 +1,175 @@
+"""Whole runs on the shipped bundle: which frames come out, what is written, and how a run ends."""
+
+import math
+import threading
+import time
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from drive_seg.assemble import WindowPlayer, assembled, run_headless
+from drive_seg.contracts import Frame, Result
+from drive_seg.errors import SinkError, SourceError, UsageError
+from drive_seg.settings import Settings
+from drive_seg.sources.demo import DemoDrive
+from tests.fakes import FakeSource
+
+
+def settings(source: str = "demo:?size=128x96&frames=6", **values: object) -> Settings:
+    return Settings.load(None, {"source": source, "threads": 1, **values})
+
+
+def play(**values: object) -> tuple[list[Result], dict[str, object]]:
+    results: list[Result] = []
+    with assembled(settings(**values), window=False) as run:  # type: ignore[arg-type]
+        summary = run_headless(run, results.append)
+    return results, summary
+
+
+def test_every_frame_of_a_labelled_drive_comes_out_in_order() -> None:
+    results, summary = play()
+    assert [result.frame.index for result in results] == list(range(6))
+    assert all(result.frame.labels is not None for result in results)
+    assert (summary["frames"], summary["dropped"], summary["key_frame_rate"]) == (6, 0, 1.0)
+    assert [summary[key] for key in ("model", "backend", "schedule", "mode")] == ["camvid", "openvino", "every-frame", "sync"]
+
+
+def test_clockwork_makes_every_third_frame_a_key_frame() -> None:
+    results, summary = play(schedule="clockwork:3")
+    assert [result.is_key for result in results] == [True, False, False] * 2
+    assert summary["key_frame_rate"] == pytest.approx(1 / 3)
+
+
+def test_max_frames_stops_an_endless_source() -> None:
+    results, _ = play(source="demo:?size=128x96", max_frames=4)
+    assert [result.frame.index for result in results] == [0, 1, 2, 3]
+
+
+def test_a_looping_source_begins_again_with_a_fresh_cache() -> None:
+    results, _ = play(source="demo:?size=128x96&frames=3", loop=True, max_frames=5, schedule="clockwork:10")
+    assert [result.frame.index for result in results] == [0, 1, 2, 3, 4]
+    assert [result.is_key for result in results] == [True, False, False, True, False]
+    assert "jumped" in results[3].reason
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_the_demo_drives_cut_is_a_key_frame_and_its_neighbours_are_not(seed: int) -> None:
+    drive = DemoDrive(seed)
+    cut = math.ceil(drive.cut_time_s * drive.fps)
+    with assembled(settings(schedule="clockwork:1000"), window=False) as run:
+        results = [run.pipeline.step(Frame(drive.frame(i)[0], i, i / drive.fps)) for i in range(cut - 3, cut + 3)]
+    assert [result.is_key for result in results] == [True, False, False, True, False, False]
+    assert results[3].reason == "scene cut"
+
+
+def test_a_recording_has_every_frame_at_its_time_and_masks_are_class_ids(tmp_path: Path) -> None:
+    results, _ = play(output=tmp_path / "out.mp4", save_masks=tmp_path / "masks")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        times = [float(frame.time) for frame in container.decode(video=0) if frame.time is not None]
+    assert times == pytest.approx([i / 30 for i in range(6)], abs=1e-3)
+    masks = sorted((tmp_path / "masks").iterdir())
+    assert [mask.name for mask in masks] == [f"{i:06}.png" for i in range(6)]
+    mask = np.asarray(cv2.imread(str(masks[2]), cv2.IMREAD_UNCHANGED))
+    wanted = cv2.resize(results[2].labels, (128, 96), interpolation=cv2.INTER_NEAREST)
+    assert np.array_equal(mask, wanted)
+
+
+def test_a_picture_that_changes_size_midway_is_segmented_at_its_own(tmp_path: Path) -> None:
+    for i, shape in enumerate([(96, 128), (96, 128), (128, 96)]):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((*shape, 3), 90, np.uint8))
+    results, _ = play(source=str(tmp_path), schedule="clockwork:10", save_masks=tmp_path / "masks")
+    assert [result.reason for result in results][2] == "frame size changed"
+    assert np.asarray(cv2.imread(str(tmp_path / "masks" / "000002.png"), 0)).shape == (128, 96)
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, **how: object) -> FakeSource:
+    source = FakeSource(count=3, **how)  # type: ignore[arg-type]
+    monkeypatch.setattr("drive_seg.assemble.open_source", lambda uri, loop: source)
+    return source
+
+
+@pytest.mark.parametrize("window", [False, True])
+def test_a_broken_source_ends_the_run_with_its_error_and_no_thread_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, window: bool
+) -> None:
+    broken(monkeypatch, error=SourceError("lens fell off"))
+    before, start = set(threading.enumerate()), time.monotonic()
+    seen: list[Result] = []
+    with pytest.raises(SourceError, match="lens fell off"), assembled(settings(output=tmp_path / "out.mp4"), window) as run:
+        if window:
+            player = WindowPlayer(run)
+            player.start(lambda: None)
+            while not player.finished:
+                time.sleep(0.01)
+            player.stop()
+            assert player.error is not None
+            raise player.error
+        run_headless(run, seen.append)
+    assert time.monotonic() - start < 5
+    assert set(threading.enumerate()) <= before
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert len(list(container.decode(video=0))) >= (1 if window else 3)
+
+
+def test_a_source_that_hangs_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = broken(monkeypatch, hang=True)
+    monkeypatch.setattr("drive_seg.sources.capture.STALL_LIMIT_S", 0.2)
+    monkeypatch.setattr("drive_seg.sources.capture.CLOSE_LIMIT_S", 0.2)
+    start = time.monotonic()
+    with pytest.raises(SourceError, match="fake"), assembled(settings(), window=False) as run:
+        run_headless(run, lambda result: None)
+    assert time.monotonic() - start < 5
+    source.released.set()
+
+
+def test_a_window_player_plays_pauses_steps_and_stops() -> None:
+    before = set(threading.enumerate())
+    arrived = threading.Event()
+    with assembled(settings(source="demo:?size=128x96"), window=True) as run:
+        player = WindowPlayer(run)
+        player.start(arrived.set)
+        assert arrived.wait(5)
+        first = player.take()
+        assert first is not None
+        player.pause()
+        assert player.state == "paused"
+        time.sleep(0.3)
+        paused = player.take() or first
+        arrived.clear()
+        time.sleep(0.3)
+        assert player.take() is None
+        player.step()
+        assert arrived.wait(5)
+        stepped = player.take()
+        assert stepped is not None
+        assert stepped.frame.index == paused.frame.index + 1
+        player.stop()
+        player.stop()
+        assert player.finished
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_recording_never_overwrites_its_own_source(tmp_path: Path) -> None:
+    path = tmp_path / "drive.mp4"
+    play(output=path)
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=r"drive\.mp4: is the source itself"):
+        play(source=str(path), output=path)
+    assert path.read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SinkError, match="file"):
+        play(save_masks=tmp_path / "file" / "masks")
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
+def test_other_backends_give_the_same_labels_in_fp32(backend: str) -> None:
+    pytest.importorskip(backend, reason=f"the {backend} backend needs its package")
+    reference, other = (play(source="demo:?size=480x360&frames=2", backend=name, precision="fp32")[0] for name in ("openvino", backend))
+    for one, two in zip(reference, other, strict=True):
+        assert (one.labels == two.labels).mean() >= 0.995

@@ -1,0 +1,184 @@
+"""The commands as a person types them: what they print, what they write, and the exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from drive_seg import cli
+from drive_seg.contracts import TIMED
+
+ROOT = Path(__file__).parents[1]
+SHORT = "demo:?size=128x96&frames=5"
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    said = capsys.readouterr()
+    return int(end.value.code or 0), said.out, said.err
+
+
+def test_benchmark_prints_the_table_and_writes_the_same_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    source = ("--source", "demo:?size=128x96&frames=9")
+    code, out, _ = call(capsys, "run", *source, "--benchmark", "--warmup", "3", "--schedule", "clockwork:2", "--json", str(path))
+    assert code == 0
+    summary = json.loads(path.read_text())
+    assert list(summary) == [
+        "model", "backend", "precision", "device", "schedule", "mode", "frames", "warmup", "fps", "key_frame_rate", "dropped", "latency_ms",
+    ]  # fmt: skip
+    assert (summary["frames"], summary["warmup"], summary["key_frame_rate"]) == (6, 3, 0.5)
+    assert set(summary["latency_ms"]) == {"total", *TIMED}
+    for stage in (*TIMED, "frame to labels"):
+        row = summary["latency_ms"]["total" if stage == "frame to labels" else stage]
+        assert list(row) == ["p50", "p95", "p99", "max", "mean"]
+        assert row["p50"] <= row["p95"] <= row["p99"] <= row["max"]
+        line = next(line for line in out.splitlines() if stage in line)
+        assert f"{row['p50']:.2f}" in line
+
+
+def test_a_config_file_is_read_and_the_command_line_wins(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "drive.toml").write_text(f'source = "{SHORT}"\nschedule = "clockwork:5"\nheadless = true\n')
+    code, out, err = call(capsys, "run", "--config", str(tmp_path / "drive.toml"), "--max-frames", "2")
+    assert (code, "clockwork:5" in err, "2 frames" in out) == (0, True, True)
+
+
+@pytest.fixture
+def junk(tmp_path: Path) -> Path:
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("this is no film\n" * 100)
+    (tmp_path / "nothing").mkdir()
+    cv2.imwrite(str(tmp_path / "good.png"), np.zeros((96, 128, 3), np.uint8))
+    (tmp_path / "net").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--video", "{}/missing.mp4"], 1, "missing.mp4"),
+        (["--video", "{}/empty.mp4"], 1, "empty.mp4"),
+        (["--video", "{}/text.mp4"], 1, "text.mp4"),
+        (["--source", "{}/nothing"], 1, "nothing"),
+        (["--camera", "97"], 1, "camera 97"),
+        (["--source", "gopher://x"], 2, "gopher"),
+        (["--source", "demo:?sed=3"], 2, "sed"),
+        (["--source", SHORT, "--model", "{}/net"], 1, "card.json"),
+        (["--source", SHORT, "--model", "nonesuch"], 2, "nonesuch"),
+        (["--source", SHORT, "--schedule", "sometimes"], 2, "every-frame, clockwork:N"),
+        (["--source", SHORT, "--backend", "abacus"], 2, "openvino"),
+        (["--source", SHORT, "--precision", "int3"], 2, "int3"),
+        (["--source", SHORT, "--mode", "async"], 2, "--mode"),
+        (["--source", SHORT, "--opacity", "7"], 2, "--opacity"),
+        (["--source", SHORT, "--video", "x.mp4"], 2, "one of them"),
+        (["--source", SHORT, "--config", "{}/none.toml"], 2, "none.toml"),
+        (["--source", SHORT, "-o", "{}/out.gif"], 2, "out.gif"),
+        (["--source", SHORT, "-o", "{}/no/such/out.mp4"], 1, "out.mp4"),
+        (["--source", SHORT, "--json", "{}/no/such.json"], 1, "such.json"),
+        (["--bogus"], 2, "--bogus"),
+        (["--warmup", "soon"], 2, "--warmup"),
+    ],
+)
+def test_a_mistake_is_one_line_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str], junk: Path, arguments: list[str], code: int, said: str
+) -> None:
+    got, _, err = call(capsys, "run", "--headless", *(argument.format(junk) for argument in arguments))
+    lines = [line for line in err.splitlines() if line.startswith("drive-seg:")]
+    assert got == code
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert "Traceback" not in err
+
+
+def test_an_altered_bundle_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for path in (ROOT / "engines" / "camvid").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    with (tmp_path / "high.onnx").open("r+b") as file:
+        file.seek(1000)
+        file.write(b"?")
+    code, _, err = call(capsys, "run", "--headless", "--source", SHORT, "--model", str(tmp_path))
+    assert code == 1
+    assert "high.onnx" in err
+    assert "SHA-256" in err
+
+
+def test_debug_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
+    from drive_seg.errors import SourceError
+
+    with pytest.raises(SourceError, match="missing"):
+        cli.main(["run", "--headless", "--video", "missing.mp4", "--debug"])
+
+
+def test_models_and_doctor_report(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "models")
+    assert (code, "camvid" in out) == (0, True)
+    code, out, _ = call(capsys, "doctor")
+    assert (code, "openvino" in out, "camvid" in out) == (0, True, True)
+
+
+def test_evaluate_writes_its_scores(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    code, out, _ = call(capsys, "evaluate", "--source", "demo:?seed=5&frames=3", "--json", str(path))
+    scores = json.loads(path.read_text())
+    assert code == 0
+    assert {"miou", "pixel_accuracy", "iou", "frames"} <= set(scores)
+    assert scores["frames"] == 3
+    assert f"mIoU {scores['miou']:.4f}" in out
+    assert 0.5 < scores["miou"] <= 1
+
+
+def test_evaluate_needs_pictures_and_labels_or_a_source(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert call(capsys, "evaluate")[0] == 2
+    assert call(capsys, "evaluate", "--images", str(tmp_path))[0] == 2
+
+
+def start(*arguments: str, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **env}
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_closes_the_recording_and_prints_the_summary(tmp_path: Path, number: signal.Signals) -> None:
+    path = tmp_path / "out.mp4"
+    process = start("launch.py", "--headless", "--source", "demo:?size=128x96", "-o", str(path), "--threads", "1")
+    deadline = time.monotonic() + 30
+    while (not path.exists() or path.stat().st_size < 20_000) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert "frame to labels p50" in out
+    assert "Traceback" not in err
+    with av.open(str(path)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 5
+
+
+def test_without_a_display_it_says_so_once_and_goes_on(tmp_path: Path) -> None:
+    process = start("-m", "drive_seg", "run", "--source", SHORT, DISPLAY="", WAYLAND_DISPLAY="", QT_QPA_PLATFORM="")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert err.count("cannot open a window") == 1
+    assert "5 frames" in out
+
+
+def test_the_live_program_needs_no_torch_and_no_workshop() -> None:
+    code = f"""
+import sys
+from drive_seg.cli import main
+try:
+    main(["run", "--headless", "--source", "{SHORT}"])
+except SystemExit as end:
+    print(end.code, sorted(m for m in sys.modules if m.split(".")[0] in ("torch", "onnx", "PyQt6") or m.startswith("drive_seg.lab")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
