@@ -16,7 +16,7 @@ from drive_seg.errors import DisplayError, DriveSegError, SinkError, UsageError
 from drive_seg.settings import DEFAULT_MODEL, Settings
 
 out, err = Console(highlight=False), Console(stderr=True, highlight=False)
-CommandLineError = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
+CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -256,7 +256,7 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | N
         code = (command or typer.main.get_command(app))(arguments, prog_name="drive-seg", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except CommandLineError as error:
-        line = error.format_message().splitlines()[0]  # type: ignore[attr-defined]
+        line = error.format_message().splitlines()[0]
         _end("a command is missing; see --help" if line.startswith("Usage:") else f"{line}; see --help", 2)
     except typer.Abort:
         _end("interrupted", 130)
