@@ -1,5 +1,6 @@
 """What executes stages: a literal table of lazy loaders, so that a vendor's package is imported only when it is asked for."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -7,6 +8,10 @@ from importlib import import_module
 from drive_seg.backends.border import PRECISIONS, BackendInfo, one_line
 from drive_seg.contracts import Backend
 from drive_seg.errors import BackendError, UsageError
+
+# OpenVINO tells its makers of every import, over the network and in a thread of its own. Its own stub takes over when the
+# package for that is absent, so that nothing leaves a car or a laboratory that its owner did not send.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 __all__ = ["BACKENDS", "BackendInfo", "describe_backend", "open_backend"]
 

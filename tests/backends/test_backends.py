@@ -309,3 +309,14 @@ os.kill(os.getpid(), signal.SIGTERM)
 """
     done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "handled\n")
+
+
+def test_nothing_is_told_to_anyone() -> None:
+    code = """
+import sys, threading
+from drive_seg.backends import open_backend
+open_backend("openvino", device=None, precision=None, threads=1)
+print(sys.modules["openvino_telemetry"], len(threading.enumerate()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "None 1\n"
