@@ -1,0 +1,176 @@
+"""From a trained network to a bundle: one ONNX file per stage with fp16 weights, safetensors, and the card."""
+
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils.flop_counter import FlopCounterMode
+
+from drive_seg.card import CARD, Card, FileCard, InputCard, StageCard, sha256
+from drive_seg.errors import DataError
+from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig, labels_at_half
+from drive_seg.lab.train import checkpoint
+from drive_seg.lab.train.recipe import Recipe
+
+OPSET = 18
+INPUT_HW = (360, 480)
+MULTIPLE = 8
+LICENCE = "CC BY-NC 4.0: learned from CamVid (Brostow et al. 2009) as SegNet's authors distribute it; not for commercial use"
+LIMITS = (
+    "Learned from 367 pictures of three drives in Cambridge by day and at dusk, and from rendered streets. Night, rain, snow, motorways,"
+    " other countries' signs and vehicles were never seen. Not a safety device."
+)
+# CamVid's own colours, as the field prints them.
+PALETTE = {
+    "sky": (128, 128, 128), "building": (128, 0, 0), "pole": (192, 192, 128), "road": (128, 64, 128), "pavement": (60, 40, 222),
+    "tree": (128, 128, 0), "sign": (192, 128, 128), "fence": (64, 64, 128), "car": (64, 0, 128), "pedestrian": (64, 64, 0),
+    "bicyclist": (0, 128, 192),
+}  # fmt: skip
+
+
+class _Labelling(nn.Module):
+    """The head with the step from scores to labels."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
+        return labels_at_half(self.head(fine, detail, context))
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One stage, ready to be exported."""
+
+    module: nn.Module
+    inputs: Mapping[str, Tensor]
+    outputs: tuple[str, ...]
+
+
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """A copy in inference form: every convolution with its batch norm folded in."""
+    folded = copy.deepcopy(network).eval()
+    for module in folded.modules():
+        if isinstance(module, nn.Sequential):
+            for i in range(len(module) - 1):
+                conv, norm = module[i], module[i + 1]
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[i], module[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return folded
+
+
+@torch.no_grad()
+def pieces(network: DeepLab) -> dict[str, _Piece]:
+    """The three stages with example inputs at the size that the card names."""
+    image = torch.randint(0, 256, (1, *INPUT_HW, 3), dtype=torch.uint8)
+    fine, detail = network.low(image)
+    context = network.high(detail)
+    return {
+        "low": _Piece(network.low, {"image": image}, ("fine", "detail")),
+        "high": _Piece(network.high, {"detail": detail}, ("context",)),
+        "head": _Piece(_Labelling(network.head), {"fine": fine, "detail": detail, "context": context}, ("labels",)),
+    }
+
+
+def _dynamic(piece: _Piece) -> dict[str, dict[int, str]]:
+    """Height and width are left open: the engine fixes them to the frames' shape."""
+    return {
+        name: ({1: "height", 2: "width"} if value.dtype == torch.uint8 else {2: f"{name}_height", 3: f"{name}_width"})
+        for name, value in piece.inputs.items()
+    }
+
+
+def halve_weights(model: onnx.ModelProto) -> None:
+    """Stores the weights as fp16 behind a Cast, which every runtime folds away: half the file, and fp32 arithmetic as before."""
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or numpy_helper.to_array(tensor).size < 16:
+            continue
+        name, values = tensor.name, numpy_helper.to_array(tensor)
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.fp16"))
+        casts.append(helper.make_node("Cast", [f"{name}.fp16"], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(casts + nodes)
+
+
+def export_stage(piece: _Piece, path: Path) -> None:
+    """Writes one ONNX file, checked."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        torch.onnx.export(
+            piece.module.eval(),
+            tuple(piece.inputs.values()),
+            str(path),
+            input_names=list(piece.inputs),
+            output_names=list(piece.outputs),
+            dynamic_axes=_dynamic(piece),
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    model = onnx.load(path)
+    halve_weights(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def gflop(piece: _Piece) -> float:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        piece.module(*piece.inputs.values())
+    return round(float(counter.get_total_flops()) / 1e9, 3)
+
+
+def export_bundle(trained: Path, out: Path) -> Card:
+    """Turns a training's checkpoint into the bundle folder `out`, which takes its name. Raises DataError for a damaged checkpoint."""
+    recipe = Recipe.model_validate_json(checkpoint.read_recipe(trained))
+    network = DeepLab(DeepLabConfig(**({"classes": len(recipe.classes)} | recipe.network)))
+    steps = checkpoint.load_average(trained, network)
+    if missing := [name for name in recipe.classes if name not in PALETTE]:
+        raise DataError(f"{trained}: no colour is known for the classes {', '.join(missing)}")
+    out.mkdir(parents=True, exist_ok=True)
+    staged = pieces(fold_batch_norms(network))  # type: ignore[arg-type]
+    stages = {}
+    for name, piece in staged.items():
+        path = out / f"{name}.onnx"
+        export_stage(piece, path)
+        stages[name] = StageCard(
+            file=path.name, sha256=sha256(path), inputs=tuple(piece.inputs), outputs=piece.outputs, gflop=gflop(piece)
+        )
+    weights = out / "weights.safetensors"
+    save_file({key: value.half() if value.is_floating_point() else value for key, value in network.state_dict().items()}, weights)
+    card = Card(
+        format=1,
+        name=out.name,
+        classes=recipe.classes,
+        palette=tuple(PALETTE[name] for name in recipe.classes),
+        input=InputCard(name="image", height=INPUT_HW[0], width=INPUT_HW[1], multiple=MULTIPLE),
+        labels="labels",
+        change="detail",
+        stages=stages,  # type: ignore[arg-type]
+        weights=FileCard(file=weights.name, sha256=sha256(weights)),
+        network={"architecture": "deeplab", **network.describe()},
+        parameters=sum(p.numel() for p in network.parameters()) - sum(p.numel() for p in network.auxiliary.parameters()),
+        training={"steps": steps, "recipe": json.loads(recipe.model_dump_json())},
+        licence=LICENCE,
+        limits=LIMITS,
+        measured={},
+    )
+    write_card(card, out)
+    return card
+
+
+def write_card(card: Card, folder: Path) -> None:
+    (folder / CARD).write_text(json.dumps(json.loads(card.model_dump_json()), indent=2) + "\n")
