@@ -19,6 +19,15 @@ out, err = Console(highlight=False), Console(stderr=True, highlight=False)
 CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
+# The flags that several commands share.
+Model = Annotated[str | None, typer.Option(metavar="BUNDLE", help=f"bundle, by name or folder  [{DEFAULT_MODEL}]")]
+Backend = Annotated[str | None, typer.Option(help="openvino, onnxruntime, torch  [the best there is]")]
+Device = Annotated[str | None, typer.Option(help="the backend's name for it: cpu, cuda, GPU …")]
+Precision = Annotated[str | None, typer.Option(help="fp32, bf16, fp16  [the fastest that the device runs well]")]
+Threads = Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads of the network  [all cores]")]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures as JSON")]
+Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]  # read by `main`
+
 
 @app.callback()
 def everything() -> None:
@@ -32,11 +41,11 @@ def run(
     ] = None,
     video: Annotated[str | None, typer.Option(metavar="FILE", help="the same as --source FILE")] = None,
     camera: Annotated[int | None, typer.Option(metavar="N", min=0, help="the same as --source N")] = None,
-    model: Annotated[str | None, typer.Option(metavar="BUNDLE", help="bundle, by name or folder  [camvid]")] = None,
-    backend: Annotated[str | None, typer.Option(help="openvino, onnxruntime, torch  [the best there is]")] = None,
-    device: Annotated[str | None, typer.Option(help="the backend's name for it: cpu, cuda, GPU …")] = None,
-    precision: Annotated[str | None, typer.Option(help="fp32, bf16, fp16  [the fastest that the device runs well]")] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads of the network  [all cores]")] = None,
+    model: Model = None,
+    backend: Backend = None,
+    device: Device = None,
+    precision: Precision = None,
+    threads: Threads = None,
     schedule: Annotated[str | None, typer.Option(help="every-frame, clockwork:N  [every-frame]")] = None,
     mode: Annotated[str | None, typer.Option(help="sync: a key frame waits for its own deep stage  [sync]")] = None,
     opacity: Annotated[float | None, typer.Option(help="of the mask, 0 to 1  [0.5]")] = None,
@@ -48,9 +57,9 @@ def run(
     headless: Annotated[bool | None, typer.Option("--headless", help="no window")] = None,
     benchmark: Annotated[bool | None, typer.Option("--benchmark", help="no window; print where the time goes")] = None,
     warmup: Annotated[int | None, typer.Option(metavar="N", help="frames that a benchmark does not count  [30]")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the summary as JSON")] = None,
+    json_file: Json = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML with the same names; the command line wins")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+    debug: Debug = False,
 ) -> None:
     """Play a drive with a live overlay, record it, or benchmark it."""
     named = [str(value) for value in (source, video, camera) if value is not None]
@@ -177,7 +186,7 @@ def train(
         list[str] | None, typer.Option(metavar="DRIVE", help="leave this drive out and validate on it; can be repeated")
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="forget the checkpoint that is there")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+    debug: Debug = False,
 ) -> None:
     """Train a network by a recipe, on the CPU or a GPU; killed at any moment, it goes on where it was."""
     _require_lab()
@@ -195,7 +204,7 @@ def train(
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors of a training")],
     out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="the bundle's folder, such as engines/camvid")],
-    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+    debug: Debug = False,
 ) -> None:
     """Turn a training's checkpoint into a bundle: one ONNX per stage, safetensors, card."""
     _require_lab()
@@ -209,16 +218,16 @@ def export(
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Option(metavar="BUNDLE", help="bundle, by name or folder")] = DEFAULT_MODEL,
+    model: Model = None,
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="pictures: PNG, JPEG, WebP")] = None,
     labels: Annotated[Path | None, typer.Option(metavar="DIR", help="class-id PNGs of the same names")] = None,
     source: Annotated[str | None, typer.Option(help="a labelled source instead, such as demo:?seed=7&frames=600")] = None,
-    backend: Annotated[str | None, typer.Option()] = None,
-    device: Annotated[str | None, typer.Option()] = None,
-    precision: Annotated[str | None, typer.Option()] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the scores as JSON")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+    backend: Backend = None,
+    device: Device = None,
+    precision: Precision = None,
+    threads: Threads = None,
+    json_file: Json = None,
+    debug: Debug = False,
 ) -> None:
     """Score a bundle against true labels, through the same engine, precision and preprocessing as live."""
     from drive_seg.backends import open_backend
@@ -227,11 +236,11 @@ def evaluate(
 
     if (images is None) != (labels is None) or (images is None) == (source is None):
         raise UsageError("give --images and --labels, or --source")
-    bundle = bundles.load_bundle(model)
+    bundle = bundles.load_bundle(model or DEFAULT_MODEL)
     samples = from_pairs(images, labels, bundle.card) if images and labels else from_source(str(source), bundle.card)
     chosen = open_backend(backend, device=device, precision=precision, threads=threads)
     scores = measure(bundle, chosen, samples)
-    table = Table("class", "IoU", title=f"{model} · {chosen.name} {chosen.precision} · {scores['frames']} frames")
+    table = Table("class", "IoU", title=f"{bundle.card.name} · {chosen.name} {chosen.precision} · {scores['frames']} frames")
     for name, iou in scores["iou"].items():
         table.add_row(name, "–" if iou is None else f"{iou:.4f}")
     out.print(table)

@@ -146,9 +146,7 @@ def export_bundle(trained: Path, out: Path) -> Card:
     for name, piece in staged.items():
         path = out / f"{name}.onnx"
         export_stage(piece, path)
-        stages[name] = StageCard(
-            file=path.name, sha256=sha256(path), inputs=tuple(piece.inputs), outputs=piece.outputs, gflop=gflop(piece)
-        )
+        stages[name] = StageCard(file=path.name, sha256=sha256(path), inputs=tuple(piece.inputs), outputs=piece.outputs, gflop=gflop(piece))
     weights = out / "weights.safetensors"
     save_file({key: value.half() if value.is_floating_point() else value for key, value in network.state_dict().items()}, weights)
     card = Card(
