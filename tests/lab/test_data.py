@@ -113,15 +113,16 @@ def test_colours_change_and_nothing_else_does(recipe: Recipe) -> None:
 
 
 def test_cross_entropy_by_hand() -> None:
-    scores = torch.zeros(1, 2, 1, 1)
-    labels = torch.tensor([[[0, 1], [1, VOID]]], dtype=torch.uint8)
+    labels = torch.full((1, 4, 4), VOID, dtype=torch.uint8)
+    labels[0, 1::2, 1::2] = torch.tensor([[0, 1], [1, VOID]])  # what a 2x2 map of scores is compared with
+    weights = torch.tensor([1.0, 3.0])
     # Both classes are equally likely everywhere: log 2 a pixel, whatever the weights; void counts for nothing.
-    assert cross_entropy(scores, labels, torch.tensor([1.0, 3.0]), 2).item() == pytest.approx(np.log(2))
-    sure = torch.zeros(1, 2, 1, 1)
+    assert cross_entropy(torch.zeros(1, 2, 2, 2), labels, weights).item() == pytest.approx(np.log(2))
+    sure = torch.zeros(1, 2, 2, 2)
     sure[0, 1] = 10.0
     wrong, right = np.log(1 + np.exp(10)), np.log(1 + np.exp(-10))
     expected = (1.0 * wrong + 3.0 * 2 * right) / (1.0 + 3.0 * 2)
-    assert cross_entropy(sure, labels, torch.tensor([1.0, 3.0]), 2).item() == pytest.approx(expected, rel=1e-4)
+    assert cross_entropy(sure, labels, weights).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_rare_classes_weigh_more_and_the_mean_pixel_weighs_one() -> None:

@@ -14,7 +14,7 @@ from drive_seg.engine import Engine
 from drive_seg.errors import DataError
 from drive_seg.lab.build.export import export_bundle
 from drive_seg.lab.evaluate.accuracy import evaluate, from_pairs
-from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig, labels_at_half
+from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig
 from drive_seg.lab.train import checkpoint, loop
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.pipeline import Pipeline
@@ -59,7 +59,7 @@ def test_every_backend_gives_the_networks_own_labels(bundle: Bundle, tmp_path: P
             fitted = engine.input_hw
     if fitted == size_hw:
         with torch.inference_mode():
-            labels["network"] = labels_at_half(network.eval()(torch.from_numpy(image)[None]))[0].numpy()
+            labels["network"] = network.eval().labels(torch.from_numpy(image)[None])[0].numpy()
     reference = labels.pop("openvino")
     assert len(np.unique(reference)) > 1
     for name, other in labels.items():
@@ -79,3 +79,13 @@ def test_evaluate_scores_what_was_learned(bundle: Bundle, street: Path) -> None:
 def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nothing\.safetensors"):
         export_bundle(tmp_path / "nothing.safetensors", tmp_path / "out")
+
+
+def test_labels_are_the_best_scores() -> None:
+    network = DeepLab(DeepLabConfig(**({"classes": 5} | TINY))).eval()
+    with torch.inference_mode():
+        fine, detail = network.low(torch.randint(0, 256, (2, 40, 56, 3), dtype=torch.uint8))
+        context = network.high(detail)
+        scores, labels = network.head(fine, detail, context), network.head.labels(fine, detail, context)
+    assert scores.shape == (2, 5, 20, 28)
+    assert torch.equal(scores.argmax(1), labels.long())

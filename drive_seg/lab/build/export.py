@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from drive_seg.card import CARD, Card, FileCard, InputCard, StageCard, sha256
 from drive_seg.errors import DataError
-from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig, labels_at_half
+from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig, Head
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.recipe import Recipe
 
@@ -40,14 +40,14 @@ PALETTE = {
 
 
 class _Labelling(nn.Module):
-    """The head with the step from scores to labels."""
+    """The head as it runs: down to the labels."""
 
-    def __init__(self, head: nn.Module) -> None:
+    def __init__(self, head: Head) -> None:
         super().__init__()
         self.head = head
 
     def forward(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
-        return labels_at_half(self.head(fine, detail, context))
+        return self.head.labels(fine, detail, context)
 
 
 @dataclass(frozen=True, slots=True)

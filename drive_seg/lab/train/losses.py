@@ -22,8 +22,8 @@ def reduce_labels(labels: Tensor, size_hw: tuple[int, int]) -> Tensor:
     return F.interpolate(labels[:, None].float(), size=size_hw, mode="nearest-exact")[:, 0].long()
 
 
-def cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor, enlarge: int) -> Tensor:
-    """Scores (N, C, h, w) are enlarged by a whole factor and compared with labels reduced to that size."""
-    scores = F.interpolate(scores.float(), scale_factor=enlarge, mode="bilinear", align_corners=False)
+def cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Scores (N, C, h, w) against labels (N, H, W) reduced to their size, a mean over the pixels weighted by class."""
+    scores = scores.float()
     truth = reduce_labels(labels, (scores.shape[2], scores.shape[3]))
     return F.cross_entropy(scores, truth, weights, ignore_index=VOID)
