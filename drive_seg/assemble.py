@@ -36,9 +36,9 @@ class Run:
     bundle: Bundle
     engine: Engine
     pipeline: Pipeline
-    painter: Painter
     capture: Capture
     sinks: tuple[Sink, ...]
+    latencies: Latencies
 
     @property
     def what_runs(self) -> dict[str, str]:
@@ -56,6 +56,10 @@ class Run:
     def headline(self) -> str:
         what = self.what_runs
         return f"{what['model']} · {what['backend']} {what['precision']} · {what['device']} · {what['schedule']} {what['mode']}"
+
+    def summary(self) -> dict[str, object]:
+        """What ran and how fast, so far: the content of --json."""
+        return {**self.what_runs, **self.latencies.summary()}
 
 
 def _sinks(settings: Settings, fps: float, overflow: Overflow, stack: ExitStack) -> tuple[Sink, ...]:
@@ -89,11 +93,15 @@ def assembled(settings: Settings, window: bool) -> Iterator[Run]:
         if settings.benchmark or any(sink.wants_overlay for sink in sinks):
             paint = lambda image, labels: painter.paint(image, labels, settings.opacity)  # noqa: E731
         capture = stack.enter_context(Capture(source, overflow, realtime=paced))
-        yield Run(settings, bundle, engine, Pipeline(engine, schedule, paint), painter, capture, sinks)
+        latencies = Latencies(settings.warmup if settings.benchmark else 0)
+        yield Run(settings, bundle, engine, Pipeline(engine, schedule, paint), capture, sinks, latencies)
 
 
 def _results(run: Run) -> Iterator[Result]:
-    """The run itself: frames in, results to every sink and to the caller, until the source ends or enough was seen."""
+    """The run itself: frames in, results to every sink and to the caller, until the source ends or enough was seen.
+
+    At the end the sinks are closed, which raises what went wrong at the very end of a recording.
+    """
     limit = run.settings.max_frames
     if limit is None and run.settings.benchmark and run.capture.source.info.frame_count is None:
         limit = BENCHMARK_FRAMES
@@ -101,23 +109,21 @@ def _results(run: Run) -> Iterator[Result]:
         result = run.pipeline.step(frame, run.capture.dropped)
         for sink in run.sinks:
             sink.put(result)
+        run.latencies.add(result, time.perf_counter())
         yield result
         if count == limit:
-            return
+            break
+    for sink in run.sinks:
+        sink.close()
 
 
-def run_headless(run: Run, on_result: Callable[[Result], None]) -> dict[str, object]:
-    """Runs to the end and returns the summary of what was done; `on_result` is called after each frame.
+def run_headless(run: Run, on_result: Callable[[Result], None]) -> None:
+    """Runs to the end; `on_result` is called after each frame.
 
     Raises what broke the source, the network or a recording; what was recorded until then is closed properly by `assembled`.
     """
-    latencies = Latencies(run.settings.warmup if run.settings.benchmark else 0)
     for result in _results(run):
-        latencies.add(result, time.perf_counter())
         on_result(result)
-    for sink in run.sinks:
-        sink.close()  # raises what went wrong at the very end of a recording
-    return {**run.what_runs, **latencies.summary()}
 
 
 class WindowPlayer:
@@ -131,8 +137,6 @@ class WindowPlayer:
     def _play(self) -> None:
         for result in _results(self._run):
             self._window.put(result)
-        for sink in self._run.sinks:
-            sink.close()
 
     def _tell(self) -> None:
         if self._window.on_new:

@@ -97,6 +97,8 @@ def _run_window(settings: Settings) -> None:
 
     with assembled(settings, window=True) as run:
         run_window(WindowPlayer(run), title="drive-seg")
+        summary = run.summary()
+    _report(settings, summary)
 
 
 def _run_headless(settings: Settings) -> None:
@@ -104,14 +106,20 @@ def _run_headless(settings: Settings) -> None:
     from drive_seg.workers import ended_by_signals
 
     with assembled(settings, window=False) as run, ended_by_signals(run.capture.close):
-        err.print(f"{run.capture.source.info.name}: {run.headline}", soft_wrap=True, markup=False)
+        err.print(f"{run.capture.source.info.name} · {run.headline}", soft_wrap=True, markup=False)
         with err.status("starting …") as status:
 
             def tell(result: Result) -> None:
                 if result.frame.index % 15 == 0:
                     status.update(f"frame {result.frame.index}, {result.total_ms:.1f} ms")
 
-            summary = run_headless(run, tell)
+            run_headless(run, tell)
+        summary = run.summary()
+    _report(settings, summary)
+
+
+def _report(settings: Settings, summary: dict[str, Any]) -> None:
+    """What a person wants to know at the end, and the files that were asked for."""
     if settings.benchmark:
         out.print(_table(summary))
     out.print(_sentence(summary), soft_wrap=True)
@@ -140,8 +148,7 @@ def _sentence(summary: dict[str, Any]) -> str:
 
 
 def _table(summary: dict[str, Any]) -> Table:
-    table = Table(title=f"latency in ms · {summary['model']} · {summary['backend']} {summary['precision']} · {summary['device']}")
-    table.add_column("stage")
+    table = Table("latency in ms")
     figures = ("p50", "p95", "p99", "max", "mean")
     for figure in figures:
         table.add_column(figure, justify="right")

@@ -1,13 +1,16 @@
 """Where a frame's time goes: the stopwatch that the pipeline carries, and the table that a benchmark prints."""
 
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
 
 from drive_seg.contracts import TIMED, Result
+
+
+HISTORY = 100_000  # frames: an hour at 30 fps; a camera may run for weeks
 
 
 class Stopwatch:
@@ -29,11 +32,11 @@ class Stopwatch:
 
 
 class Latencies:
-    """Collects results after the warm-up and sums them up; a stage's figures are over the frames on which it ran."""
+    """Collects results after the warm-up and sums them up; a stage's figures are over the last HISTORY frames on which it ran."""
 
     def __init__(self, warmup: int) -> None:
         self.warmup, self.seen, self.keys = warmup, 0, 0
-        self._ms: dict[str, list[float]] = defaultdict(list)
+        self._ms: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
         self._first_s = self._last_s = 0.0
         self._dropped_before = self._dropped = 0
 
@@ -62,12 +65,12 @@ class Latencies:
             "fps": self.frames / span if self.frames and span > 0 else None,
             "key_frame_rate": self.keys / self.frames if self.frames else None,
             "dropped": self._dropped - self._dropped_before,
-            "latency_ms": {stage: percentiles(self._ms.get(stage, [])) for stage in ("total", *TIMED)},
+            "latency_ms": {stage: percentiles(self._ms.get(stage, ())) for stage in ("total", *TIMED)},
         }
 
 
-def percentiles(values: list[float]) -> Mapping[str, float | None]:
+def percentiles(values: Collection[float]) -> Mapping[str, float | None]:
     if not values:
         return dict.fromkeys(("p50", "p95", "p99", "max", "mean"))
-    p50, p95, p99 = np.percentile(values, (50, 95, 99))
-    return {"p50": float(p50), "p95": float(p95), "p99": float(p99), "max": max(values), "mean": float(np.mean(values))}
+    p50, p95, p99 = np.percentile(list(values), (50, 95, 99))
+    return {"p50": float(p50), "p95": float(p95), "p99": float(p99), "max": max(values), "mean": sum(values) / len(values)}

@@ -26,8 +26,8 @@ def settings(source: str = "demo:?size=128x96&frames=6", **values: object) -> Se
 def play(**values: object) -> tuple[list[Result], dict[str, object]]:
     results: list[Result] = []
     with assembled(settings(**values), window=False) as run:  # type: ignore[arg-type]
-        summary = run_headless(run, results.append)
-    return results, summary
+        run_headless(run, results.append)
+        return results, run.summary()
 
 
 def test_every_frame_of_a_labelled_drive_comes_out_in_order() -> None:

@@ -43,6 +43,7 @@ def test_a_person_watches_pauses_steps_looks_at_the_mask_and_quits(qtbot: QtBot,
 
         later(lambda: window().panel.values["mIoU"].text() not in ("", "–"), playing)
         assert run_window(player) == 0
+        assert run.summary()["frames"] > 0  # type: ignore[operator]
     assert player.finished
     assert player.error is None
     assert str(seen["miou"]).endswith("%")
