@@ -158,13 +158,12 @@ def train(recipe: Recipe, out: Path, restart: bool = False, quiet: bool = False)
             losses.append(training.step(step, images, labels))
             epoch, ended = divmod(step + 1, per_epoch)
             if ended == 0:
-                last = step + 1 == steps
-                if last or epoch % recipe.validate_every == 0:
-                    miou = training.validate()
+                due = step + 1 == steps or epoch % recipe.validate_every == 0
+                miou = training.validate() if due else None
                 row = {"epoch": epoch, "step": step + 1, "loss": round(float(np.mean(losses)), 4), "miou": miou and round(miou, 4)}
                 log.write(json.dumps(row) + "\n")
                 log.flush()
-                bar.update(task, epoch=epoch, said=f"loss {row['loss']} mIoU {row['miou']}")
+                bar.update(task, epoch=epoch, said=f"loss {row['loss']}" + (f", mIoU {row['miou']}" if due else ""))
                 losses = []
             if time.monotonic() - saved > SAVE_EVERY_S:
                 training.save(step + 1)
