@@ -9,7 +9,6 @@ import numpy as np
 
 from drive_seg.contracts import TIMED, Result
 
-
 HISTORY = 100_000  # frames: an hour at 30 fps; a camera may run for weeks
 
 
