@@ -10,7 +10,7 @@ import torch
 from drive_seg.errors import DataError, UsageError
 from drive_seg.lab.evaluate.pairs import VOID, find_pairs
 from drive_seg.lab.train.data import Batches, split
-from drive_seg.lab.train.losses import class_weights, cross_entropy
+from drive_seg.lab.train.losses import class_weights, cross_entropy, truths
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.lab.train.transforms import recolour, warp
 
@@ -114,7 +114,7 @@ def test_colours_change_and_nothing_else_does(recipe: Recipe) -> None:
 
 def test_cross_entropy_by_hand() -> None:
     labels = torch.full((1, 4, 4), VOID, dtype=torch.uint8)
-    labels[0, 1::2, 1::2] = torch.tensor([[0, 1], [1, VOID]])  # what a 2x2 map of scores is compared with
+    labels[0, :2, :2] = torch.tensor([[0, 1], [1, VOID]])  # one cell of half size: three known pixels
     weights = torch.tensor([1.0, 3.0])
     # Both classes are equally likely everywhere: log 2 a pixel, whatever the weights; void counts for nothing.
     assert cross_entropy(torch.zeros(1, 2, 2, 2), labels, weights).item() == pytest.approx(np.log(2))
@@ -123,6 +123,17 @@ def test_cross_entropy_by_hand() -> None:
     wrong, right = np.log(1 + np.exp(10)), np.log(1 + np.exp(-10))
     expected = (1.0 * wrong + 3.0 * 2 * right) / (1.0 + 3.0 * 2)
     assert cross_entropy(sure, labels, weights).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_cross_entropy_of_nothing_known_is_nothing() -> None:
+    labels = torch.full((1, 4, 4), VOID, dtype=torch.uint8)
+    assert cross_entropy(torch.zeros(1, 2, 2, 2), labels, torch.ones(2)).item() == 0
+
+
+def test_a_half_size_cell_is_taught_all_its_pixels_and_a_smaller_map_the_nearest() -> None:
+    labels = torch.arange(16, dtype=torch.uint8).view(1, 4, 4)
+    assert sorted(int(truth[0, 0, 0]) for truth in truths(labels, (2, 2))) == [0, 1, 4, 5]
+    assert [truth.tolist() for truth in truths(labels, (1, 1))] == [[[[10]]]]
 
 
 def test_rare_classes_weigh_more_and_the_mean_pixel_weighs_one() -> None:
