@@ -28,7 +28,7 @@ INSTRUCTIONS = {  # what people call it: the kernel's flags, any of which is eno
     "BF16": {"avx512_bf16", "amx_bf16"},
     "AMX": {"amx_tile"},
 }
-WORKSHOP = ("torch", "onnx", "onnxscript", "onnxruntime", "safetensors", "torchmetrics", "kornia", "matplotlib")
+WORKSHOP = ("torch", "onnx", "onnxruntime", "safetensors", "matplotlib")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,16 @@ def pick_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def half_precision(device: torch.device) -> torch.autocast:
+    """bf16 where the hardware multiplies it; elsewhere it would be emulated, slower than fp32."""
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = torch.cpu.get_capabilities()
+        has = bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
+    return torch.autocast(device.type, torch.bfloat16, enabled=has)
+
+
 def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
     """Linear warm-up, then half a cosine to zero."""
     warm = max(1, round(recipe.warm_up * steps))
@@ -66,7 +76,7 @@ def score(network: DeepLab, samples: list[Sample], classes: tuple[str, ...], dev
     network.eval()
     confusion = Confusion(classes)
     for image, truth in samples:
-        with torch.autocast(device.type, torch.bfloat16):
+        with half_precision(device):
             half = network.labels(torch.from_numpy(image)[None].to(device))[0].cpu().numpy()
         confusion.add(truth, np.asarray(cv2.resize(half, truth.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8))
     return confusion.miou
@@ -97,7 +107,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with half_precision(self.device):
             scores, auxiliary = self.network.training_scores(images)
         loss = cross_entropy(scores, labels, self.weights)
         loss = loss + self.recipe.auxiliary * cross_entropy(auxiliary, labels, self.weights)
