@@ -14,11 +14,15 @@ from drive_seg.settings import Settings
 from drive_seg.ui.app import run_window
 from drive_seg.ui.window import MainWindow
 
-SECONDS = 4
+SECONDS = 3
+
+
+def the_window() -> MainWindow:
+    return next(widget for widget in QApplication.topLevelWidgets() if isinstance(widget, MainWindow))
 
 
 def shoot() -> None:
-    window = next(widget for widget in QApplication.topLevelWidgets() if isinstance(widget, MainWindow))
+    window = the_window()
     window.snapshot(Path("docs/window.png"))
     window.close()
 
@@ -26,5 +30,6 @@ def shoot() -> None:
 source = sys.argv[1] if len(sys.argv) > 1 else "demo:?seed=7&size=960x720"
 with assembled(Settings.load(None, {"source": source, "schedule": "clockwork:4"}), window=True) as run:
     app = QApplication(["drive-seg"])
+    QTimer.singleShot(500, lambda: the_window().resize(1280, 760))
     QTimer.singleShot(SECONDS * 1000, shoot)
     run_window(WindowPlayer(run))

@@ -96,7 +96,10 @@ class Training:
         self.batches = Batches(recipe, real, demo_samples(recipe) if recipe.demo_share else [])
         self.weights = class_weights([labels for _, labels in real], len(recipe.classes), recipe.weight_floor).to(self.device)
         config = DeepLabConfig(**({"classes": len(recipe.classes)} | recipe.network))
-        self.network = DeepLab(config).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = DeepLab(config)
+        if recipe.start:
+            checkpoint.load_average(recipe.start, network)
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = make_optimizer(self.network, recipe)
 

@@ -22,6 +22,7 @@ class Recipe(BaseModel):
     validate_labels: Path | None = None
     validate_every: int = Field(10, ge=1)  # epochs
 
+    start: Path | None = None  # a checkpoint whose averaged weights the training begins with, instead of random ones
     epochs: int = Field(ge=1)
     batch: int = Field(8, ge=1)
     seed: int = 0
