@@ -90,6 +90,8 @@ def assembled(settings: Settings, window: bool) -> Iterator[Run]:
         backend = open_backend(settings.backend, device=settings.device, precision=settings.precision, threads=settings.threads)
         engine = stack.enter_context(Engine(bundle, backend))
         engine.fit(source.info.size_hw)
+        if settings.precision not in (None, backend.precision):
+            raise UsageError(f"--precision {settings.precision}: {bundle.card.name} runs in {backend.precision} here; leave the flag out")
         paced = settings.realtime or window
         overflow = Overflow.DROP_OLDEST if source.info.live or paced else Overflow.WAIT
         sinks = _sinks(settings, source.info.fps, Overflow.DROP_OLDEST if source.info.live else Overflow.WAIT, stack)

@@ -77,6 +77,7 @@ def junk(tmp_path: Path) -> Path:
         (["--source", SHORT, "--schedule", "sometimes"], 2, "every-frame, clockwork:N"),
         (["--source", SHORT, "--backend", "abacus"], 2, "openvino"),
         (["--source", SHORT, "--precision", "int3"], 2, "int3"),
+        (["--source", SHORT, "--precision", "int8"], 2, "camvid runs in"),
         (["--source", SHORT, "--mode", "async"], 2, "--mode"),
         (["--source", SHORT, "--opacity", "7"], 2, "--opacity"),
         (["--source", SHORT, "--video", "x.mp4"], 2, "one of them"),
