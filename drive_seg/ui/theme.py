@@ -5,7 +5,6 @@ PANEL = "#1b1f26"
 LINE = "#2a303a"
 TEXT = "#e6e9ee"
 DIM = "#8a93a1"
-ACCENT = "#4cc2ff"
 GOOD = "#5fd38d"
 WARN = "#f2b84b"
 

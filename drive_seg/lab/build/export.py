@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from drive_seg.card import CARD, Card, FileCard, InputCard, StageCard, sha256
 from drive_seg.errors import DataError
-from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig, Head
+from drive_seg.lab.models.deeplab import DeepLab, Head
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.recipe import Recipe
 
@@ -96,9 +96,9 @@ def halve_weights(model: onnx.ModelProto) -> None:
     """Stores the weights as fp16 behind a Cast, which every runtime folds away: half the file, and fp32 arithmetic as before."""
     casts = []
     for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or numpy_helper.to_array(tensor).size < 16:
-            continue
         name, values = tensor.name, numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < 16:
+            continue
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.fp16"))
         casts.append(helper.make_node("Cast", [f"{name}.fp16"], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
     nodes = list(model.graph.node)
@@ -136,7 +136,7 @@ def gflop(piece: _Piece) -> float:
 def export_bundle(trained: Path, out: Path) -> Card:
     """Turns a training's checkpoint into the bundle folder `out`, which takes its name. Raises DataError for a damaged checkpoint."""
     recipe = Recipe.model_validate_json(checkpoint.read_recipe(trained))
-    network = DeepLab(DeepLabConfig(**({"classes": len(recipe.classes)} | recipe.network)))
+    network = recipe.make_network()
     steps = checkpoint.load_average(trained, network)
     if missing := [name for name in recipe.classes if name not in PALETTE]:
         raise DataError(f"{trained}: no colour is known for the classes {', '.join(missing)}")

@@ -13,7 +13,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig
+from drive_seg.lab.models.deeplab import DeepLab
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.data import Batches, Sample, demo_samples, split
 from drive_seg.lab.train.losses import class_weights, cross_entropy
@@ -95,8 +95,7 @@ class Training:
         self.validation = [pair.read(len(recipe.classes)) for pair in held]
         self.batches = Batches(recipe, real, demo_samples(recipe) if recipe.demo_share else [])
         self.weights = class_weights([labels for _, labels in real], len(recipe.classes), recipe.weight_floor).to(self.device)
-        config = DeepLabConfig(**({"classes": len(recipe.classes)} | recipe.network))
-        network = DeepLab(config)
+        network = recipe.make_network()
         if recipe.start:
             checkpoint.load_average(recipe.start, network)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

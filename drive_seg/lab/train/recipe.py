@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from drive_seg.errors import UsageError
+from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig
 
 
 class Recipe(BaseModel):
@@ -50,6 +51,10 @@ class Recipe(BaseModel):
         if (self.validate_images is None) != (self.validate_labels is None):
             raise ValueError("validate_images and validate_labels go together")
         return self
+
+    def make_network(self) -> DeepLab:
+        """The network that this recipe trains, with random weights."""
+        return DeepLab(DeepLabConfig(**({"classes": len(self.classes)} | self.network)))
 
     @classmethod
     def load(cls, path: Path, **overrides: object) -> Self:
