@@ -11,7 +11,10 @@ torch.set_num_threads(1)  # the networks here are tiny: more threads only wait f
 
 from drive_seg.lab.train.recipe import Recipe  # noqa: E402 (after the check for torch)
 
-TINY = {"stem": 8, "fine": 8, "detail": 16, "deep": 16, "deep_blocks": 1, "deeper": 16, "deeper_blocks": 1, "context": 16}
+TINY = {
+    "stem": 8, "fine": 8, "fine_blocks": 0, "detail": 16, "deep": 16, "deep_blocks": 1, "deeper": 16, "deeper_blocks": 1,
+    "context": 16, "sharpen_blocks": 0,
+}  # fmt: skip
 
 
 def draw(index: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from drive_seg.errors import DataError
-from drive_seg.lab.train import loop
+from drive_seg.lab.train import checkpoint, loop
 from drive_seg.lab.train.recipe import Recipe
 
 
@@ -70,3 +70,25 @@ def test_the_learning_rate_warms_up_and_ends_at_nothing(recipe: Recipe) -> None:
     assert max(rates) == 1.0
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[-1] < 0.001
+
+
+def test_the_rate_warms_up_stays_and_cools_down(recipe: Recipe) -> None:
+    plan = recipe.model_copy(update={"warm_up": 0.1, "cool_down": 0.2, "learning_rate": 1.0})
+    rates = [loop.learning_rate(step, 100, plan) for step in range(100)]
+    assert rates[:2] == [0.1, 0.2]
+    assert rates[10:81] == [1.0] * 71
+    assert rates[80:] == sorted(rates[80:], reverse=True)
+    assert 0 < rates[99] < 0.02
+
+
+def test_a_training_begins_with_another_ones_weights(recipe: Recipe, tmp_path: Path) -> None:
+    start = loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "start", quiet=True).checkpoint
+    more = recipe.model_copy(update={"start": start, "network": recipe.network | {"deep_blocks": 2}})
+    begun, network = loop.Training(more, tmp_path / "more").network.state_dict(), recipe.make_network()
+    checkpoint.load_average(start, network)
+    for name, value in network.state_dict().items():
+        assert torch.equal(begun[name], value), name
+    assert any(name.startswith("high.deep.2.") for name in begun)
+    smaller = recipe.model_copy(update={"start": start, "network": recipe.network | {"deep": 8}})
+    with pytest.raises(DataError, match="no place"):
+        loop.Training(smaller, tmp_path / "smaller")

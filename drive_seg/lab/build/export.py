@@ -19,13 +19,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from drive_seg.card import CARD, Card, FileCard, InputCard, StageCard, sha256
 from drive_seg.errors import DataError
-from drive_seg.lab.models.deeplab import DeepLab, Head
+from drive_seg.lab.models.staged import Head, Staged
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.recipe import Recipe
+from drive_seg.preprocess import input_size
 
 OPSET = 18
-INPUT_HW = (360, 480)
-MULTIPLE = 8
+TRAINED_HW = (360, 480)
 LICENCE = "CC BY-NC 4.0: learned from CamVid (Brostow et al. 2009) as SegNet's authors distribute it; not for commercial use"
 LIMITS = (
     "Learned from 367 pictures of three drives in Cambridge by day and at dusk, and from rendered streets. Night, rain, snow, motorways,"
@@ -46,8 +46,8 @@ class _Labelling(nn.Module):
         super().__init__()
         self.head = head
 
-    def forward(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
-        return self.head.labels(fine, detail, context)
+    def forward(self, *features: Tensor) -> Tensor:
+        return self.head.labels(*features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class _Piece:
     outputs: tuple[str, ...]
 
 
-def fold_batch_norms(network: nn.Module) -> nn.Module:
+def fold_batch_norms(network: Staged) -> Staged:
     """A copy in inference form: every convolution with its batch norm folded in."""
     folded = copy.deepcopy(network).eval()
     for module in folded.modules():
@@ -72,16 +72,21 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def pieces(network: DeepLab) -> dict[str, _Piece]:
+def pieces(network: Staged) -> dict[str, _Piece]:
     """The three stages with example inputs at the size that the card names."""
-    image = torch.randint(0, 256, (1, *INPUT_HW, 3), dtype=torch.uint8)
-    fine, detail = network.low(image)
-    context = network.high(detail)
+    wiring, (height, width) = network.wiring, input_hw(network)
+    image = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8)
+    features = network.features(image)
     return {
-        "low": _Piece(network.low, {"image": image}, ("fine", "detail")),
-        "high": _Piece(network.high, {"detail": detail}, ("context",)),
-        "head": _Piece(_Labelling(network.head), {"fine": fine, "detail": detail, "context": context}, ("labels",)),
+        "low": _Piece(network.low, {"image": image}, wiring.low),
+        "high": _Piece(network.high, {name: features[name] for name in wiring.high_takes}, wiring.high),
+        "head": _Piece(_Labelling(network.head), {name: features[name] for name in wiring.head_takes}, ("labels",)),
     }
+
+
+def input_hw(network: Staged) -> tuple[int, int]:
+    """About 480x360, in the network's whole multiples."""
+    return input_size(TRAINED_HW, TRAINED_HW, network.wiring.multiple)
 
 
 def _dynamic(piece: _Piece) -> dict[str, dict[int, str]]:
@@ -141,7 +146,7 @@ def export_bundle(trained: Path, out: Path) -> Card:
     if missing := [name for name in recipe.classes if name not in PALETTE]:
         raise DataError(f"{trained}: no colour is known for the classes {', '.join(missing)}")
     out.mkdir(parents=True, exist_ok=True)
-    staged = pieces(fold_batch_norms(network))  # type: ignore[arg-type]
+    staged = pieces(fold_batch_norms(network))
     stages = {}
     for name, piece in staged.items():
         path = out / f"{name}.onnx"
@@ -154,13 +159,13 @@ def export_bundle(trained: Path, out: Path) -> Card:
         name=out.name,
         classes=recipe.classes,
         palette=tuple(PALETTE[name] for name in recipe.classes),
-        input=InputCard(name="image", height=INPUT_HW[0], width=INPUT_HW[1], multiple=MULTIPLE),
+        input=InputCard(name="image", height=input_hw(network)[0], width=input_hw(network)[1], multiple=network.wiring.multiple),
         labels="labels",
-        change="detail",
+        change=network.wiring.change,
         stages=stages,  # type: ignore[arg-type]
         weights=FileCard(file=weights.name, sha256=sha256(weights)),
-        network={"architecture": "deeplab", **network.describe()},
-        parameters=sum(p.numel() for p in network.parameters()) - sum(p.numel() for p in network.auxiliary.parameters()),
+        network={"architecture": recipe.architecture, **network.describe()},
+        parameters=network.parameter_count(),
         training={"steps": steps, "recipe": json.loads(recipe.model_dump_json())},
         licence=LICENCE,
         limits=LIMITS,

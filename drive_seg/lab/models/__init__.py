@@ -1,0 +1,26 @@
+"""The architectures by the name that a recipe gives: one network a file, imported when it is asked for."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from drive_seg.errors import UsageError
+from drive_seg.lab.models.staged import Staged
+
+ARCHITECTURES = {  # name: (module, network class, its configuration)
+    "deeplab": ("deeplab", "DeepLab", "DeepLabConfig"),
+}
+
+
+def make_network(architecture: str, classes: int, overrides: Mapping[str, Any]) -> Staged:
+    """The named network with random weights. Raises UsageError for an architecture or a number of it that is not known."""
+    if architecture not in ARCHITECTURES:
+        raise UsageError(f"{architecture}: no such architecture; there are {', '.join(ARCHITECTURES)}")
+    module_name, network, config = ARCHITECTURES[architecture]
+    module = import_module(f"drive_seg.lab.models.{module_name}")
+    try:
+        chosen = getattr(module, config)(**({"classes": classes} | dict(overrides)))
+    except TypeError as error:
+        raise UsageError(f"{architecture}: {str(error).partition(') ')[2] or error}; see drive_seg/lab/models/{module_name}.py") from error
+    made: Staged = getattr(module, network)(chosen)
+    return made

@@ -4,12 +4,13 @@ After DeepLabV3+ (Chen et al. 2018, https://arxiv.org/abs/1802.02611) for the de
 dense 3x3 convolutions because int8 and bf16 units eat them. Shapes in the comments are for a 480x360 image.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from drive_seg.lab.models import staged
 from drive_seg.lab.models.blocks import BasicBlock, ConvBN, normalise, resize_to
 
 
@@ -20,12 +21,15 @@ class DeepLabConfig:
     classes: int = 11
     stem: int = 24
     fine: int = 32
+    fine_blocks: int = 1
     detail: int = 64
     deep: int = 160
     deep_blocks: int = 3
     deeper: int = 256
     deeper_blocks: int = 2
     context: int = 128
+    sharpen_blocks: int = 1
+    atrous: int = 0  # 1: `high` keeps 1/8 and its convolutions spread out instead of its maps shrinking
 
 
 class Low(nn.Module):
@@ -38,7 +42,8 @@ class Low(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.tensor([104.0, 107.0, 105.0]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([78.0, 78.0, 77.0]).view(1, 3, 1, 1))
-        self.fine = nn.Sequential(ConvBN(3, c.stem, stride=2), ConvBN(c.stem, c.fine, stride=2), ConvBN(c.fine, c.fine))
+        blocks = (BasicBlock(c.fine) for _ in range(c.fine_blocks))
+        self.fine = nn.Sequential(ConvBN(3, c.stem, stride=2), ConvBN(c.stem, c.fine, stride=2), ConvBN(c.fine, c.fine), *blocks)
         self.detail = nn.Sequential(ConvBN(c.fine, c.detail, stride=2), BasicBlock(c.detail))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:  # (N, 360, 480, 3) uint8 BGR
@@ -49,7 +54,7 @@ class Low(nn.Module):
 class Pyramid(nn.Module):
     """Atrous convolutions at three rates and the whole map's mean (ASPP, Chen et al. 2017, https://arxiv.org/abs/1706.05587)."""
 
-    def __init__(self, cin: int, cout: int, rates: tuple[int, ...] = (1, 2, 4)) -> None:
+    def __init__(self, cin: int, cout: int, rates: tuple[int, ...]) -> None:
         super().__init__()
         width = cout // 2
         self.squeeze = ConvBN(cin, cout, kernel=1)
@@ -65,24 +70,32 @@ class Pyramid(nn.Module):
 
 
 class High(nn.Module):
-    """Key frames only: detailed features to the context that is cached."""
+    """Key frames only: detailed features to the context that is cached, always 1/16 and `context` channels.
+
+    With `atrous` every map stays at 1/8 and each stride becomes a rate of all that follows it (Chen et al. 2017, section 3.1): the
+    same weights see the same surroundings, four and sixteen times as densely.
+    """
 
     def __init__(self, c: DeepLabConfig) -> None:
         super().__init__()
-        self.deep = nn.Sequential(ConvBN(c.detail, c.deep, stride=2), *(BasicBlock(c.deep) for _ in range(c.deep_blocks)))
-        self.deeper = nn.Sequential(ConvBN(c.deep, c.deeper, stride=2), *(BasicBlock(c.deeper) for _ in range(c.deeper_blocks)))
-        self.pyramid = Pyramid(c.deeper, c.context)
+        stride = 1 if c.atrous else 2
+        rate, far = (2, 4) if c.atrous else (1, 1)
+        self.deep = nn.Sequential(ConvBN(c.detail, c.deep, stride=stride), *(BasicBlock(c.deep, rate) for _ in range(c.deep_blocks)))
+        self.deeper = nn.Sequential(
+            ConvBN(c.deep, c.deeper, stride=stride, rate=rate), *(BasicBlock(c.deeper, far) for _ in range(c.deeper_blocks))
+        )
+        self.pyramid = Pyramid(c.deeper, c.context, (far, 2 * far, 4 * far))
         self.lateral = ConvBN(c.deep, c.context, kernel=1, relu=False)
-        self.fuse = ConvBN(c.context, c.context)
+        self.fuse = ConvBN(c.context, c.context, stride=2 if c.atrous else 1, rate=rate)
 
     def forward(self, detail: Tensor) -> Tensor:
-        deep = self.deep(detail)  # (N, 160, 23, 30)
-        pyramid = self.pyramid(self.deeper(deep))  # (N, 128, 12, 15)
+        deep = self.deep(detail)  # (N, 160, 23, 30)                        atrous: (N, 160, 45, 60)
+        pyramid = self.pyramid(self.deeper(deep))  # (N, 128, 12, 15)               (N, 128, 45, 60)
         context: Tensor = self.fuse(torch.relu(self.lateral(deep) + resize_to(pyramid, deep)))  # (N, 128, 23, 30)
         return context
 
 
-class Head(nn.Module):
+class Head(staged.Head):
     """Every frame: the context, this frame's own features, and out of both the class scores at 1/2.
 
     The last step to 1/2 is a sub-pixel convolution (Shi et al. 2016, https://arxiv.org/abs/1609.05158): poles and signs are thinner
@@ -94,7 +107,7 @@ class Head(nn.Module):
         self.enter = ConvBN(c.context, c.detail, kernel=1)
         self.refine = ConvBN(2 * c.detail, c.detail)
         self.narrow = ConvBN(c.detail, c.fine, kernel=1)
-        self.sharpen = ConvBN(2 * c.fine, c.fine)
+        self.sharpen = nn.Sequential(ConvBN(2 * c.fine, c.fine), *(BasicBlock(c.fine) for _ in range(c.sharpen_blocks)))
         self.classify = nn.Conv2d(c.fine, 4 * c.classes, 3, padding=1)  # channel 4 c + 2 i + j: class c at row i, column j of the cell
 
     def cells(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
@@ -107,36 +120,27 @@ class Head(nn.Module):
     def forward(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
         return F.pixel_shuffle(self.cells(fine, detail, context), 2)  # (N, 11, 180, 240)
 
-    def labels(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
+    def labels(self, *features: Tensor) -> Tensor:
         """uint8 class ids (N, 2h, 2w): the best class first and the rearranging after it, on one plane instead of eleven (0.7 ms less)."""
-        cells = self.cells(fine, detail, context)
+        cells = self.cells(*features)
         n, channels, h, w = cells.shape
         best = cells.view(n, channels // 4, 4, h, w).argmax(1)
         return best.view(n, 2, 2, h, w).permute(0, 3, 1, 4, 2).reshape(n, 2 * h, 2 * w).to(torch.uint8)
 
 
-class DeepLab(nn.Module):
-    """The three stages in a row; `forward` gives class scores at 1/2, `training_scores` adds the auxiliary head's at 1/16."""
+class DeepLab(staged.Staged):
+    """The three stages in a row; the auxiliary scores, at 1/16, teach the cached context itself."""
+
+    wiring = staged.Wiring(
+        low=("fine", "detail"), high_takes=("detail",), high=("context",), head_takes=("fine", "detail", "context"), change="detail"
+    )
 
     def __init__(self, config: DeepLabConfig | None = None) -> None:
         super().__init__()
         self.config = config or DeepLabConfig()
         self.low, self.high, self.head = Low(self.config), High(self.config), Head(self.config)
-        # Deep supervision of the cached context itself; it is not exported.
         self.auxiliary = nn.Conv2d(self.config.context, self.config.classes, 1)
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.training_scores(image)[0]
-
-    def training_scores(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        fine, detail = self.low(image)
-        context = self.high(detail)
-        return self.head(fine, detail, context), self.auxiliary(context)
-
-    def labels(self, image: Tensor) -> Tensor:
-        """uint8 class ids (N, h, w) at 1/2."""
-        fine, detail = self.low(image)
-        return self.head.labels(fine, detail, self.high(detail))
-
-    def describe(self) -> dict[str, int]:
-        return asdict(self.config)
+    def training_scores(self, image: Tensor) -> tuple[Tensor, ...]:
+        features = self.features(image)
+        return self.head(*self.head_inputs(features)), self.auxiliary(features["context"])

@@ -63,5 +63,17 @@ def load_average(path: Path, network: nn.Module) -> int:
     return int(about["step"])
 
 
+def begin_with(path: Path, network: nn.Module) -> None:
+    """Loads the averaged weights of a checkpoint into a network that may have more layers, which keep their own beginning.
+
+    Raises DataError when the checkpoint holds what the network has no place for.
+    """
+    _, tensors = _open(path)
+    own, given = network.state_dict(), _part(tensors, "average")
+    if strange := sorted(name for name, value in given.items() if name not in own or own[name].shape != value.shape):
+        raise DataError(f"{path}: does not fit the recipe's network; {strange[0]} and {len(strange) - 1} more have no place in it")
+    network.load_state_dict(own | given)
+
+
 def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}

@@ -12,8 +12,9 @@ from torch import Tensor
 from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DataError
 from drive_seg.lab.evaluate.pairs import Pair, find_pairs, in_drives
+from drive_seg.lab.train.paste import cut_out, paste
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.lab.train.transforms import recolour, warp
+from drive_seg.lab.train.transforms import degrade, recolour, warp
 from drive_seg.sources.demo import CLASSES as DEMO_CLASSES
 from drive_seg.sources.demo import DemoDrive
 
@@ -61,6 +62,7 @@ class Batches:
 
     def __init__(self, recipe: Recipe, real: list[Sample], demo: list[Sample]) -> None:
         self.recipe, self.real, self.demo = recipe, real, demo
+        self.cutouts = cut_out(real, tuple(recipe.classes.index(name) for name in recipe.paste_classes)) if recipe.paste else {}
         self.steps_per_epoch = max(1, round(len(real) / (1 - recipe.demo_share if demo else 1) / recipe.batch))
         self.steps = recipe.epochs * self.steps_per_epoch
 
@@ -78,8 +80,11 @@ class Batches:
             turn, place = divmod(position, len(self.real))
             order = np.random.default_rng((self.recipe.seed, zlib.crc32(b"order"), turn)).permutation(len(self.real))
             image, labels = self.real[order[place]]
+            if self.cutouts and rng.random() < self.recipe.paste:
+                image, labels = paste(image, labels, self.cutouts, rng)
         image, labels = warp(image, labels, self.crop_at(step), self.recipe, rng)
-        return recolour(image, self.recipe, rng), labels
+        image = recolour(image, self.recipe, rng)
+        return (degrade(image, rng) if rng.random() < self.recipe.degrade else image), labels
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """uint8 (N, H, W, 3) BGR and uint8 (N, H, W) labels."""

@@ -13,7 +13,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from drive_seg.lab.models.deeplab import DeepLab
+from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.data import Batches, Sample, demo_samples, split
 from drive_seg.lab.train.losses import class_weights, cross_entropy
@@ -45,11 +45,12 @@ def half_precision(device: torch.device) -> torch.autocast:
 
 
 def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
-    """Linear warm-up, then half a cosine to zero."""
+    """Linear warm-up, a plateau, then half a cosine to zero over the cool-down, which takes no more than the warm-up leaves."""
     warm = max(1, round(recipe.warm_up * steps))
     if step < warm:
         return recipe.learning_rate * (step + 1) / warm
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    cool = max(1, min(steps - warm, round(recipe.cool_down * steps)))
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * max(0, step - (steps - cool)) / cool))
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
@@ -71,7 +72,7 @@ def follow(average: nn.Module, network: nn.Module, keep: float) -> None:
 
 
 @torch.no_grad()
-def score(network: DeepLab, samples: list[Sample], classes: tuple[str, ...], device: torch.device) -> float | None:
+def score(network: Staged, samples: list[Sample], classes: tuple[str, ...], device: torch.device) -> float | None:
     """mIoU of the network in torch; the figures that are reported come from the exported bundle instead."""
     network.eval()
     confusion = Confusion(classes)
@@ -97,7 +98,7 @@ class Training:
         self.weights = class_weights([labels for _, labels in real], len(recipe.classes), recipe.weight_floor).to(self.device)
         network = recipe.make_network()
         if recipe.start:
-            checkpoint.load_average(recipe.start, network)
+            checkpoint.begin_with(recipe.start, network)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = make_optimizer(self.network, recipe)
@@ -110,9 +111,10 @@ class Training:
             group["lr"] = rate
         images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
         with half_precision(self.device):
-            scores, auxiliary = self.network.training_scores(images)
+            scores, *auxiliaries = self.network.training_scores(images)
         loss = cross_entropy(scores, labels, self.weights)
-        loss = loss + self.recipe.auxiliary * cross_entropy(auxiliary, labels, self.weights)
+        for auxiliary in auxiliaries:
+            loss = loss + self.recipe.auxiliary * cross_entropy(auxiliary, labels, self.weights)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)

@@ -7,7 +7,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from drive_seg.errors import UsageError
-from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig
+from drive_seg.lab.models import make_network
+from drive_seg.lab.models.staged import Staged
 
 
 class Recipe(BaseModel):
@@ -37,24 +38,33 @@ class Recipe(BaseModel):
     colour: float = 0.4
     blur: float = 0.2  # share of samples blurred
     noise: float = 0.2  # share of samples with sensor noise
+    degrade: float = Field(0.0, ge=0, le=1)  # share of samples with motion blur, JPEG, haze, night, glare or rain
+    paste: float = Field(0.0, ge=0, le=1)  # share of the real samples that get cut-outs of rare classes
+    paste_classes: tuple[str, ...] = ()
 
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warm_up: float = 0.03  # share of the training
+    cool_down: float = Field(1.0, ge=0, le=1)  # share of the training, at its end, over which the learning rate falls to zero
     ema: float = 0.999
     auxiliary: float = 0.4
     weight_floor: float = 1.1  # class weight = 1 / log(floor + share of pixels), ENet's rule (arXiv 1606.02147)
-    network: dict[str, int] = {}  # overrides of DeepLabConfig
+    architecture: str = "deeplab"  # of drive_seg.lab.models
+    network: dict[str, int] = {}  # overrides of its configuration
 
     @model_validator(mode="after")
-    def _both_or_none(self) -> Self:
+    def _fits_together(self) -> Self:
         if (self.validate_images is None) != (self.validate_labels is None):
             raise ValueError("validate_images and validate_labels go together")
+        if unknown := [name for name in self.paste_classes if name not in self.classes]:
+            raise ValueError(f"paste_classes: {', '.join(unknown)} is not among the classes")
+        if self.paste and not self.paste_classes:
+            raise ValueError("paste needs paste_classes, the classes whose pictures are cut out")
         return self
 
-    def make_network(self) -> DeepLab:
-        """The network that this recipe trains, with random weights."""
-        return DeepLab(DeepLabConfig(**({"classes": len(self.classes)} | self.network)))
+    def make_network(self) -> Staged:
+        """The network that this recipe trains, with random weights. Raises UsageError."""
+        return make_network(self.architecture, len(self.classes), self.network)
 
     @classmethod
     def load(cls, path: Path, **overrides: object) -> Self:

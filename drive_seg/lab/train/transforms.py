@@ -1,7 +1,10 @@
 """Augmentation of one picture and its labels, by OpenCV on the CPU, fixed by the random generator that is passed in."""
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from drive_seg.contracts import Image, Labels
 from drive_seg.lab.evaluate.pairs import VOID
@@ -48,3 +51,39 @@ def recolour(image: Image, recipe: Recipe, rng: np.random.Generator) -> Image:
         grain = rng.normal(0, rng.uniform(2, 12), (*image.shape[:2], 1)).astype(np.int16)
         image = np.clip(image.astype(np.int16) + grain, 0, 255).astype(np.uint8)
     return image
+
+
+def degrade(image: Image, rng: np.random.Generator) -> Image:
+    """One thing that happens to real cameras and not to CamVid's: motion blur, JPEG, haze, night, glare or rain, at a random strength."""
+    height, width = image.shape[:2]
+    strength, kind = rng.uniform(0.2, 1.0), rng.integers(6)
+    if kind == 0:
+        return _smear(image, 3 + 14 * strength, rng.uniform(0, 180))
+    if kind == 1:
+        quality = int(60 - 50 * strength)
+        _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+    if kind == 2:  # thicker towards the horizon and the sky, as with distance
+        thickness = 0.75 * strength * np.interp(np.arange(height), [0, 0.45 * height, height], [0.9, 1.0, 0.3])[:, None, None]
+        return np.asarray(image * (1 - thickness) + rng.uniform(150, 235) * thickness, np.uint8)
+    if kind == 3:  # what is left of the light, and the noise that the sensor's gain brings with it
+        dark = image * (1 - 0.85 * strength) + rng.normal(0, 2 + 10 * strength, image.shape)
+        return np.asarray(np.clip(dark, 0, 255), np.uint8)
+    if kind == 4:
+        rows, columns = np.mgrid[0:height, 0:width]
+        y, x, size = rng.uniform(0, 0.7) * height, rng.uniform(0, 1) * width, rng.uniform(0.1, 0.5) * width
+        light = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * size**2))[..., None]
+        return np.asarray(np.clip(image + 255 * strength * light, 0, 255), np.uint8)
+    drops = (rng.random((height, width)) < 0.012 * strength).astype(np.float32) * 255
+    streaks = _smear(drops, 8 + 14 * strength, rng.uniform(75, 105))[..., None] * 4
+    return np.asarray(np.clip(image * (1 - 0.25 * strength) + np.minimum(streaks, 140) * 0.7, 0, 255), np.uint8)
+
+
+def _smear(image: NDArray[Any], length: float, angle_deg: float) -> NDArray[Any]:
+    """Averaged along a straight line."""
+    side = int(length) | 1
+    line = np.zeros((side, side), np.float32)
+    line[side // 2] = 1 / side
+    turn = cv2.getRotationMatrix2D((side // 2, side // 2), angle_deg, 1.0)
+    kernel = np.asarray(cv2.warpAffine(line, turn, (side, side)))
+    return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), image.dtype)

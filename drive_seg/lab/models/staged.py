@@ -1,0 +1,80 @@
+"""What every network of the workshop is: three modules, the named tensors between them, and class scores at the end."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The names of the tensors that stages hand on; the order is that of the modules' arguments and results."""
+
+    low: tuple[str, ...]  # what low makes of the image
+    high_takes: tuple[str, ...]  # out of low's
+    high: tuple[str, ...]  # the context, which is cached
+    head_takes: tuple[str, ...]  # out of both
+    change: str  # of low's, the one that tells a scene cut
+    multiple: int = 8  # heights and widths of images have to be whole multiples of this
+
+
+class Head(nn.Module):
+    """The last stage: `forward` gives class scores (N, C, h, w), `labels` the ids that the program shows."""
+
+    def labels(self, *features: Tensor) -> Tensor:
+        """uint8 class ids (N, h, w) of the scores as they are; a head with coarser ones enlarges them first."""
+        return torch.argmax(self(*features), 1).to(torch.uint8)
+
+
+class Staged(nn.Module):
+    """A network cut into `low` (every frame), `high` (key frames) and `head` (every frame). Images are uint8 BGR (N, H, W, 3)."""
+
+    wiring: ClassVar[Wiring]
+    low: nn.Module
+    high: nn.Module
+    head: Head
+    config: Any  # a dataclass of numbers, which the recipe's [network] can override
+
+    def context(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """low's tensors by name, and high's added."""
+        made = as_tuple(self.high(*(features[name] for name in self.wiring.high_takes)))
+        return features | dict(zip(self.wiring.high, made, strict=True))
+
+    def features(self, image: Tensor) -> dict[str, Tensor]:
+        """Everything that the stages before the head put out, by name."""
+        return self.context(dict(zip(self.wiring.low, as_tuple(self.low(image)), strict=True)))
+
+    def head_inputs(self, features: dict[str, Tensor]) -> list[Tensor]:
+        return [features[name] for name in self.wiring.head_takes]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Class scores (N, C, h, w), at the size that the head gives."""
+        scores: Tensor = self.head(*self.head_inputs(self.features(image)))
+        return scores
+
+    def training_scores(self, image: Tensor) -> tuple[Tensor, ...]:
+        """The scores, and after them those of auxiliary heads, which are not exported."""
+        return (self(image),)
+
+    def labels(self, image: Tensor) -> Tensor:
+        """uint8 class ids (N, h, w)."""
+        return self.head.labels(*self.head_inputs(self.features(image)))
+
+    def parameter_count(self) -> int:
+        """Of the three stages; auxiliary heads do not count."""
+        return sum(p.numel() for stage in (self.low, self.high, self.head) for p in stage.parameters())
+
+    def describe(self) -> dict[str, Any]:
+        return asdict(self.config)
+
+
+def as_tuple(value: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return (value,) if isinstance(value, Tensor) else tuple(value)
+
+
+def enlarged(scores: Tensor, times: int) -> Tensor:
+    """Bilinear, by a whole factor: what heads with coarse scores put before their labels."""
+    return F.interpolate(scores, scale_factor=times, mode="bilinear", align_corners=False)
