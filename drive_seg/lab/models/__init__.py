@@ -9,6 +9,17 @@ from drive_seg.lab.models.staged import Staged
 
 ARCHITECTURES = {  # name: (module, network class, its configuration)
     "deeplab": ("deeplab", "DeepLab", "DeepLabConfig"),
+    "fcn32s": ("fcn", "FCN32s", "FCNConfig"),
+    "fcn16s": ("fcn", "FCN16s", "FCNConfig"),
+    "fcn8s": ("fcn", "FCN8s", "FCNConfig"),
+    "unet": ("unet", "UNet", "UNetConfig"),
+    "segnet": ("segnet", "SegNet", "SegNetConfig"),
+    "deeplabv3": ("deeplabv3", "DeepLabV3", "DeepLabV3Config"),
+    "deeplabv3plus": ("deeplabv3plus", "DeepLabV3Plus", "DeepLabV3PlusConfig"),
+    "ksac": ("ksac", "KSAC", "DeepLabV3PlusConfig"),
+    "gcn": ("gcn", "GCN", "GCNConfig"),
+    "erfnet": ("erfnet", "ERFNet", "ERFNetConfig"),
+    "enet": ("enet", "ENet", "ENetConfig"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The pieces that the networks share: convolution with batch norm, the residual block, resizing to another map's size."""
+"""The pieces that the networks share: convolution with batch norm, the residual block, and bringing a map to another one's size."""
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +8,10 @@ from torch.nn import functional as F
 class ConvBN(nn.Sequential):
     """Convolution, batch norm and, unless told otherwise, ReLU; the padding keeps ceil(size / stride)."""
 
-    def __init__(self, cin: int, cout: int, kernel: int = 3, stride: int = 1, rate: int = 1, relu: bool = True) -> None:
-        conv = nn.Conv2d(cin, cout, kernel, stride, padding=rate * (kernel // 2), dilation=rate, bias=False)
+    def __init__(self, cin: int, cout: int, kernel: int | tuple[int, int] = 3, stride: int = 1, rate: int = 1, relu: bool = True) -> None:
+        high, wide = (kernel, kernel) if isinstance(kernel, int) else kernel
+        padding = (rate * (high // 2), rate * (wide // 2))
+        conv = nn.Conv2d(cin, cout, (high, wide), stride, padding, dilation=rate, bias=False)
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
         super().__init__(conv, nn.BatchNorm2d(cout), *([nn.ReLU(inplace=True)] if relu else []))
 
@@ -28,9 +30,43 @@ class BasicBlock(nn.Module):
         return torch.relu(x + self.second(self.first(x)))
 
 
+class Doubling(nn.ConvTranspose2d):
+    """Class scores at twice the size: a transposed convolution that begins as the bilinear one (Long et al. 2015, section 3.3)."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(classes, classes, 4, 2, padding=1, bias=False)
+        slope = torch.tensor([0.25, 0.75, 0.75, 0.25])
+        with torch.no_grad():
+            self.weight.copy_(torch.eye(classes)[:, :, None, None] * torch.outer(slope, slope))
+
+
 def resize_to(x: Tensor, like: Tensor) -> Tensor:
     """`x` at the height and width of `like`, bilinear."""
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def cropped(x: Tensor, like: Tensor, times: int = 1) -> Tensor:
+    """`x` without the rows and columns beyond `times` the size of `like`.
+
+    Maps are as large as ceil(size / stride): enlarged by the stride, they reach beyond the image by less than one of their cells.
+    Cutting that off keeps every cell over its own pixels, where squeezing it in would shift them, the last ones by a whole cell.
+    """
+    return x[:, :, : times * like.shape[2], : times * like.shape[3]]
+
+
+class Normalise(nn.Module):
+    """uint8 BGR (N, H, W, 3) to float (N, 3, H, W), by the mean and the deviation of CamVid's train split."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([104.0, 107.0, 105.0]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([78.0, 78.0, 77.0]).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return normalise(image, self.mean, self.std)
 
 
 def normalise(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:

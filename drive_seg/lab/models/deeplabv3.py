@@ -1,0 +1,93 @@
+"""DeepLabV3: a residual encoder that stops shrinking at 1/16 or 1/8, and a pyramid of atrous rates at its end.
+
+Chen, Papandreou, Schroff, Adam 2017, https://arxiv.org/abs/1706.05587. Narrower than the paper: half of ResNet-18 instead of ResNet-101, 96
+channels after the pyramid instead of 256. Shapes in the comments are for a 480x360 image and output stride 16.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from drive_seg.errors import UsageError
+from drive_seg.lab.models import staged
+from drive_seg.lab.models.blocks import ConvBN, cropped
+from drive_seg.lab.models.resnet import Low, ResNetConfig, layer
+
+
+@dataclass(frozen=True)
+class DeepLabV3Config(ResNetConfig):
+    context: int = 96
+    output_stride: int = 16  # or 8: twice as fine, with every atrous rate doubled (section 3.1)
+    rate: int = 4  # the pyramid's are once, twice and three times this; 6 in the paper, whose images are 513x513
+
+    def __post_init__(self) -> None:
+        if self.output_stride not in (8, 16):
+            raise UsageError(f"output_stride {self.output_stride}: the encoder can stop at 8 or 16")
+
+    @property
+    def rates(self) -> tuple[int, int, int]:
+        rate = self.rate * 16 // self.output_stride
+        return rate, 2 * rate, 3 * rate
+
+
+class Pyramid(nn.Module):
+    """ASPP: a 1x1 convolution, three atrous ones, and the whole map's mean, side by side (section 3.3)."""
+
+    def __init__(self, cin: int, cout: int, rates: tuple[int, ...]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList([ConvBN(cin, cout, kernel=1), *(ConvBN(cin, cout, rate=rate) for rate in rates)])
+        # No batch norm: a batch has one value per picture here, too few for statistics, and a batch of one has none at all.
+        self.whole = nn.Sequential(nn.Conv2d(cin, cout, 1), nn.ReLU(inplace=True))
+        self.project = ConvBN((len(rates) + 2) * cout, cout, kernel=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        whole = self.whole(x.mean((2, 3), keepdim=True)).expand(-1, -1, x.shape[2], x.shape[3])
+        both: Tensor = self.project(torch.cat([*(branch(x) for branch in self.branches), whole], 1))
+        return both
+
+
+class High(nn.Module):
+    """Key frames only: layers 2 to 4 and what stands at their end; its result is the context."""
+
+    def __init__(self, c: DeepLabV3Config, end: nn.Module) -> None:
+        super().__init__()
+        fine = c.output_stride == 8
+        self.layer2 = layer(c.layer1, c.layer2, c.blocks, stride=2)
+        self.layer3 = layer(c.layer2, c.layer3, c.blocks, stride=1 if fine else 2, rate=2 if fine else 1)
+        self.layer4 = layer(c.layer3, c.layer4, c.blocks, rate=4 if fine else 2, grid=2)  # the multi-grid 1, 2 (section 3.2.1)
+        self.end = end
+
+    def forward(self, quarter: Tensor) -> Tensor:
+        x = self.layer2(quarter)  # (N, 64, 45, 60)
+        x = self.layer4(self.layer3(x))  # (N, 256, 23, 30)
+        context: Tensor = self.end(x)  # (N, 96, 23, 30)
+        return context
+
+
+class Head(staged.Head):
+    """Every frame: the context's scores, enlarged to 1/2. There is no skip: between key frames this shows the key frame's labels.
+
+    `quarter` only tells the size; the paper enlarges to 1/1, by the same bilinear weights.
+    """
+
+    def __init__(self, c: DeepLabV3Config) -> None:
+        super().__init__()
+        self.times = c.output_stride // 2
+        self.classify = nn.Conv2d(c.context, c.classes, 1)
+
+    def forward(self, quarter: Tensor, context: Tensor) -> Tensor:
+        return cropped(staged.enlarged(self.classify(context), self.times), quarter, 2)  # (N, 11, 180, 240)
+
+
+class DeepLabV3(staged.Staged):
+    """The cut is at 1/4, as early as the others': nothing after it is used but the context."""
+
+    wiring = staged.Wiring(
+        low=("quarter",), high_takes=("quarter",), high=("context",), head_takes=("quarter", "context"), change="quarter"
+    )
+
+    def __init__(self, config: DeepLabV3Config | None = None) -> None:
+        super().__init__()
+        self.config = c = config or DeepLabV3Config()
+        self.low, self.high, self.head = Low(c), High(c, Pyramid(c.layer4, c.context, c.rates)), Head(c)

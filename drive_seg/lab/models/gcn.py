@@ -1,0 +1,115 @@
+"""GCN: "large kernel matters": score maps by k x 1 and 1 x k convolutions on every level, added up from coarse to fine.
+
+Peng, Zhang, Yu, Luo, Sun 2017, https://arxiv.org/abs/1703.02719. Narrower than the paper: about half of ResNet-18 instead of ResNet-152.
+Shapes in the comments are for a 480x360 image.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from drive_seg.errors import UsageError
+from drive_seg.lab.models import staged
+from drive_seg.lab.models.blocks import Doubling, cropped
+from drive_seg.lab.models.resnet import Low, ResNetConfig, layer
+
+
+@dataclass(frozen=True)
+class GCNConfig(ResNetConfig):
+    layer3: int = 160
+    layer4: int = 288
+    kernel: int = 15  # covers the map at 1/32, as in the paper
+
+    def __post_init__(self) -> None:
+        if self.kernel % 2 == 0:
+            raise UsageError(f"kernel {self.kernel}: a kernel that keeps the map's size is odd")
+
+
+def tall(cin: int, cout: int, k: int) -> nn.Conv2d:
+    return nn.Conv2d(cin, cout, (k, 1), padding=(k // 2, 0))
+
+
+def wide(cin: int, cout: int, k: int) -> nn.Conv2d:
+    return nn.Conv2d(cin, cout, (1, k), padding=(0, k // 2))
+
+
+class GlobalConv(nn.Module):
+    """The reach of a dense k x k kernel by two separable pairs, without anything between (section 3.1, figure 2B)."""
+
+    def __init__(self, cin: int, classes: int, k: int) -> None:
+        super().__init__()
+        self.left = nn.Sequential(tall(cin, classes, k), wide(classes, classes, k))
+        self.right = nn.Sequential(wide(cin, classes, k), tall(classes, classes, k))
+
+    def forward(self, x: Tensor) -> Tensor:
+        both: Tensor = self.left(x) + self.right(x)
+        return both
+
+
+class Refine(nn.Module):
+    """Boundary refinement: a residual of two 3x3 convolutions on the scores (section 3.2, figure 2C)."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(classes, classes, 3, padding=1), nn.Conv2d(classes, classes, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        refined: Tensor = x + self.second(torch.relu(self.first(x)))
+        return refined
+
+
+class Level(nn.Module):
+    """One level's scores, refined; and added to the coarser levels' and refined again, where there are any."""
+
+    def __init__(self, cin: int, c: GCNConfig) -> None:
+        super().__init__()
+        self.score = nn.Sequential(GlobalConv(cin, c.classes, c.kernel), Refine(c.classes))
+        self.twice, self.refine = Doubling(c.classes), Refine(c.classes)
+
+    def forward(self, x: Tensor, coarser: Tensor) -> Tensor:
+        both: Tensor = self.refine(self.score(x) + cropped(self.twice(coarser), x))
+        return both
+
+
+class High(nn.Module):
+    """Key frames only: layers 2 to 4, and their scores added up to 1/8. The scores are what is cached: one plane a class."""
+
+    def __init__(self, c: GCNConfig) -> None:
+        super().__init__()
+        self.layer2 = layer(c.layer1, c.layer2, c.blocks, stride=2)
+        self.layer3 = layer(c.layer2, c.layer3, c.blocks, stride=2)
+        self.layer4 = layer(c.layer3, c.layer4, c.blocks, stride=2)
+        self.deepest = nn.Sequential(GlobalConv(c.layer4, c.classes, c.kernel), Refine(c.classes))
+        self.level3, self.level2 = Level(c.layer3, c), Level(c.layer2, c)
+
+    def forward(self, quarter: Tensor) -> Tensor:
+        second = self.layer2(quarter)  # (N, 64, 45, 60)
+        third = self.layer3(second)  # (N, 160, 23, 30)
+        scores = self.deepest(self.layer4(third))  # (N, 288, 12, 15) to (N, 11, 12, 15)
+        eighth: Tensor = self.level2(second, self.level3(third, scores))  # (N, 11, 45, 60)
+        return eighth
+
+
+class Head(staged.Head):
+    """Every frame: this frame's scores at 1/4, added to the cached ones, and up to 1/2; the paper goes on to 1/1 in the same way."""
+
+    def __init__(self, c: GCNConfig) -> None:
+        super().__init__()
+        self.level1 = Level(c.layer1, c)
+        self.enlarge = nn.Sequential(Doubling(c.classes), Refine(c.classes))
+
+    def forward(self, quarter: Tensor, scores: Tensor) -> Tensor:
+        half: Tensor = self.enlarge(self.level1(quarter, scores))  # (N, 11, 90, 120) to (N, 11, 180, 240)
+        return half
+
+
+class GCN(staged.Staged):
+    """The cut is at 1/4, after the first layer that is scored: the finest scores come from this frame."""
+
+    wiring = staged.Wiring(low=("quarter",), high_takes=("quarter",), high=("scores",), head_takes=("quarter", "scores"), change="quarter")
+
+    def __init__(self, config: GCNConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or GCNConfig()
+        self.low, self.high, self.head = Low(self.config), High(self.config), Head(self.config)

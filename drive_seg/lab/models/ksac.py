@@ -1,0 +1,50 @@
+"""KSAC: DeepLabV3+ whose pyramid has one kernel, which looks at the map at every rate.
+
+Huang, Wang, Jia, He 2019, "See More Than Once: Kernel-Sharing Atrous Convolution", https://arxiv.org/abs/1908.09443. What feeds it and
+what follows it is deeplabv3plus.py's, so that the two differ in the pyramid alone. Shapes are for a 480x360 image.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from drive_seg.lab.models import staged
+from drive_seg.lab.models.blocks import ConvBN
+from drive_seg.lab.models.deeplabv3 import High
+from drive_seg.lab.models.deeplabv3plus import DeepLabV3PlusConfig, Head
+from drive_seg.lab.models.resnet import Low
+
+
+class KernelSharing(nn.Module):
+    """One 3x3 kernel at three rates, a 1x1 convolution and the whole map's mean, added up (section 3.2).
+
+    Each rate has a batch norm of its own: the further the kernel reaches, the more of it falls on the padding.
+    """
+
+    def __init__(self, cin: int, cout: int, rates: tuple[int, ...]) -> None:
+        super().__init__()
+        self.rates = rates
+        self.kernel = nn.Parameter(torch.empty(cout, cin, 3, 3))
+        nn.init.kaiming_normal_(self.kernel, mode="fan_out", nonlinearity="relu")
+        self.norms = nn.ModuleList(nn.BatchNorm2d(cout) for _ in rates)
+        self.point = ConvBN(cin, cout, kernel=1, relu=False)
+        self.whole = nn.Conv2d(cin, cout, 1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, 256, 23, 30)
+        total = self.point(x) + self.whole(x.mean((2, 3), keepdim=True))
+        for rate, norm in zip(self.rates, self.norms, strict=True):
+            total = total + norm(F.conv2d(x, self.kernel, padding=rate, dilation=rate))
+        return torch.relu(total)  # (N, 96, 23, 30)
+
+
+class KSAC(staged.Staged):
+    """Cut like DeepLabV3+, where the decoder's skip leaves the encoder."""
+
+    wiring = staged.Wiring(
+        low=("quarter",), high_takes=("quarter",), high=("context",), head_takes=("quarter", "context"), change="quarter"
+    )
+
+    def __init__(self, config: DeepLabV3PlusConfig | None = None) -> None:
+        super().__init__()
+        self.config = c = config or DeepLabV3PlusConfig()
+        self.low, self.high, self.head = Low(c), High(c, KernelSharing(c.layer4, c.context, c.rates)), Head(c)
