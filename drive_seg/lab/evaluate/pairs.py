@@ -1,60 +1,183 @@
-"""Pictures and their label maps on disk, paired by stem: what training and evaluation read."""
+"""Pictures and their label maps on disk, paired by name and read into class ids: what training and evaluation learn from and score by."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from drive_seg.contracts import Image, Labels
+from drive_seg.contracts import Array, Image, Labels
 from drive_seg.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-VOID = 255  # what every id outside the classes becomes, here and nowhere else
+VOID = 255  # what is no class becomes this, here and nowhere else
+UNKNOWN = 254  # in a coding's table: neither a class nor void
+NAMED = 3  # of the pairs that were left out
+
+Sample = tuple[Image, Labels]
+
+
+class Coding(Protocol):
+    """What the values of a label map mean."""
+
+    def decode(self, picture: Array) -> Labels:
+        """HxW uint8 class ids, VOID among them, of a label map as it is stored. Raises ValueError that names the value it does not know."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IdCoding:
+    """8-bit ids. `table` holds the class of each of the 256, VOID or UNKNOWN."""
+
+    table: NDArray[np.uint8]
+
+    def decode(self, picture: Array) -> Labels:
+        if picture.ndim != 2 or picture.dtype != np.uint8:
+            raise ValueError(f"labels must be an 8-bit, one-channel picture of class ids, not {picture.dtype} {picture.shape}")
+        labels = np.asarray(cv2.LUT(picture, self.table), np.uint8)
+        if (labels == UNKNOWN).any():
+            strange = ", ".join(map(str, np.unique(picture[labels == UNKNOWN])[:NAMED]))
+            raise ValueError(f"holds the id {strange}, which is neither a class nor void; the ids are {self._known()}")
+        return labels
+
+    def _known(self) -> str:
+        known = np.flatnonzero(self.table != UNKNOWN)
+        runs = np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)
+        return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColourCoding:
+    """Colours. `table` holds the class of each of the 2^24, at blue + 256 green + 65536 red, VOID or UNKNOWN."""
+
+    table: NDArray[np.uint8]
+
+    def decode(self, picture: Array) -> Labels:
+        if picture.ndim != 3 or picture.shape[2] not in (3, 4) or picture.dtype != np.uint8:
+            raise ValueError(f"labels must be a picture of 8-bit colours, not {picture.dtype} {picture.shape}")
+        # With a fourth channel a pixel is one 32-bit number, and a map of 960x720 takes 1 ms.
+        wide = picture if picture.shape[2] == 4 else cv2.cvtColor(picture, cv2.COLOR_BGR2BGRA)
+        packed = np.ascontiguousarray(wide).view("<u4")[..., 0]
+        labels = self.table.take(packed & 0xFFFFFF)
+        if (labels == UNKNOWN).any():
+            blue, green, red, *_ = picture[labels == UNKNOWN][0]
+            count = int((labels == UNKNOWN).sum())
+            raise ValueError(f"holds {count} pixels of colours that are neither a class nor void, such as ({red}, {green}, {blue})")
+        return labels
+
+
+def id_coding(values: Mapping[int, int], unknown: int = UNKNOWN) -> IdCoding:
+    """Of {stored id: class or VOID}; `unknown` for every other id."""
+    table = np.full(256, unknown, np.uint8)
+    for stored, label in values.items():
+        table[stored] = label
+    return IdCoding(table)
+
+
+def colour_coding(values: Mapping[tuple[int, int, int], int], unknown: int = UNKNOWN) -> ColourCoding:
+    """Of {(red, green, blue): class or VOID}; `unknown` for every other colour."""
+    table = np.full(1 << 24, unknown, np.uint8)
+    for (red, green, blue), label in values.items():
+        table[blue | green << 8 | red << 16] = label
+    return ColourCoding(table)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
     image: Path
     labels: Path
+    coding: Coding
 
     @property
     def stem(self) -> str:
         return self.image.stem
 
-    def read(self, classes: int) -> tuple[Image, Labels]:
-        """HxWx3 BGR uint8, HxW uint8 with VOID for every id that is no class. Raises DataError naming the file."""
-        image = cv2.imread(str(self.image), cv2.IMREAD_COLOR)
-        labels = cv2.imread(str(self.labels), cv2.IMREAD_UNCHANGED)
-        if image is None:
-            raise DataError(f"{self.image}: cannot be read as a picture; is the file whole?")
-        if labels is None:
-            raise DataError(f"{self.labels}: cannot be read as a picture; is the file whole?")
-        if labels.ndim != 2 or labels.dtype != np.uint8:
-            raise DataError(f"{self.labels}: labels must be an 8-bit, one-channel picture of class ids, not {labels.dtype} {labels.shape}")
+    def read(self) -> Sample:
+        """HxWx3 BGR uint8, and HxW uint8 class ids with VOID for what is no class. Raises DataError naming the file."""
+        image = _decode(self.image, cv2.IMREAD_COLOR)
+        stored = _decode(self.labels, cv2.IMREAD_UNCHANGED)
+        try:
+            labels = self.coding.decode(stored)
+        except ValueError as error:
+            raise _bad(self.labels, str(error)) from error
         if labels.shape != image.shape[:2]:
-            raise DataError(f"{self.labels}: {labels.shape[1]}x{labels.shape[0]}, but its picture is {image.shape[1]}x{image.shape[0]}")
-        return np.asarray(image, np.uint8), np.where(labels < classes, labels, VOID).astype(np.uint8)
+            raise _bad(self.labels, f"{labels.shape[1]}x{labels.shape[0]}, but its picture is {image.shape[1]}x{image.shape[0]}")
+        return np.asarray(image, np.uint8), labels
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
+def read_all(pairs: Iterable[Pair], left_out: list[Path] | None = None) -> Iterator[Sample]:
+    """What the pairs hold. One that cannot be used raises DataError, or, where a list is given, is noted there and left out."""
+    for pair in pairs:
+        try:
+            sample = pair.read()
+        except DataError:
+            if left_out is None:
+                raise
+            left_out.append(pair.image)
+        else:
+            yield sample
 
 
-def find_pairs(images: Path, labels: Path) -> list[Pair]:
-    """All pairs, sorted by stem. Raises DataError for a missing folder, no picture at all, or a picture without its partner."""
-    pictures, truths = _by_stem(images), _by_stem(labels)
+def how_many_left_out(left_out: Sequence[Path]) -> str:
+    """The line for a person: the number and the first few names."""
+    names = ", ".join(map(str, left_out[:NAMED])) + (f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else "")
+    return f"left out {len(left_out)} that cannot be used: {names}"
+
+
+def listed(folders: Iterable[Path], ending: str = "") -> dict[str, Path]:
+    """The pictures in the folders whose stem has the ending, by stem without it. Raises DataError for a missing folder."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; check the path")
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in SUFFIXES and path.stem.endswith(ending) and not path.name.startswith("."):
+                found[path.stem.removesuffix(ending)] = path
+    return found
+
+
+def joined(pictures: Mapping[str, Path], truths: Mapping[str, Path], coding: Coding, left_out: list[Path] | None) -> list[Pair]:
+    """The pairs of the same name, sorted by it. One without its partner raises DataError, or is noted and left out."""
+    for name in sorted(pictures.keys() ^ truths.keys()):
+        lone, others = (pictures[name], "label maps") if name in pictures else (truths[name], "pictures")
+        if left_out is None:
+            raise _bad(lone, f"has no partner of the same name among the {others}")
+        left_out.append(lone)
+    return [Pair(pictures[name], truths[name], coding) for name in sorted(pictures.keys() & truths.keys())]
+
+
+def plain_pairs(images: Path, labels: Path, classes: int, left_out: list[Path] | None = None) -> list[Pair]:
+    """Those of two folders of the same stems. The ids from 0 are the classes, the next one and 255 are void. Raises DataError."""
+    pictures, truths = listed([images]), listed([labels])
     if not pictures:
-        raise DataError(f"{images}: holds no picture ({', '.join(SUFFIXES)})")
-    for stem in sorted(pictures.keys() ^ truths.keys()):
-        lone, other = (pictures[stem], labels) if stem in pictures else (truths[stem], images)
-        raise DataError(f"{lone}: has no partner of the same name in {other}")
-    return [Pair(pictures[stem], truths[stem]) for stem in sorted(pictures)]
+        raise DataError(f"{images}: holds no picture ({', '.join(SUFFIXES)}); check the path")
+    values = {label: label for label in range(classes)} | {classes: VOID, VOID: VOID}
+    return joined(pictures, truths, id_coding(values), left_out)
 
 
 def in_drives(pairs: Sequence[Pair], drives: Sequence[str]) -> list[Pair]:
     """Those of the pairs whose stem begins with one of the drives' names."""
     return [pair for pair in pairs if pair.stem.startswith(tuple(drives))]
+
+
+def _decode(path: Path, flags: int) -> Array:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _bad(path, f"cannot be read ({error.strerror})") from error
+    # OpenCV fills what is missing of a JPEG with grey, and libpng prints its complaint past OpenCV's log: both are recognised before.
+    cut = data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda") if data[:2] == b"\xff\xd8" else data[:4] == b"\x89PNG" and b"IEND" not in data
+    try:
+        picture = None if cut or not data else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise _bad(path, "is cut short" if cut else "is empty" if not data else "cannot be read as a picture")
+    return np.asarray(picture)
+
+
+def _bad(path: Path, what: str) -> DataError:
+    return DataError(f"{path}: {what}; mend the file, or go on without such pairs by --skip-bad")
