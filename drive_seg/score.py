@@ -1,11 +1,14 @@
 """How well label maps agree with the truth, all read off one confusion matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drive_seg.contracts import Labels
+
+Scores = Mapping[str, float | None]  # by class name
 
 
 class Confusion:
@@ -19,6 +22,13 @@ class Confusion:
         side = len(self.classes) + 1  # the last row and column are void's
         self.counts: NDArray[np.int64] = np.zeros((side, side), np.int64)
 
+    @classmethod
+    def of(cls, classes: Sequence[str], counts: NDArray[np.int64]) -> Self:
+        """What `add` returned, or a sum of such."""
+        made = cls(classes)
+        made.counts = counts
+        return made
+
     def add(self, truth: Labels, predicted: Labels) -> NDArray[np.int64]:
         """Counts two HxW maps of the same size, and returns what was added."""
         n = len(self.classes)
@@ -27,20 +37,63 @@ class Confusion:
         self.counts += added
         return added
 
-    def iou(self) -> dict[str, float | None]:
-        """By class name; None for a class that neither truth nor prediction showed."""
-        scored = self.counts[:-1]
-        hits = np.diagonal(scored)
-        unions = scored.sum(1) + scored[:, :-1].sum(0) - hits
-        return {name: float(hit / union) if union else None for name, hit, union in zip(self.classes, hits, unions, strict=True)}
+    def _hits(self) -> NDArray[np.int64]:
+        return np.asarray(np.diagonal(self.counts)[:-1], np.int64)
+
+    def _true(self) -> NDArray[np.int64]:
+        return np.asarray(self.counts[:-1].sum(1), np.int64)
+
+    def _claimed(self) -> NDArray[np.int64]:
+        return np.asarray(self.counts[:-1, :-1].sum(0), np.int64)
+
+    def pixels(self) -> dict[str, int]:
+        """The truth's, by class name: what stands behind the class's figures."""
+        return dict(zip(self.classes, map(int, self._true()), strict=True))
+
+    def iou(self) -> Scores:
+        """Hits among the pixels of truth or prediction; None for a class that neither showed."""
+        return self._by_class(self._hits(), self._true() + self._claimed() - self._hits())
+
+    def accuracy(self) -> Scores:
+        """Hits among the truth's pixels (recall); None for a class that the truth did not show."""
+        return self._by_class(self._hits(), self._true())
+
+    def f1(self) -> Scores:
+        """The harmonic mean of precision and recall, which is Dice; None for a class that neither showed."""
+        return self._by_class(2 * self._hits(), self._true() + self._claimed())
 
     @property
     def miou(self) -> float | None:
         """Mean over the classes that were seen; None when none was."""
-        seen = [value for value in self.iou().values() if value is not None]
-        return float(np.mean(seen)) if seen else None
+        return mean(self.iou())
 
     @property
     def pixel_accuracy(self) -> float | None:
-        total = self.counts[:-1].sum()
-        return float(np.diagonal(self.counts[:-1]).sum() / total) if total else None
+        """Share of the scored pixels that are right; None when there was none."""
+        total = self._true().sum()
+        return float(self._hits().sum() / total) if total else None
+
+    @property
+    def class_accuracy(self) -> float | None:
+        """Mean of `accuracy` over the truth's classes; None when there was none."""
+        return mean(self.accuracy())
+
+    @property
+    def frequency_weighted_iou(self) -> float | None:
+        """IoU of the truth's classes, weighted by their pixels (Long et al. 2015); None when there was none."""
+        total, ious = self._true().sum(), self.iou().values()
+        return float(sum(n * iou for n, iou in zip(self._true(), ious, strict=True) if n and iou) / total) if total else None
+
+    @property
+    def mean_f1(self) -> float | None:
+        """Mean of `f1` over the classes that were seen; None when none was."""
+        return mean(self.f1())
+
+    def _by_class(self, shares: NDArray[np.int64], wholes: NDArray[np.int64]) -> Scores:
+        return {name: float(share / whole) if whole else None for name, share, whole in zip(self.classes, shares, wholes, strict=True)}
+
+
+def mean(scores: Scores) -> float | None:
+    """Over the classes that have a score; None when none has."""
+    known = [value for value in scores.values() if value is not None]
+    return float(np.mean(known)) if known else None

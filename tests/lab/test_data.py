@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from drive_seg.errors import DataError, UsageError
-from drive_seg.lab.evaluate.pairs import VOID, find_pairs
+from drive_seg.lab.evaluate.pairs import VOID, plain_pairs
 from drive_seg.lab.train.data import Batches, split
-from drive_seg.lab.train.losses import class_weights, cross_entropy, truths
+from drive_seg.lab.train.losses import class_weights
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.lab.train.transforms import recolour, warp
 
 
 def test_pairs_are_found_by_stem_and_void_is_made_one_id(street: Path) -> None:
-    pairs = find_pairs(street / "images", street / "labels")
+    pairs = plain_pairs(street / "images", street / "labels", 3)
     assert [pair.stem for pair in pairs] == [f"{'A' if i < 5 else 'B'}_{i:03}" for i in range(8)]
-    image, labels = pairs[0].read(3)
+    image, labels = pairs[0].read()
     assert image.shape == (48, 64, 3)
     assert set(np.unique(labels)) == {0, 1, 2, VOID}
 
@@ -28,13 +28,13 @@ def test_other_picture_formats_pair_with_png_labels(street: Path, suffix: str) -
     path = street / "images" / "A_000.png"
     cv2.imwrite(str(path.with_suffix(suffix)), np.asarray(cv2.imread(str(path))))
     path.unlink()
-    assert find_pairs(street / "images", street / "labels")[0].image.suffix == suffix
+    assert plain_pairs(street / "images", street / "labels", 3)[0].image.suffix == suffix
 
 
 def test_a_picture_without_labels_is_named(street: Path) -> None:
     (street / "labels" / "A_002.png").unlink()
     with pytest.raises(DataError, match=r"A_002\.png.*partner"):
-        find_pairs(street / "images", street / "labels")
+        plain_pairs(street / "images", street / "labels", 3)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_labels_that_cannot_be_used_are_named(street: Path, content: np.ndarray 
     path = street / "labels" / "A_000.png"
     path.write_bytes(b"no picture") if content is None else cv2.imwrite(str(path), content)
     with pytest.raises(DataError, match=rf"A_000\.png.*{said}"):
-        find_pairs(street / "images", street / "labels")[0].read(3)
+        plain_pairs(street / "images", street / "labels", 3)[0].read()
 
 
 def test_a_drive_is_held_out_for_validation(recipe: Recipe) -> None:
@@ -59,7 +59,7 @@ def test_a_drive_is_held_out_for_validation(recipe: Recipe) -> None:
 
 
 def test_a_batch_is_a_function_of_the_step_alone(recipe: Recipe) -> None:
-    samples = [pair.read(3) for pair in split(recipe)[0]]
+    samples = [pair.read() for pair in split(recipe)[0]]
     batches = Batches(recipe, samples, [])
     went = {step: (images, labels) for step, images, labels in batches(0)}
     again = {step: (images, labels) for step, images, labels in Batches(recipe, samples, [])(5)}
@@ -110,30 +110,6 @@ def test_colours_change_and_nothing_else_does(recipe: Recipe) -> None:
     assert changed.shape == image.shape
     assert changed.dtype == np.uint8
     assert not np.array_equal(changed, image)
-
-
-def test_cross_entropy_by_hand() -> None:
-    labels = torch.full((1, 4, 4), VOID, dtype=torch.uint8)
-    labels[0, :2, :2] = torch.tensor([[0, 1], [1, VOID]])  # one cell of half size: three known pixels
-    weights = torch.tensor([1.0, 3.0])
-    # Both classes are equally likely everywhere: log 2 a pixel, whatever the weights; void counts for nothing.
-    assert cross_entropy(torch.zeros(1, 2, 2, 2), labels, weights).item() == pytest.approx(np.log(2))
-    sure = torch.zeros(1, 2, 2, 2)
-    sure[0, 1] = 10.0
-    wrong, right = np.log(1 + np.exp(10)), np.log(1 + np.exp(-10))
-    expected = (1.0 * wrong + 3.0 * 2 * right) / (1.0 + 3.0 * 2)
-    assert cross_entropy(sure, labels, weights).item() == pytest.approx(expected, rel=1e-4)
-
-
-def test_cross_entropy_of_nothing_known_is_nothing() -> None:
-    labels = torch.full((1, 4, 4), VOID, dtype=torch.uint8)
-    assert cross_entropy(torch.zeros(1, 2, 2, 2), labels, torch.ones(2)).item() == 0
-
-
-def test_a_half_size_cell_is_taught_all_its_pixels_and_a_smaller_map_the_nearest() -> None:
-    labels = torch.arange(16, dtype=torch.uint8).view(1, 4, 4)
-    assert sorted(int(truth[0, 0, 0]) for truth in truths(labels, (2, 2))) == [0, 1, 4, 5]
-    assert [truth.tolist() for truth in truths(labels, (1, 1))] == [[[[10]]]]
 
 
 def test_rare_classes_weigh_more_and_the_mean_pixel_weighs_one() -> None:

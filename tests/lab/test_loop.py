@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from drive_seg.errors import DataError
 from drive_seg.lab.train import checkpoint, loop
@@ -25,7 +26,6 @@ def test_it_learns_a_tiny_street(recipe: Recipe, tmp_path: Path) -> None:
 
 def test_a_training_killed_midway_resumes_to_the_same_result(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loop.train(recipe, tmp_path / "whole", quiet=True)
-    monkeypatch.setattr(loop, "SAVE_EVERY_S", -1.0)  # after every step
     learn, steps = loop.Training.step, []
 
     def killed(self: loop.Training, step: int, images: torch.Tensor, labels: torch.Tensor) -> float:
@@ -37,7 +37,7 @@ def test_a_training_killed_midway_resumes_to_the_same_result(recipe: Recipe, tmp
 
     monkeypatch.setattr(loop.Training, "step", killed)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(recipe, tmp_path / "parts", quiet=True)
+        loop.train(recipe, tmp_path / "parts", quiet=True, save_every_s=0)
     loop.train(recipe, tmp_path / "parts", quiet=True)
     assert steps == [*range(10), *range(9, 16)]
     one, two = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "parts"))
@@ -92,3 +92,26 @@ def test_a_training_begins_with_another_ones_weights(recipe: Recipe, tmp_path: P
     smaller = recipe.model_copy(update={"start": start, "network": recipe.network | {"deep": 8}})
     with pytest.raises(DataError, match="no place"):
         loop.Training(smaller, tmp_path / "smaller")
+
+
+def test_a_checkpoint_is_older_than_a_key_of_the_recipe(recipe: Recipe, tmp_path: Path) -> None:
+    path = loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", quiet=True).checkpoint
+    with safe_open(path, "pt") as file:
+        about, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    older = json.loads(about["recipe"])
+    assert older.pop("losses") == {"weighted_cross_entropy": 1.0}
+    save_file(tensors, path, about | {"recipe": json.dumps(older)})
+    assert loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", quiet=True).steps == 4
+    with pytest.raises(DataError, match=r"another recipe \(losses differ"):
+        loop.train(recipe.model_copy(update={"epochs": 1, "losses": {"dice": 1.0}}), tmp_path / "run", quiet=True)
+    save_file(tensors, path, about | {"recipe": json.dumps(older | {"forgotten": 1})})
+    with pytest.raises(DataError, match=r"another recipe \(forgotten, losses differ"):
+        loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", quiet=True)
+
+
+def test_it_learns_by_any_mix_of_losses(recipe: Recipe, tmp_path: Path) -> None:
+    mix = {"cross_entropy": 0.5, "lovasz": 1.0, "boundary": 0.2}
+    still = {"epochs": 25, "scale": (0.9, 1.1), "stretch": 0.0, "rotate_deg": 0.0, "colour": 0.1, "ema": 0.9, "hold_out": ("B",)}
+    trained = loop.train(recipe.model_copy(update=still | {"losses": mix}), tmp_path / "run", quiet=True)
+    assert trained.miou is not None
+    assert trained.miou > 0.7

@@ -1,63 +1,102 @@
-"""Scores a bundle against true labels through the engine that plays live."""
+"""Scores a network against true labels through the pipeline that plays live."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
-from drive_seg.card import Bundle, Card
-from drive_seg.contracts import Backend, Frame, Image, Labels
-from drive_seg.engine import Engine
+from drive_seg.classes import void_ids
+from drive_seg.contracts import Frame, Image, Labels, Network
 from drive_seg.errors import DataError
-from drive_seg.lab.evaluate.pairs import VOID, find_pairs
-from drive_seg.pipeline import Pipeline
+from drive_seg.lab.evaluate.datasets import Place, find_pairs
+from drive_seg.lab.evaluate.pairs import VOID, Sample, read_all
+from drive_seg.pipeline import Pipeline, Refine
 from drive_seg.schedule import EveryFrame
 from drive_seg.score import Confusion
 from drive_seg.sources import open_source
 
-Sample = tuple[Image, Labels]
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One frame with what is true of it and what was said of it."""
+
+    index: int
+    image: Image
+    truth: Labels  # HxW, VOID where it is not known
+    predicted: Labels  # HxW, enlarged to the truth's size
+    miou: float | None  # of this frame alone; None when no class is known in it
 
 
-def from_pairs(images: Path, labels: Path, card: Card) -> Iterator[Sample]:
-    """Pictures and label maps paired by stem. Raises DataError."""
-    for pair in find_pairs(images, labels):
-        yield pair.read(len(card.classes))
+class Meter(Protocol):
+    """What is measured beside the confusion matrix, frame by frame."""
+
+    def add(self, frame: Scored) -> None: ...
+
+    def figures(self) -> dict[str, Any]:
+        """What goes into the scores, ready for JSON."""
 
 
-def from_source(uri: str, card: Card) -> Iterator[Sample]:
-    """The frames of a labelled source, its ids turned into the card's by name. Raises DataError for one without labels."""
+def from_pairs(place: Place, classes: Sequence[str], left_out: list[Path] | None = None) -> Iterator[Sample]:
+    """The pairs of a data set or of two plain folders. One that cannot be used raises DataError, or is noted in the list and left out."""
+    return read_all(find_pairs(place, classes, left_out), left_out)
+
+
+def from_source(uri: str, classes: Sequence[str]) -> Iterator[Sample]:
+    """The frames of a labelled source, its ids turned into the network's by name. Raises DataError for one without labels."""
     with open_source(uri) as source:
         table = np.full(256, VOID, np.uint8)
-        for theirs, name in enumerate(source.info.classes or card.classes):
-            if name in card.classes:
-                table[theirs] = card.classes.index(name)
+        for theirs, name in enumerate(source.info.classes or classes):
+            if name in classes:
+                table[theirs] = classes.index(name)
         while frame := source.read():
             if frame.labels is None:
-                raise DataError(f"{uri}: frame {frame.index} has no labels; give a labelled source, or --images and --labels")
+                raise DataError(f"{uri}: frame {frame.index} has no labels; give a labelled source, or --data")
             yield frame.image, table[frame.labels]
 
 
-def evaluate(bundle: Bundle, backend: Backend, samples: Iterable[Sample]) -> dict[str, Any]:
-    """miou, pixel_accuracy, iou by class name, frames, and what ran. Labels are enlarged to the truth's size by nearest neighbour."""
-    confusion, frames = Confusion(bundle.card.classes), 0
-    with Engine(bundle, backend) as engine:
-        pipeline = Pipeline(engine, EveryFrame())
-        for frames, (image, truth) in enumerate(samples, 1):
-            labels = pipeline.step(Frame(image, frames - 1, (frames - 1) / 30)).labels
-            confusion.add(truth, np.asarray(cv2.resize(labels, truth.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8))
+def evaluate(engine: Network, samples: Iterable[Sample], meters: Sequence[Meter] = (), refine: Refine | None = None) -> dict[str, Any]:
+    """All that Confusion tells, by class name and over all; mIoU by frame, the meters' figures, and what ran.
+
+    Labels are enlarged to the truth's size by nearest neighbour. `confusion` has the truth's classes down and the predicted ones across,
+    and one column more for predictions that are no class.
+    """
+    confusion, frames = Confusion(engine.classes), 0
+    void = void_ids(engine.classes)
+    miou_by_frame: list[float | None] = []
+    pipeline = Pipeline(engine, EveryFrame(), refine=refine)
+    for frames, (image, known) in enumerate(samples, 1):
+        truth = np.where(np.isin(known, void), np.uint8(VOID), known) if void else known
+        labels = pipeline.step(Frame(image, frames - 1, (frames - 1) / 30)).labels
+        predicted = np.asarray(cv2.resize(labels, truth.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+        miou_by_frame.append(Confusion.of(engine.classes, confusion.add(truth, predicted)).miou)
+        for meter in meters:
+            meter.add(Scored(frames - 1, image, truth, predicted, miou_by_frame[-1]))
     if not frames:
         raise DataError("there is nothing to score: the source has no frames")
+    if confusion.miou is None:
+        raise DataError(f"there is nothing to score: no label is one of the model's classes ({', '.join(engine.classes)})")
     return {
         "miou": confusion.miou,
         "pixel_accuracy": confusion.pixel_accuracy,
+        "class_accuracy": confusion.class_accuracy,
+        "frequency_weighted_iou": confusion.frequency_weighted_iou,
+        "mean_f1": confusion.mean_f1,
+        "pixels": confusion.pixels(),
         "iou": confusion.iou(),
+        "accuracy": confusion.accuracy(),
+        "f1": confusion.f1(),
+        "confusion": confusion.counts[:-1].tolist(),
+        **{name: value for meter in meters for name, value in meter.figures().items()},
+        "miou_by_frame": miou_by_frame,
         "frames": frames,
-        "model": bundle.card.name,
-        "backend": backend.name,
-        "precision": backend.precision,
-        "device": backend.device,
+        "model": engine.name,
+        "backend": engine.backend.name,
+        "precision": engine.backend.precision,
+        "device": engine.backend.device,
         "schedule": "every-frame",
         "mode": "sync",
+        "refined": refine is not None,
     }

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from drive_seg.errors import DataError
+from drive_seg.lab.train.recipe import Recipe
 
 
 def save(path: Path, step: int, recipe_json: str, network: nn.Module, average: nn.Module, optimizer: Optimizer) -> None:
@@ -26,8 +29,8 @@ def save(path: Path, step: int, recipe_json: str, network: nn.Module, average: n
 def load(path: Path, recipe_json: str, network: nn.Module, average: nn.Module, optimizer: Optimizer) -> int:
     """Puts everything back and returns the next step. Raises DataError when the file is damaged or of another recipe."""
     about, tensors = _open(path)
-    if about["recipe"] != recipe_json:
-        mine, its = json.loads(recipe_json), json.loads(about["recipe"])
+    mine, its = json.loads(recipe_json), _filled(about["recipe"])
+    if mine != its:
         differ = sorted(key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key))
         raise DataError(f"{path}: was made by another recipe ({', '.join(differ)} differ); give another --out, or --restart")
     for part, module in (("network", network), ("average", average)):
@@ -38,6 +41,14 @@ def load(path: Path, recipe_json: str, network: nn.Module, average: nn.Module, o
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return int(about["step"])
+
+
+def _filled(recipe_json: str) -> Any:
+    """The recipe's values, with their defaults for the keys that are younger than it."""
+    try:
+        return Recipe.model_validate_json(recipe_json).model_dump(mode="json")
+    except ValidationError:  # it has a key that is known no more, and the caller says which
+        return json.loads(recipe_json)
 
 
 def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

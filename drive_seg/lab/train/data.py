@@ -3,15 +3,16 @@
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DataError
-from drive_seg.lab.evaluate.pairs import Pair, find_pairs, in_drives
+from drive_seg.lab.evaluate.datasets import find_pairs
+from drive_seg.lab.evaluate.pairs import Pair, Sample, in_drives
 from drive_seg.lab.train.paste import cut_out, paste
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.lab.train.transforms import degrade, recolour, warp
@@ -21,21 +22,22 @@ from drive_seg.sources.demo import DemoDrive
 FIRST_DEMO_SEED = 1000  # what is tested and shown uses smaller ones, so that it is never one that was learned
 FRAMES_PER_DEMO_SEED = 4
 
-Sample = tuple[Image, Labels]
 
+def split(recipe: Recipe, left_out: list[Path] | None = None) -> tuple[list[Pair], list[Pair]]:
+    """(train, validation) pairs; one without its partner is noted in the list, where there is one, and left out.
 
-def split(recipe: Recipe) -> tuple[list[Pair], list[Pair]]:
-    """(train, validation) pairs. Raises DataError when a drive that is held out does not exist, or nothing is left to learn."""
-    pairs = find_pairs(recipe.images, recipe.labels)
+    Raises DataError when a drive that is held out does not exist, or nothing is left to learn.
+    """
+    pairs, where = find_pairs(recipe.place, recipe.classes, left_out), recipe.data or recipe.images
     for drive in recipe.hold_out:
         if not in_drives(pairs, [drive]):
-            raise DataError(f"{recipe.images}: has no drive {drive!r} to hold out")
-    held = in_drives(pairs, recipe.hold_out) if recipe.hold_out else []
-    train = [pair for pair in pairs if pair not in held]
+            raise DataError(f"{where}: has no drive {drive!r} to hold out")
+    held = in_drives(pairs, recipe.hold_out)
+    train = [pair for pair in pairs if not pair.stem.startswith(recipe.hold_out)]
     if not train:
-        raise DataError(f"{recipe.images}: nothing is left to train on after holding out {', '.join(recipe.hold_out)}")
-    if recipe.validate_images and recipe.validate_labels:
-        held = held or find_pairs(recipe.validate_images, recipe.validate_labels)
+        raise DataError(f"{where}: nothing is left to train on after holding out {', '.join(recipe.hold_out) or 'nothing'}")
+    if recipe.validation_place:
+        held = held or find_pairs(recipe.validation_place, recipe.classes, left_out)
     return train, held
 
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,15 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from drive_seg.errors import DataError, Stopped
+from drive_seg.lab.evaluate.pairs import Sample, how_many_left_out, read_all
 from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.train import checkpoint
-from drive_seg.lab.train.data import Batches, Sample, demo_samples, split
-from drive_seg.lab.train.losses import class_weights, cross_entropy
+from drive_seg.lab.train.data import Batches, demo_samples, split
+from drive_seg.lab.train.losses import class_weights, combined
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.score import Confusion
+from drive_seg.workers import ended_by_signals
 
 SAVE_EVERY_S = 120.0
 
@@ -86,14 +90,16 @@ def score(network: Staged, samples: list[Sample], classes: tuple[str, ...], devi
 class Training:
     """Everything that a step needs, built from the recipe alone."""
 
-    def __init__(self, recipe: Recipe, out: Path) -> None:
+    def __init__(self, recipe: Recipe, out: Path, skip_bad: bool = False) -> None:
         self.recipe, self.out = recipe, out
+        self.left_out: list[Path] | None = [] if skip_bad else None
         self.device = pick_device()
         torch.manual_seed(recipe.seed)
         cv2.setNumThreads(1)  # the samples are made beside the learning: they must not take all its cores
-        train, held = split(recipe)
-        real = [pair.read(len(recipe.classes)) for pair in train]
-        self.validation = [pair.read(len(recipe.classes)) for pair in held]
+        train, held = split(recipe, self.left_out)
+        real, self.validation = list(read_all(train, self.left_out)), list(read_all(held, self.left_out))
+        if not real:
+            raise DataError(f"{train[0].image}: cannot be used, and no other training pair either; without --skip-bad you are told why")
         self.batches = Batches(recipe, real, demo_samples(recipe) if recipe.demo_share else [])
         self.weights = class_weights([labels for _, labels in real], len(recipe.classes), recipe.weight_floor).to(self.device)
         network = recipe.make_network()
@@ -112,9 +118,9 @@ class Training:
         images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
         with half_precision(self.device):
             scores, *auxiliaries = self.network.training_scores(images)
-        loss = cross_entropy(scores, labels, self.weights)
+        loss = combined(self.recipe.losses, scores, labels, self.weights)
         for auxiliary in auxiliaries:
-            loss = loss + self.recipe.auxiliary * cross_entropy(auxiliary, labels, self.weights)
+            loss = loss + self.recipe.auxiliary * combined(self.recipe.losses, auxiliary, labels, self.weights)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -142,20 +148,26 @@ class Training:
 def keep_rows(log: Path, steps: int) -> None:
     """Forgets the epochs after the checkpoint: they are learned, and logged, again."""
     if log.exists():
-        rows = [row for row in log.read_text().splitlines() if json.loads(row)["step"] <= steps]
-        log.write_text("".join(f"{row}\n" for row in rows))
+        whole = [row for row in log.read_text().splitlines() if row.endswith("}")]  # the last one may have been cut by the kill
+        rows = [row for row in whole if json.loads(row)["step"] <= steps]
+        beside = log.with_suffix(".part")
+        beside.write_text("".join(f"{row}\n" for row in rows))
+        beside.replace(log)
 
 
-def train(recipe: Recipe, out: Path, restart: bool = False, quiet: bool = False) -> Trained:
+def train(
+    recipe: Recipe, out: Path, restart: bool = False, quiet: bool = False, save_every_s: float = SAVE_EVERY_S, skip_bad: bool = False
+) -> Trained:
     """Trains, or goes on where the checkpoint in `out` stands. Writes checkpoint.safetensors and log.jsonl there.
 
-    Raises DataError for pairs that cannot be used and for a checkpoint of another recipe.
+    Raises DataError for pairs that cannot be used, unless they are to be skipped, and for a checkpoint of another recipe; Stopped after
+    SIGINT or SIGTERM, with the checkpoint of that moment written. Belongs in the main thread, which alone receives signals.
     """
     out.mkdir(parents=True, exist_ok=True)
     if restart:
         for name in ("checkpoint.safetensors", "log.jsonl"):
             (out / name).unlink(missing_ok=True)
-    training = Training(recipe, out)
+    training = Training(recipe, out, skip_bad)
     first, steps, per_epoch = training.resume(), training.batches.steps, training.batches.steps_per_epoch
     columns = (
         TextColumn("epoch {task.fields[epoch]}"),
@@ -166,7 +178,10 @@ def train(recipe: Recipe, out: Path, restart: bool = False, quiet: bool = False)
     )
     keep_rows(out / "log.jsonl", first)
     miou, losses, saved = None, [], time.monotonic()
-    with Progress(*columns, disable=quiet) as bar, (out / "log.jsonl").open("a") as log:
+    stop = threading.Event()
+    with Progress(*columns, disable=quiet) as bar, (out / "log.jsonl").open("a") as log, ended_by_signals(stop.set):
+        if training.left_out and not quiet:
+            bar.console.print(how_many_left_out(training.left_out), soft_wrap=True, markup=False, highlight=False)
         task = bar.add_task("", total=steps, completed=first, epoch=first // per_epoch, said="")
         for step, images, labels in training.batches(first):
             losses.append(training.step(step, images, labels))
@@ -179,8 +194,11 @@ def train(recipe: Recipe, out: Path, restart: bool = False, quiet: bool = False)
                 log.flush()
                 bar.update(task, epoch=epoch, said=f"loss {row['loss']}" + (f", mIoU {row['miou']}" if due else ""))
                 losses = []
-            if time.monotonic() - saved > SAVE_EVERY_S:
+            bar.update(task, completed=step + 1)
+            if stop.is_set() and step + 1 < steps:
+                again = "the same command" + " without --restart" * restart
+                raise Stopped(f"{training.save(step + 1)}: stopped and saved after {step + 1} of {steps} steps; {again} goes on")
+            if time.monotonic() - saved >= save_every_s:
                 training.save(step + 1)
                 saved = time.monotonic()
-            bar.update(task, completed=step + 1)
     return Trained(training.save(steps), steps, miou if miou is not None else training.validate())

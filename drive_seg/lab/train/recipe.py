@@ -4,11 +4,13 @@ import tomllib
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, field_validator, model_validator
 
 from drive_seg.errors import UsageError
+from drive_seg.lab.evaluate.datasets import Place
 from drive_seg.lab.models import make_network
 from drive_seg.lab.models.staged import Staged
+from drive_seg.lab.train.losses import LOSSES
 
 
 class Recipe(BaseModel):
@@ -16,11 +18,13 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    images: Path
-    labels: Path
+    data: str | None = None  # KIND:FOLDER[:SPLIT] of drive_seg.lab.evaluate.datasets
+    images: Path | None = None  # or a plain folder of pictures
+    labels: Path | None = None  # and one of label maps
     classes: tuple[str, ...]
     hold_out: tuple[str, ...] = ()  # drives (stem prefixes) kept from training and validated on
-    validate_images: Path | None = None  # looked at while training; nothing is chosen by it
+    validate_data: str | None = None  # looked at while training; nothing is chosen by it
+    validate_images: Path | None = None  # or these
     validate_labels: Path | None = None
     validate_every: int = Field(10, ge=1)  # epochs
 
@@ -48,19 +52,50 @@ class Recipe(BaseModel):
     cool_down: float = Field(1.0, ge=0, le=1)  # share of the training, at its end, over which the learning rate falls to zero
     ema: float = 0.999
     auxiliary: float = 0.4
+    losses: dict[str, PositiveFloat] = {"weighted_cross_entropy": 1.0}  # by their names in drive_seg.lab.train.losses, and their factors
     weight_floor: float = 1.1  # class weight = 1 / log(floor + share of pixels), ENet's rule (arXiv 1606.02147)
     architecture: str = "deeplab"  # of drive_seg.lab.models
     network: dict[str, int] = {}  # overrides of its configuration
 
+    @field_validator("losses")
+    @classmethod
+    def _known(cls, losses: dict[str, float]) -> dict[str, float]:
+        if unknown := [name for name in losses if name not in LOSSES]:
+            raise ValueError(f"{', '.join(unknown)} is no loss; known are {', '.join(LOSSES)}")
+        if not losses:
+            raise ValueError(f"name at least one of {', '.join(LOSSES)}")
+        return losses
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if (self.validate_images is None) != (self.validate_labels is None):
-            raise ValueError("validate_images and validate_labels go together")
+        for key in ("", "validate_"):
+            data, images, labels = (getattr(self, key + name) for name in ("data", "images", "labels"))
+            if (images is None) != (labels is None):
+                raise ValueError(f"{key}images and {key}labels go together")
+            if data and images:
+                raise ValueError(f"{key}data and {key}images name the same thing; give one of them")
+        if not self.data and not self.images:
+            raise ValueError("give data, or images and labels")
         if unknown := [name for name in self.paste_classes if name not in self.classes]:
             raise ValueError(f"paste_classes: {', '.join(unknown)} is not among the classes")
         if self.paste and not self.paste_classes:
             raise ValueError("paste needs paste_classes, the classes whose pictures are cut out")
         return self
+
+    @property
+    def place(self) -> Place:
+        """Where the pairs lie that are learned from."""
+        if self.data:
+            return self.data
+        assert self.images is not None
+        assert self.labels is not None
+        return self.images, self.labels
+
+    @property
+    def validation_place(self) -> Place | None:
+        if self.validate_images and self.validate_labels:
+            return self.validate_images, self.validate_labels
+        return self.validate_data
 
     def make_network(self) -> Staged:
         """The network that this recipe trains, with random weights. Raises UsageError."""
