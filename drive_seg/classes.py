@@ -1,0 +1,97 @@
+"""Class names of a foreign network, read from a text file, and a colour for each of them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from drive_seg.errors import UsageError
+
+VOID = 255  # the id of what is no class
+VOID_NAMES = frozenset({"void", "unlabelled", "unlabeled", "ignore"})
+MOST = VOID  # ids are uint8, and 255 is taken
+
+RGB = tuple[int, int, int]
+_LINE = re.compile(r"(?P<name>[^#]*[^#\s])(?:\s+#(?P<colour>[0-9a-fA-F]{6}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassName:
+    name: str
+    colour: RGB | None = None  # None: one is chosen
+
+    @property
+    def void(self) -> bool:
+        return self.name.lower() in VOID_NAMES
+
+
+def read_class_names(path: Path) -> tuple[ClassName, ...]:
+    """One class a line, in the order of the network's ids: `name` or `name #rrggbb`; blank lines are skipped.
+
+    A line named void, unlabelled, unlabeled or ignore keeps its id, which then means no class. Raises UsageError naming the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}); give a text file with one class a line") from error
+    names = tuple(_parse(line.strip(), f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip())
+    seen = [entry.name for entry in names]
+    if twice := [name for name in seen if seen.count(name) > 1]:
+        raise UsageError(f"{path}: {twice[0]!r} stands there twice; give each class a name of its own")
+    count = sum(not entry.void for entry in names)
+    if count < 2 or len(names) > MOST:
+        raise UsageError(f"{path}: has {count} classes on {len(names)} lines; 2 to {MOST} are possible, one a line")
+    return names
+
+
+def _parse(line: str, where: str) -> ClassName:
+    if not (match := _LINE.fullmatch(line)):
+        raise UsageError(f"{where}: {line!r} is no class; write a name, or a name and its colour as in `road #804080`")
+    colour = match["colour"]
+    return ClassName(match["name"], (int(colour[:2], 16), int(colour[2:4], 16), int(colour[4:], 16)) if colour else None)
+
+
+def void_ids(classes: Sequence[str]) -> list[int]:
+    """The ids whose names say that they are no class."""
+    return [i for i, name in enumerate(classes) if ClassName(name).void]
+
+
+def palette(names: Sequence[ClassName]) -> tuple[RGB, ...]:
+    """An RGB colour for each: its own, or the usual one of a known name, or one that is unlike all others. Void is black.
+
+    The usual ones are those of the data set (palettes/) that knows most of the names, so that one picture has one set's colours.
+    """
+    usual = max(_known_palettes(), key=lambda known: sum(_key(entry.name) in known for entry in names))
+    chosen = [(0, 0, 0) if entry.void else entry.colour or usual.get(_key(entry.name)) for entry in names]
+    spare = iter(_unlike([(0, 0, 0), *(colour for colour in chosen if colour)], chosen.count(None)))
+    return tuple(colour or next(spare) for colour in chosen)
+
+
+def _known_palettes() -> list[dict[str, RGB | None]]:
+    folder = files("drive_seg") / "palettes"
+    texts = [(folder / name).read_text() for name in ("cityscapes.txt", "camvid.txt")]
+    return [{entry.name: entry.colour for entry in (_parse(line, "palette") for line in text.splitlines())} for text in texts]
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s_-]+", " ", name).lower()
+
+
+def _unlike(taken: Sequence[RGB], count: int) -> list[RGB]:
+    """`count` colours, each the one of a 9x9x9 grid that lies farthest in CIELAB from all before it."""
+    steps = np.linspace(0, 1, 9, dtype=np.float32)
+    grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 1, 3)
+    lab = cv2.cvtColor(grid, cv2.COLOR_RGB2LAB)[:, 0]
+    mine = cv2.cvtColor(np.asarray(taken, np.float32)[:, None] / 255, cv2.COLOR_RGB2LAB)[:, 0]
+    distance = np.linalg.norm(lab[:, None] - mine[None], axis=2).min(1)
+    found: list[RGB] = []
+    for _ in range(count):
+        best = int(distance.argmax())
+        red, green, blue = (round(float(value) * 255) for value in grid[best, 0])
+        found.append((red, green, blue))
+        distance = np.minimum(distance, np.linalg.norm(lab - lab[best], axis=1))
+    return found
