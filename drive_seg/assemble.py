@@ -8,15 +8,18 @@ from pathlib import Path
 
 import cv2
 
-from drive_seg.backends import open_backend
+from drive_seg.backends import open_backend, read_onnx
 from drive_seg.card import Bundle, load_bundle
-from drive_seg.contracts import Result, Sink, SourceInfo
+from drive_seg.classes import read_class_names
+from drive_seg.contracts import Network, Result, Sink, SourceInfo
 from drive_seg.engine import Engine
 from drive_seg.errors import UsageError
+from drive_seg.foreign import Foreign, ForeignEngine, describe
 from drive_seg.overlay import Painter
 from drive_seg.pipeline import Pipeline
+from drive_seg.postprocess import refine
 from drive_seg.schedule import parse_schedule
-from drive_seg.settings import Settings
+from drive_seg.settings import FOREIGN, Settings
 from drive_seg.sinks.masks import MaskWriter
 from drive_seg.sinks.recorder import Recorder
 from drive_seg.sinks.window import WindowSink
@@ -35,8 +38,7 @@ class Run:
     """Everything that one run needs, opened. What it holds is closed by the context that made it."""
 
     settings: Settings
-    bundle: Bundle
-    engine: Engine
+    engine: Network
     pipeline: Pipeline
     capture: Capture
     sinks: tuple[Sink, ...]
@@ -46,7 +48,7 @@ class Run:
     def what_runs(self) -> dict[str, str]:
         backend = self.engine.backend
         return {
-            "model": self.bundle.card.name,
+            "model": self.engine.name,
             "backend": backend.name,
             "precision": backend.precision,
             "device": backend.device,
@@ -62,6 +64,25 @@ class Run:
     def summary(self) -> dict[str, object]:
         """What ran and how fast, so far: the content of --json."""
         return {**self.what_runs, **self.latencies.summary()}
+
+
+def find_model(settings: Settings) -> Bundle | Foreign:
+    """What --model names: a bundle, or any ONNX network with what is said about it. Raises BundleError, BackendError, UsageError."""
+    if Path(settings.model).suffix != ".onnx":
+        if given := [name for name in FOREIGN if getattr(settings, name) is not None]:
+            raise UsageError(f"--{given[0].replace('_', '-')}: is for a network without a card; give --model net.onnx, or leave it out")
+        return load_bundle(settings.model)
+    if settings.class_names is None:
+        raise UsageError(f"{settings.model}: give --class-names FILE with the names of its classes, one a line")
+    size_hw = settings.input_size[::-1] if settings.input_size else None
+    names = read_class_names(settings.class_names)
+    return describe(read_onnx(settings.model), names, settings.mean, settings.std, settings.channels, size_hw)
+
+
+def open_engine(model: Bundle | Foreign, settings: Settings) -> Network:
+    """The model on the backend that is asked for; what it holds is the caller's to close. Raises BackendError, UsageError."""
+    backend = open_backend(settings.backend, device=settings.device, precision=settings.precision, threads=settings.threads)
+    return Engine(model, backend) if isinstance(model, Bundle) else ForeignEngine(model, backend)
 
 
 def _sinks(settings: Settings, fps: float, overflow: Overflow, stack: ExitStack) -> tuple[Sink, ...]:
@@ -84,24 +105,25 @@ def assembled(settings: Settings, window: bool) -> Iterator[Run]:
     # on two cores 82 frames a second with it and 89 without.
     cv2.setNumThreads(1)
     schedule = parse_schedule(settings.schedule)
-    bundle = load_bundle(settings.model)
+    model = find_model(settings)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(settings.source, loop=settings.loop))
-        backend = open_backend(settings.backend, device=settings.device, precision=settings.precision, threads=settings.threads)
-        engine = stack.enter_context(Engine(bundle, backend))
+        engine = stack.enter_context(open_engine(model, settings))
         engine.fit(source.info.size_hw)
-        if settings.precision not in (None, backend.precision):
-            raise UsageError(f"--precision {settings.precision}: {bundle.card.name} runs in {backend.precision} here; leave the flag out")
+        if settings.precision not in (None, engine.backend.precision):
+            runs = engine.backend.precision
+            raise UsageError(f"--precision {settings.precision}: {engine.name} runs in {runs} here; leave the flag out")
         paced = settings.realtime or window
         overflow = Overflow.DROP_OLDEST if source.info.live or paced else Overflow.WAIT
         sinks = _sinks(settings, source.info.fps, Overflow.DROP_OLDEST if source.info.live else Overflow.WAIT, stack)
-        painter = Painter(bundle.card.palette)
+        painter = Painter(engine.palette)
         paint = None
         if settings.benchmark or any(sink.wants_overlay for sink in sinks):
             paint = lambda image, labels: painter.paint(image, labels, settings.opacity)  # noqa: E731
         capture = stack.enter_context(Capture(source, overflow, realtime=paced))
         latencies = Latencies(settings.warmup if settings.benchmark else 0)
-        yield Run(settings, bundle, engine, Pipeline(engine, schedule, paint), capture, sinks, latencies)
+        pipeline = Pipeline(engine, schedule, paint, refine if settings.refine else None)
+        yield Run(settings, engine, pipeline, capture, sinks, latencies)
 
 
 def _results(run: Run) -> Iterator[Result]:
@@ -196,11 +218,11 @@ class WindowPlayer:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self._run.bundle.card.classes
+        return self._run.engine.classes
 
     @property
     def palette(self) -> tuple[tuple[int, int, int], ...]:
-        return self._run.bundle.card.palette
+        return self._run.engine.palette
 
     @property
     def headline(self) -> str:

@@ -29,6 +29,7 @@ class StageCard(FileCard):
     inputs: tuple[str, ...]  # tensor names: the image, or what an earlier stage puts out under the same name
     outputs: tuple[str, ...]
     gflop: float  # at the card's input size
+    int8: FileCard | None = None  # the same stage quantised
 
 
 class InputCard(_Strict):
@@ -53,6 +54,7 @@ class Card(_Strict):
     network: dict[str, Any]  # the architecture's name and its configuration
     parameters: int
     training: dict[str, Any]
+    precision: Literal["int8"] | None = None  # what runs unless told otherwise, where int8 pays; None: what the backend likes best
     licence: str
     limits: str
     measured: dict[str, Any]  # accuracy and speed, each with the command that gave it
@@ -63,10 +65,17 @@ class Card(_Strict):
             raise ValueError(f"{len(self.classes)} classes but {len(self.palette)} colours")
         if missing := {"low", "high", "head"} - self.stages.keys():
             raise ValueError(f"no stage {', '.join(sorted(missing))}")
+        if self.precision and not self.quantised:
+            raise ValueError("precision int8, but no stage has int8")
         return self
+
+    @property
+    def quantised(self) -> bool:
+        return any(stage.int8 for stage in self.stages.values())
 
     def files(self) -> Iterator[FileCard]:
         yield from self.stages.values()
+        yield from (stage.int8 for stage in self.stages.values() if stage.int8)
         yield self.weights
 
 
@@ -75,8 +84,10 @@ class Bundle:
     folder: Path
     card: Card
 
-    def onnx(self, stage: Literal["low", "high", "head"]) -> str:
-        return str(self.folder / self.card.stages[stage].file)
+    def onnx(self, stage: Literal["low", "high", "head"], int8: bool = False) -> str:
+        """The path of its file; one that was not quantised has its file in floats alone."""
+        card = self.card.stages[stage]
+        return str(self.folder / (card.int8 or card if int8 else card).file)
 
 
 def sha256(path: Path) -> str:

@@ -1,6 +1,7 @@
 """drive-seg's commands, and the one place where an error becomes a line and an exit code."""
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from drive_seg import card as bundles
-from drive_seg.contracts import TIMED, Result
+from drive_seg.contracts import TIMED, Network, Result
 from drive_seg.errors import DisplayError, DriveSegError, SinkError, UsageError
 from drive_seg.settings import DEFAULT_MODEL, Settings
 
@@ -20,12 +21,20 @@ CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them al
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 # The flags that several commands share.
-Model = Annotated[str | None, typer.Option(metavar="BUNDLE", help=f"bundle, by name or folder  [{DEFAULT_MODEL}]")]
+Model = Annotated[
+    str | None, typer.Option(metavar="BUNDLE", help=f"bundle, by name or folder, or net.onnx with its --class-names  [{DEFAULT_MODEL}]")
+]
+Mean = Annotated[str | None, typer.Option(metavar="R,G,B", help="net.onnx: subtracted from pixels of 0 to 1  [its metadata, or 0]")]
+Std = Annotated[str | None, typer.Option(metavar="R,G,B", help="net.onnx: divides them  [its metadata, or 1]")]
+Channels = Annotated[str | None, typer.Option(help="net.onnx: rgb, bgr  [its metadata, or rgb]")]
+InputSize = Annotated[str | None, typer.Option(metavar="WxH", help="net.onnx of open size: its input  [the frame's, rounded to 32]")]
 Backend = Annotated[str | None, typer.Option(help="openvino, onnxruntime, torch  [the best there is]")]
 Device = Annotated[str | None, typer.Option(help="the backend's name for it: cpu, cuda, GPU …")]
-Precision = Annotated[str | None, typer.Option(help="fp32, bf16, fp16  [the fastest that the device runs well]")]
+Precision = Annotated[str | None, typer.Option(help="fp32, bf16, fp16, int8  [int8 where the bundle prefers it, else the fastest]")]
 Threads = Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads of the network  [all cores]")]
+Refine = Annotated[bool | None, typer.Option("--refine", help="draw the labels' borders along the picture's edges, at its full size")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures as JSON")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="leave out the pairs that cannot be used, and say how many and which")]
 Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]  # read by `main`
 
 
@@ -42,12 +51,20 @@ def run(
     video: Annotated[str | None, typer.Option(metavar="FILE", help="the same as --source FILE")] = None,
     camera: Annotated[int | None, typer.Option(metavar="N", min=0, help="the same as --source N")] = None,
     model: Model = None,
+    class_names: Annotated[
+        Path | None, typer.Option("--class-names", "--labels", metavar="FILE", help="net.onnx: one class a line, `name` or `name #rrggbb`")
+    ] = None,
+    mean: Mean = None,
+    std: Std = None,
+    channels: Channels = None,
+    input_size: InputSize = None,
     backend: Backend = None,
     device: Device = None,
     precision: Precision = None,
     threads: Threads = None,
     schedule: Annotated[str | None, typer.Option(help="every-frame, clockwork:N  [every-frame]")] = None,
     mode: Annotated[str | None, typer.Option(help="sync: a key frame waits for its own deep stage  [sync]")] = None,
+    refine: Refine = None,
     opacity: Annotated[float | None, typer.Option(help="of the mask, 0 to 1  [0.5]")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="record the overlay: .mp4, .mkv, .mov")] = None,
     save_masks: Annotated[Path | None, typer.Option(metavar="DIR", help="write each frame's class ids as a PNG")] = None,
@@ -66,10 +83,11 @@ def run(
     if len(named) > 1:
         raise UsageError("--source, --video and --camera name the same thing; give one of them")
     flags = {
-        "source": named[0] if named else None, "model": model, "backend": backend, "device": device, "precision": precision,
-        "threads": threads, "schedule": schedule, "mode": mode, "opacity": opacity, "output": output, "save_masks": save_masks,
-        "loop": loop, "max_frames": max_frames, "realtime": realtime, "headless": headless, "benchmark": benchmark,
-        "warmup": warmup, "json": json_file,
+        "source": named[0] if named else None, "model": model, "class_names": class_names, "mean": mean, "std": std,
+        "channels": channels, "input_size": input_size, "backend": backend, "device": device, "precision": precision,
+        "threads": threads, "schedule": schedule, "mode": mode, "refine": refine, "opacity": opacity, "output": output,
+        "save_masks": save_masks, "loop": loop, "max_frames": max_frames, "realtime": realtime, "headless": headless,
+        "benchmark": benchmark, "warmup": warmup, "json": json_file,
     }  # fmt: skip
     settings = Settings.load(config, flags)
     if _window_wanted(settings):
@@ -96,6 +114,7 @@ def _run_window(settings: Settings) -> None:
     from drive_seg.ui.app import run_window
 
     with assembled(settings, window=True) as run:
+        _print_note(run.engine)
         run_window(WindowPlayer(run), title="drive-seg")
         summary = run.summary()
     _report(settings, summary)
@@ -107,6 +126,7 @@ def _run_headless(settings: Settings) -> None:
 
     with assembled(settings, window=False) as run, ended_by_signals(run.capture.close):
         err.print(f"{run.capture.source.info.name} · {run.headline}", soft_wrap=True, markup=False)
+        _print_note(run.engine)
         with err.status("starting …") as status:
 
             def tell(result: Result) -> None:
@@ -116,6 +136,11 @@ def _run_headless(settings: Settings) -> None:
             run_headless(run, tell)
         summary = run.summary()
     _report(settings, summary)
+
+
+def _print_note(engine: Network) -> None:
+    if engine.note:
+        err.print(engine.note, soft_wrap=True, markup=False)
 
 
 def _report(settings: Settings, summary: dict[str, Any]) -> None:
@@ -188,11 +213,16 @@ def doctor() -> None:
 def train(
     recipe: Annotated[Path, typer.Argument(help="TOML, such as recipes/camvid.toml")],
     out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="checkpoint, log and plot; a training that is there goes on")],
+    architecture: Annotated[
+        str | None, typer.Option(metavar="NAME", help="instead of the recipe's, such as fcn8s, unet; a wrong one lists them")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="instead of the recipe's")] = None,
     hold_out: Annotated[
         list[str] | None, typer.Option(metavar="DRIVE", help="leave this drive out and validate on it; can be repeated")
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="forget the checkpoint that is there")] = False,
+    save_every: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="write the checkpoint this often")] = 120.0,
+    skip_bad: SkipBad = False,
     debug: Debug = False,
 ) -> None:
     """Train a network by a recipe, on the CPU or a GPU; killed at any moment, it goes on where it was."""
@@ -201,10 +231,30 @@ def train(
     from drive_seg.lab.train.plot import plot_log
     from drive_seg.lab.train.recipe import Recipe
 
-    trained = learn(Recipe.load(recipe, epochs=epochs, hold_out=hold_out or None), out_dir, restart)
+    taught = Recipe.load(recipe, architecture=architecture, epochs=epochs, hold_out=hold_out or None)
+    trained = learn(taught, out_dir, restart, save_every_s=save_every, skip_bad=skip_bad)
     plot_log(out_dir / "log.jsonl", out_dir / "log.png")
     said = "" if trained.miou is None else f", mIoU {trained.miou:.4f} on the validation pictures"
     out.print(f"{trained.checkpoint}: {trained.steps} steps{said}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def zoo(
+    recipe: Annotated[Path, typer.Argument(help="TOML, such as recipes/models.toml")],
+    out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="trainings, bundles, zoo.md and zoo.json")],
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="this network, such as unet or deeplab:atrous=1; can be repeated  [all]")
+    ] = None,
+    drive: Annotated[list[str] | None, typer.Option(metavar="DRIVE", help="leave this one out in turn; repeatable  [CamVid's]")] = None,
+    debug: Debug = False,
+) -> None:
+    """Train every architecture by one recipe with each drive left out, score and time them all, and write the table."""
+    _require_lab()
+    from drive_seg.lab.build.zoo import DRIVES, NETWORKS, survey
+    from drive_seg.lab.train.recipe import Recipe
+
+    survey(Recipe.load(recipe), only or NETWORKS, drive or DRIVES, out_dir, lambda line: err.print(line, soft_wrap=True, markup=False))
+    out.print(f"wrote {out_dir / 'zoo.md'}", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -224,40 +274,145 @@ def export(
 
 
 @app.command()
+def quantize(
+    model: Annotated[str, typer.Argument(metavar="BUNDLE", help="bundle, by name or folder; int8 files are written into it")],
+    images: Annotated[Path, typer.Option(metavar="DIR", help="training pictures to calibrate on; never those it is checked on")],
+    check_images: Annotated[Path | None, typer.Option(metavar="DIR", help="pictures to see what it costs")] = None,
+    check_labels: Annotated[Path | None, typer.Option(metavar="DIR", help="and their class-id PNGs")] = None,
+    frames: Annotated[int, typer.Option(metavar="N", min=1, help="of calibration, evenly spread over the folder")] = 64,
+    floats: Annotated[list[str] | None, typer.Option("--float", metavar="STAGE", help="leave this stage as it is; can be repeated")] = None,
+    calib: Annotated[Path, typer.Option(metavar="DIR", help="the record goes into DIR/BUNDLE")] = Path("calib"),
+    debug: Debug = False,
+) -> None:
+    """Make int8 stages for a bundle, measure what they cost and gain, and let its card prefer them if they are worth it."""
+    _require_lab()
+    from drive_seg.lab.build.compare import judge
+    from drive_seg.lab.build.quantize import quantize_bundle, read_picture, spread
+    from drive_seg.lab.evaluate.accuracy import from_pairs
+
+    if (check_images is None) != (check_labels is None):
+        raise UsageError("give --check-images and --check-labels, or neither")
+    folder, card = bundles.locate(model), bundles.load_bundle(model).card
+    made = quantize_bundle(folder, images, frames, floats or ())
+    checked = (check_images, check_labels) if check_images and check_labels else None
+    command = ["drive-seg", "quantize", model, "--images", str(images), "--frames", str(frames)]
+    command += [word for stage in floats or () for word in ("--float", stage)]
+    command += ["--check-images", str(check_images), "--check-labels", str(check_labels)] if checked else []
+    seen = (
+        (lambda: from_pairs(checked, card.classes)) if checked else lambda: ((read_picture(path), None) for path in spread(images, frames))
+    )
+    report = judge(folder, made, seen, calib / card.name, shlex.join(command))
+    out.print(f"{folder}: {report['why']}", soft_wrap=True, markup=False)
+    out.print(f"wrote {calib / card.name}", soft_wrap=True, markup=False)
+
+
+@app.command()
 def evaluate(
+    context: typer.Context,
     model: Model = None,
-    images: Annotated[Path | None, typer.Option(metavar="DIR", help="pictures: PNG, JPEG, WebP")] = None,
-    labels: Annotated[Path | None, typer.Option(metavar="DIR", help="class-id PNGs of the same names")] = None,
-    source: Annotated[str | None, typer.Option(help="a labelled source instead, such as demo:?seed=7&frames=600")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="KIND:FOLDER[:SPLIT]", help="a data set; KIND is camvid11, camvid32, cityscapes or kitti")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="or plain pictures: PNG, JPEG, WebP")] = None,
+    labels: Annotated[Path | None, typer.Option(metavar="DIR", help="and class-id PNGs of the same names")] = None,
+    source: Annotated[str | None, typer.Option(help="or a labelled source, such as demo:?seed=7&frames=600")] = None,
+    skip_bad: SkipBad = False,
+    class_names: Annotated[
+        Path | None, typer.Option("--class-names", metavar="FILE", help="net.onnx: one class a line, in the order of its ids")
+    ] = None,
+    mean: Mean = None,
+    std: Std = None,
+    channels: Channels = None,
+    input_size: InputSize = None,
+    refine: Refine = None,
+    corruptions: Annotated[
+        bool, typer.Option("--corruptions", help="the same pictures once more in bad light, weather and cameras, 24 times as many")
+    ] = False,
     backend: Backend = None,
     device: Device = None,
     precision: Precision = None,
     threads: Threads = None,
     json_file: Json = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="write the figures with plots and pictures as one HTML file")] = None,
     debug: Debug = False,
 ) -> None:
-    """Score a bundle against true labels, through the same engine, precision and preprocessing as live."""
-    from drive_seg.backends import open_backend
+    """Score a network against true labels, through the same engine, precision and preprocessing as live."""
+    from drive_seg.assemble import find_model, open_engine
+    from drive_seg.lab.evaluate.accuracy import Meter, from_pairs, from_source
     from drive_seg.lab.evaluate.accuracy import evaluate as measure
-    from drive_seg.lab.evaluate.accuracy import from_pairs, from_source
+    from drive_seg.lab.evaluate.average_precision import AveragePrecision
+    from drive_seg.lab.evaluate.boundary import BoundaryF1
+    from drive_seg.lab.evaluate.pairs import how_many_left_out
+    from drive_seg.lab.evaluate.report import HEADLINES, Gallery, provenance, write_report
+    from drive_seg.postprocess import refine as smooth
 
-    if (images is None) != (labels is None) or (images is None) == (source is None):
-        raise UsageError("give --images and --labels, or --source")
-    bundle = bundles.load_bundle(model or DEFAULT_MODEL)
-    samples = from_pairs(images, labels, bundle.card) if images and labels else from_source(str(source), bundle.card)
-    chosen = open_backend(backend, device=device, precision=precision, threads=threads)
-    scores = measure(bundle, chosen, samples)
-    table = Table("class", "IoU", title=f"{bundle.card.name} · {chosen.name} {chosen.precision} · {scores['frames']} frames")
-    for name, iou in scores["iou"].items():
-        table.add_row(name, "–" if iou is None else f"{iou:.4f}")
-    out.print(table)
-    out.print(f"mIoU {scores['miou']:.4f}, pixel accuracy {scores['pixel_accuracy']:.4f}")
+    if (images is None) != (labels is None) or sum(given is not None for given in (data, images, source)) != 1:
+        raise UsageError("give --data, or --images and --labels, or --source")
+    settings = Settings.load(
+        None,
+        {
+            "model": model, "class_names": class_names, "mean": mean, "std": std, "channels": channels, "input_size": input_size,
+            "backend": backend, "device": device, "precision": precision, "threads": threads,
+        },
+    )  # fmt: skip
+    found = find_model(settings)
+    engine = open_engine(found, settings)
+    place, left_out = (images, labels) if images and labels else data, list[Path]()
+    samples = from_pairs(place, engine.classes, left_out if skip_bad else None) if place else from_source(str(source), engine.classes)
+    if report:
+        _require_lab("jinja2", "matplotlib")
+    sharpen = smooth if refine else None
+    meters: list[Meter] = [BoundaryF1(engine.classes)]
+    if corruptions:
+        _require_lab("torch", "kornia")
+        from drive_seg.lab.evaluate.corruptions import Corruptions
+
+        meters.append(Corruptions(engine, sharpen))
+    if (json_file or report) and isinstance(found, bundles.Bundle):
+        meters.append(AveragePrecision(found))
+    if report:
+        meters.append(gallery := Gallery())
+    ran = provenance(shlex.join(("drive-seg", *context.obj)))
+    with engine:
+        scores = measure(engine, samples, meters, sharpen) | {"left_out": len(left_out)} | ran
+        _print_note(engine)
+    if left_out:
+        err.print(how_many_left_out(left_out), soft_wrap=True, markup=False)
+    out.print(_score_table(scores))
+    out.print(", ".join(f"{said} {_figure(scores[key])}" for key, said in HEADLINES.items() if key in scores), soft_wrap=True)
+    if corruptions:
+        _print_corruptions(scores["corruptions"])
     if json_file:
         write_json(json_file, scores)
+    if report:
+        write_report(report, scores, gallery, engine.palette)
+        out.print(f"wrote {report}", soft_wrap=True, markup=False)
 
 
-def _require_lab() -> None:
-    for package in ("torch", "onnx", "safetensors", "matplotlib"):
+def _score_table(scores: dict[str, Any]) -> Table:
+    figures = {"IoU": "iou", "accuracy": "accuracy", "F1": "f1", "boundary F1": "boundary_f1"}
+    title = f"{scores['model']} · {scores['backend']} {scores['precision']} · {scores['frames']} frames"
+    table = Table("class", "pixels", *figures, title=title)
+    for name, pixels in scores["pixels"].items():
+        table.add_row(name, str(pixels), *(_figure(scores[figure][name]) for figure in figures.values()))
+    return table
+
+
+def _print_corruptions(scores: dict[str, Any]) -> None:
+    table = Table("mIoU at strength", "1", "2", "3")
+    for name, row in scores["miou"].items():
+        table.add_row(name, *map(_figure, row))
+    out.print(table)
+    share = "" if scores["ratio"] is None else f", {scores['ratio']:.1%} of the clean {_figure(scores['clean'])}"
+    out.print(f"corrupted: mIoU {_figure(scores['mean'])}{share}; the goal is {scores['goal']:.0%}", soft_wrap=True)
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _require_lab(*packages: str) -> None:
+    for package in packages or ("torch", "onnx", "safetensors", "matplotlib"):
         try:
             __import__(package)
         except ImportError as error:
@@ -269,7 +424,7 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | N
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     try:
-        code = (command or typer.main.get_command(app))(arguments, prog_name="drive-seg", standalone_mode=False)
+        code = (command or typer.main.get_command(app))(arguments, prog_name="drive-seg", standalone_mode=False, obj=arguments)
         sys.exit(code if isinstance(code, int) else 0)
     except CommandLineError as error:
         line = error.format_message().splitlines()[0]

@@ -5,6 +5,7 @@ Arrays that cross a thread are never written again by whoever sent them; the dat
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ Array = NDArray[Any]
 Tensors = Mapping[str, Array]  # by the tensor's name in the card
 
 STAGES = ("low", "high", "head")
-TIMED = ("decode", "preprocess", *STAGES, "overlay")  # what the benchmark lists, in the order that a frame meets them
+TIMED = ("decode", "preprocess", *STAGES, "refine", "overlay")  # what the benchmark lists, in the order that a frame meets them
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Result:
     """What the program knows about one frame, for every sink."""
 
     frame: Frame
-    labels: Labels  # at the network's label size; enlarge by nearest neighbour
+    labels: Labels  # at the network's label size, or refined at the frame's; enlarge by nearest neighbour
     overlay: Image | None  # at the frame's size; None when no sink wants it
     is_key: bool
     age_frames: int  # frames between the cached context and this one
@@ -125,6 +126,81 @@ class Backend(Protocol):
     name: str
     device: str  # what really runs, for people: "CPU (AMD EPYC, 2 threads)"
     precision: str  # what really runs: "fp32", "bf16", "fp16", "int8"
+    int8: bool | None  # whether quantised stages are to run: None leaves it to the bundle's card, where they would be faster
 
     def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> Stage:
         """Compiles one stage with its inputs fixed to the shapes given. Raises BackendError."""
+
+
+class Network(Protocol):
+    """A network as the pipeline sees it: between a picture and its labels it stops twice. Owned by one thread."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def palette(self) -> tuple[tuple[int, int, int], ...]:
+        """RGB by class."""
+
+    @property
+    def backend(self) -> Backend: ...
+
+    @property
+    def note(self) -> str:
+        """What a person has to know about the way of a frame into this network, once it is fitted; empty for a bundle."""
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """The size of `low`'s picture, since the last `fit`."""
+
+    @property
+    def change(self) -> str:
+        """The tensor of `low` that is compared from frame to frame (schedule.change)."""
+
+    @property
+    def cut(self) -> float:
+        """A larger change than this is another scene."""
+
+    def fit(self, frame_hw: tuple[int, int]) -> None:
+        """Makes ready for frames of this size; free when the input stays the same. Raises BackendError, UsageError."""
+
+    def low(self, image: Image) -> Tensors:
+        """What is computed on every frame, from a picture (1, H, W, 3); good until the next call."""
+
+    def high(self, low: Tensors) -> Tensors:
+        """What is computed on key frames and may be kept; the caller's own."""
+
+    def head(self, low: Tensors, context: Tensors) -> Labels:
+        """(h, w) class ids at the network's label size; the caller's own."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output of an ONNX file."""
+
+    name: str
+    dtype: str  # numpy's name
+    dims: tuple[int | None, ...] | None  # None is open: one size, or even their number
+
+    def __str__(self) -> str:
+        dims = "of open rank" if self.dims is None else f"[{', '.join('?' if dim is None else str(dim) for dim in self.dims)}]"
+        return f"{self.name!r} ({self.dtype} {dims})"
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxFile:
+    """What an ONNX file says about itself."""
+
+    path: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    metadata: Mapping[str, str]  # its metadata_props

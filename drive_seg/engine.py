@@ -11,15 +11,29 @@ import numpy as np
 
 from drive_seg.card import Bundle
 from drive_seg.contracts import Backend, Image, Labels, Stage, Tensors
+from drive_seg.errors import UsageError
 from drive_seg.preprocess import input_size
+from drive_seg.schedule import CUT
+
+
+def run_int8(bundle: Bundle, backend: Backend) -> bool:
+    """Whether the bundle's quantised stages run on this backend: as asked for, else as the card prefers."""
+    if backend.int8 and not bundle.card.quantised:
+        raise UsageError(f"{bundle.card.name} has no int8 stages; make them with `drive-seg quantize {bundle.folder} --images DIR`")
+    return bundle.card.precision == "int8" if backend.int8 is None else backend.int8
 
 
 class Engine:
-    """Owned by one thread. `fit` has to come first, and again when the frames' size changes."""
+    """A Network (contracts.py) of a bundle. `fit` has to come first, and again when the frames' size changes."""
+
+    cut, note = CUT, ""
 
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
+        """Raises UsageError when the backend was asked for int8 and the bundle has none."""
         self.bundle, self.backend = bundle, backend
+        self.name, self.classes, self.palette, self.change = bundle.card.name, bundle.card.classes, bundle.card.palette, bundle.card.change
         self.input_hw = (0, 0)
+        self._int8 = run_int8(bundle, backend)
         self._stages: dict[str, Stage] = {}
 
     def fit(self, frame_hw: tuple[int, int]) -> None:
@@ -31,7 +45,7 @@ class Engine:
         self.close()
         shapes: dict[str, tuple[int, ...]] = {card.input.name: (1, *wanted, 3)}
         for name in ("low", "high", "head"):
-            stage = self.backend.load(self.bundle.onnx(name), {tensor: shapes[tensor] for tensor in card.stages[name].inputs})
+            stage = self.backend.load(self.bundle.onnx(name, self._int8), {tensor: shapes[tensor] for tensor in card.stages[name].inputs})
             self._stages[name] = stage
             shapes |= {spec.name: spec.shape for spec in stage.outputs}
         self.input_hw = wanted

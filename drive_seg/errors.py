@@ -7,7 +7,8 @@ DriveSegError                 1
 ├── BackendError              1   a backend whose package or device is absent, or that failed
 ├── SinkError                 1   a recording, folder or report that cannot be written
 ├── DisplayError              1   no window can be opened here
-└── DataError                 1   a training or evaluation pair that cannot be used
+├── DataError                 1   a training or evaluation pair that cannot be used
+└── Stopped                 130   a training that was told to end, and is saved
 """
 
 
@@ -43,3 +44,7 @@ class DisplayError(DriveSegError):
 
 class DataError(DriveSegError):
     pass
+
+
+class Stopped(DriveSegError):
+    exit_code = 130

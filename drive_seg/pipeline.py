@@ -4,20 +4,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from drive_seg.contracts import Array, Frame, Image, Key, Labels, Result, Tensors
-from drive_seg.engine import Engine
+from drive_seg.contracts import Array, Frame, Image, Key, Labels, Network, Result, Tensors
 from drive_seg.preprocess import to_input
-from drive_seg.schedule import CUT, Decision, Schedule, change, why_invalid
+from drive_seg.schedule import Decision, Schedule, change, why_invalid
 from drive_seg.trace import Stopwatch
 
 Paint = Callable[[Image, Labels], Image]
+Refine = Callable[[Labels, Image], Labels]
 
 
 class Pipeline:
     """Owned by one thread, the only one that touches the engine."""
 
-    def __init__(self, engine: Engine, schedule: Schedule, paint: Paint | None = None) -> None:
-        self.engine, self.schedule, self.paint = engine, schedule, paint
+    def __init__(self, engine: Network, schedule: Schedule, paint: Paint | None = None, refine: Refine | None = None) -> None:
+        self.engine, self.schedule, self.paint, self.refine = engine, schedule, paint, refine
         self._key: Key | None = None
         self._last: tuple[float, Array] | None = None  # the last frame's time and features
 
@@ -36,6 +36,9 @@ class Pipeline:
                 self._key = Key(self.engine.high(low), frame.index, frame.time_s, frame.take, size_hw)
         with watch.time("head"):
             labels = self.engine.head(low, self._key.context)
+        if self.refine:
+            with watch.time("refine"):
+                labels = self.refine(labels, frame.image)
         watch.stop("total")
         overlay = None
         if self.paint:
@@ -55,12 +58,12 @@ class Pipeline:
 
     def _decide(self, frame: Frame, low: Tensors) -> Decision:
         """The cache's safety first, the schedule's wish second."""
-        features = low[self.engine.bundle.card.change]
+        features = low[self.engine.change]
         last, self._last = self._last, (frame.time_s, np.array(features))
         if self._key is None or last is None:
             return Decision(True, "first frame")
         if invalid := why_invalid(self._key, frame, last[0]):
             return Decision(True, invalid)
-        if change(last[1], features) > CUT:
+        if change(last[1], features) > self.engine.cut:
             return Decision(True, "scene cut")
         return self.schedule.decide(frame.index - self._key.index)

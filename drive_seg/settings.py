@@ -3,14 +3,36 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from drive_seg.errors import UsageError
 
 DEFAULT_MODEL = "camvid"
 DEFAULT_SOURCE = "demo:"
+FOREIGN = ("class_names", "mean", "std", "channels", "input_size")  # what only a network without a card has to be told
+
+
+def _three(value: object) -> object:
+    try:
+        one, two, three = (float(part) for part in (value.split(",") if isinstance(value, str) else value))  # type: ignore[attr-defined]
+    except (TypeError, ValueError) as error:
+        raise ValueError("Give three numbers, such as 0.485,0.456,0.406") from error
+    return one, two, three
+
+
+def _width_and_height(value: object) -> object:
+    try:
+        width, height = (int(part) for part in str(value).split("x"))
+    except ValueError as error:
+        raise ValueError("Give width and height, such as 1024x512") from error
+    if min(width, height) < 1:
+        raise ValueError("Give a width and a height above 0, such as 1024x512")
+    return width, height
+
+
+Three = Annotated[tuple[float, float, float], BeforeValidator(_three)]
 
 
 class Settings(BaseModel):
@@ -20,12 +42,18 @@ class Settings(BaseModel):
 
     source: str = DEFAULT_SOURCE
     model: str = DEFAULT_MODEL
+    class_names: Path | None = None
+    mean: Three | None = None
+    std: Three | None = None
+    channels: Literal["rgb", "bgr"] | None = None
+    input_size: Annotated[tuple[int, int], BeforeValidator(_width_and_height)] | None = None  # width, height
     backend: str | None = None
     device: str | None = None
     precision: str | None = None
     threads: int | None = Field(None, ge=1)
     schedule: str = "every-frame"
     mode: Literal["sync"] = "sync"
+    refine: bool = False
     opacity: float = Field(0.5, ge=0, le=1)
     output: Path | None = None
     save_masks: Path | None = None
@@ -50,7 +78,8 @@ class Settings(BaseModel):
             if first["type"] == "extra_forbidden":
                 known = ", ".join(sorted(field.alias or name for name, field in cls.model_fields.items()))
                 raise UsageError(f"{where}: no such key; known are {known}") from error
-            raise UsageError(f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}") from error
+            message = first["msg"].removeprefix("Value error, ")
+            raise UsageError(f"{where}: {message[0].lower()}{message[1:]}, not {first['input']!r}") from error
 
 
 def _read(config: Path) -> dict[str, object]:

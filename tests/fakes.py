@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -151,10 +151,10 @@ class FakeVideoCapture:
 CARD_CLASSES = ("road", "car", "sky")
 
 
-def make_bundle(folder: Path, **overrides: object) -> Bundle:
-    """A whole bundle of 3 classes for 32x24 pictures whose ONNX files only FakeBackend can run."""
+def make_bundle(folder: Path, int8: Collection[str] = (), **overrides: object) -> Bundle:
+    """A whole bundle of 3 classes for 32x24 pictures whose ONNX files only FakeBackend can run; `int8`: stages that have one in int8."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("low.onnx", "high.onnx", "head.onnx", "weights.safetensors"):
+    for name in ("low.onnx", "high.onnx", "head.onnx", "weights.safetensors", *(f"{stage}.int8.onnx" for stage in int8)):
         (folder / name).write_bytes(name.encode())
     wiring = {"low": (["image"], ["detail"]), "high": (["detail"], ["context"]), "head": (["detail", "context"], ["labels"])}
     card = {
@@ -162,6 +162,7 @@ def make_bundle(folder: Path, **overrides: object) -> Bundle:
         "input": {"name": "image", "height": 24, "width": 32, "multiple": 8}, "labels": "labels", "change": "detail",
         "stages": {
             stage: {"file": f"{stage}.onnx", "sha256": sha256(folder / f"{stage}.onnx"), "inputs": ins, "outputs": outs, "gflop": 1.0}
+            | ({"int8": {"file": f"{stage}.int8.onnx", "sha256": sha256(folder / f"{stage}.int8.onnx")}} if stage in int8 else {})
             for stage, (ins, outs) in wiring.items()
         },
         "weights": {"file": "weights.safetensors", "sha256": sha256(folder / "weights.safetensors")},
@@ -198,11 +199,14 @@ class FakeBackend:
 
     name, device, precision = "fake", "none", "fp32"
 
-    def __init__(self) -> None:
+    def __init__(self, int8: bool | None = None) -> None:
+        self.int8 = int8
         self.loaded: dict[str, list[FakeStage]] = {"low": [], "high": [], "head": []}
+        self.paths: list[str] = []
 
     def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> FakeStage:
-        stage = Path(onnx_path).stem
+        self.paths.append(onnx_path)
+        stage = Path(onnx_path).name.partition(".")[0]
         specs = {name: TensorSpec(name, "float32", shape) for name, shape in input_shapes.items()}
         if stage == "low":
             _, height, width, _ = input_shapes["image"]

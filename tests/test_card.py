@@ -30,9 +30,9 @@ def test_an_altered_file_is_named(tmp_path: Path, name: str) -> None:
         load_bundle(str(tmp_path / "net"))
 
 
-@pytest.mark.parametrize("name", ["head.onnx", "weights.safetensors"])
+@pytest.mark.parametrize("name", ["head.onnx", "head.int8.onnx", "weights.safetensors"])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
-    make_bundle(tmp_path / "net")
+    make_bundle(tmp_path / "net", int8=("head",))
     (tmp_path / "net" / name).unlink()
     with pytest.raises(BundleError, match=rf"{name}.*missing"):
         load_bundle(str(tmp_path / "net"))
@@ -52,7 +52,12 @@ def test_a_folder_without_a_card_is_no_bundle(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"palette": [(1, 2, 3)]}, "3 classes but 1 colours"), ({"stages": {}}, "no stage"), ({"surprise": 1}, "surprise")],
+    [
+        ({"palette": [(1, 2, 3)]}, "3 classes but 1 colours"),
+        ({"stages": {}}, "no stage"),
+        ({"surprise": 1}, "surprise"),
+        ({"precision": "int8"}, "no stage has int8"),
+    ],
 )
 def test_a_card_that_makes_no_sense_is_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:
     with pytest.raises(BundleError, match=said):

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from drive_seg.backends.border import PRECISIONS, BackendInfo, one_line
-from drive_seg.contracts import Backend
+from drive_seg.contracts import Backend, OnnxFile
 from drive_seg.errors import BackendError, UsageError
 
 # OpenVINO tells its makers of every import, over the network and in a thread of its own. Its own stub takes over when the
 # package for that is absent, so that nothing leaves a car or a laboratory that its owner did not send.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-__all__ = ["BACKENDS", "BackendInfo", "describe_backend", "open_backend"]
+__all__ = ["BACKENDS", "BackendInfo", "describe_backend", "open_backend", "read_onnx"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,14 @@ def describe_backend(name: str) -> BackendInfo:
     entry = _entry(name)
     _require(name, entry)
     return entry.describe()
+
+
+def read_onnx(onnx_path: str) -> OnnxFile:
+    """What an ONNX file says about itself. Raises BackendError for one that is absent or no ONNX network."""
+    _require("openvino", BACKENDS["openvino"])
+    from drive_seg.backends.onnx_file import read_onnx
+
+    return read_onnx(onnx_path)
 
 
 def _entry(name: str) -> _Entry:

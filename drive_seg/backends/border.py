@@ -86,6 +86,11 @@ def check_options(backend: str, precision: str | None, threads: int | None, can:
         raise UsageError(f"a backend needs at least one thread, not {threads}")
 
 
+def wants_int8(precision: str | None, pays: bool) -> bool | None:
+    """Backend.int8, from the precision that was asked for and whether this device multiplies int8 faster than floats."""
+    return precision == "int8" if precision or not pays else None
+
+
 def thread_count(threads: int | None) -> int:
     """`threads`, or every physical core that this process may use."""
     if threads is not None:

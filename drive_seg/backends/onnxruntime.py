@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from drive_seg.backends.border import BackendInfo, Inputs, check_file, check_options, cpu_label, fix_dimensions, one_line, thread_count
+from drive_seg.backends.border import (
+    BackendInfo,
+    Inputs,
+    check_file,
+    check_options,
+    cpu_label,
+    fix_dimensions,
+    one_line,
+    thread_count,
+    wants_int8,
+)
 from drive_seg.contracts import Array, Tensors, TensorSpec
 from drive_seg.errors import BackendError
 
@@ -82,6 +92,7 @@ class OnnxRuntimeBackend:
         self._threads = thread_count(threads)
         self.precision = precision or "fp32"
         self._quantised = False
+        self.int8 = wants_int8(precision, pays=where == "cpu")
         self.device = cpu_label(self._threads) if where == "cpu" else "CUDA GPU 0"
 
     def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> OnnxRuntimeStage:

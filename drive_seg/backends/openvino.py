@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 import openvino
 
-from drive_seg.backends.border import BackendInfo, Inputs, check_file, check_names, check_options, cpu_label, one_line, thread_count
+from drive_seg.backends.border import (
+    BackendInfo,
+    Inputs,
+    check_file,
+    check_names,
+    check_options,
+    cpu_label,
+    one_line,
+    thread_count,
+    wants_int8,
+)
 from drive_seg.contracts import Array, Tensors, TensorSpec
 from drive_seg.errors import BackendError
 
@@ -87,6 +97,7 @@ class OpenVinoBackend:
         self.precision = precision or fastest
         self._quantised = False
         on_cpu = self._where == "CPU"
+        self.int8 = wants_int8(precision, pays=on_cpu)
         self.device = cpu_label(self._threads) if on_cpu else f"{self._where} ({_full_name(self._core, self._where)})"
 
     def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> OpenVinoStage:

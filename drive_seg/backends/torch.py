@@ -10,12 +10,22 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from drive_seg.backends.border import BackendInfo, Inputs, check_file, check_options, cpu_label, fix_dimensions, one_line, thread_count
+from drive_seg.backends.border import (
+    BackendInfo,
+    Inputs,
+    check_file,
+    check_options,
+    cpu_label,
+    fix_dimensions,
+    one_line,
+    thread_count,
+    wants_int8,
+)
 from drive_seg.backends.torch_ops import DTYPES, HEAVY, ON_HOST, OPS, Node, host
 from drive_seg.contracts import Array, Tensors, TensorSpec
 from drive_seg.errors import BackendError
 
-_LOW = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+_LOW = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,8 @@ class TorchStage:
 class TorchBackend:
     """torch on the CPU or a CUDA GPU. Convolutions and products run in `precision`, the rest in what reaches it.
 
+    int8 is the reference for the other backends, not fast: values are rounded as a quantised stage says, and multiplied in fp32.
+
     Sets torch's thread count and, on CUDA, cuDNN's search and TF32 for the whole process.
     """
 
@@ -109,7 +121,10 @@ class TorchBackend:
             raise BackendError(f"torch has no device {where!r} here; it has {', '.join(('cpu', *_gpus()))}")
         self._device = torch.device(where)
         check_options(self.name, precision, threads, _precisions(self._device), where)
-        self.precision = precision or ("fp16" if self._device.type == "cuda" else "fp32")
+        self._low = precision or ("fp16" if self._device.type == "cuda" else "fp32")
+        self.precision = self._low
+        self._quantised = False
+        self.int8 = wants_int8(precision, pays=False)
         count = thread_count(threads)
         torch.set_num_threads(count)
         self.device = cpu_label(count) if where == "cpu" else f"{where} ({torch.cuda.get_device_name(self._device)})"
@@ -123,7 +138,10 @@ class TorchBackend:
         try:
             graph = _read(name, onnx_path)
             fix_dimensions(name, graph.dims, input_shapes)
-            return TorchStage(name, graph, input_shapes, self._device, _LOW[self.precision])
+            stage = TorchStage(name, graph, input_shapes, self._device, _LOW[self._low])
+            self._quantised = self._quantised or any(node.op == "QuantizeLinear" for node in graph.nodes)
+            self.precision = "int8" if self._quantised else "fp32" if self._low == "int8" else self._low
+            return stage
         except BackendError:
             raise
         except Exception as error:  # protobuf's, onnx's and torch's share no base
@@ -142,7 +160,7 @@ def _gpus() -> tuple[str, ...]:
 
 
 def _precisions(device: torch.device) -> tuple[str, ...]:
-    return ("fp32", "bf16", "fp16") if device.type == "cuda" else ("fp32", "bf16")
+    return ("fp32", "bf16", "fp16", "int8") if device.type == "cuda" else ("fp32", "bf16", "int8")
 
 
 def _read(stage: str, onnx_path: str) -> _Graph:

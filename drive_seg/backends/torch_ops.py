@@ -288,6 +288,15 @@ def flatten(node: Node, x: Tensor) -> Tensor:
     return x.reshape(math.prod(x.shape[:axis]), -1) if x.numel() else x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
 
 
+def depth_to_space(node: Node, x: Tensor) -> Tensor:
+    n, channels, height, width = x.shape
+    size = node.attrs["blocksize"]
+    if node.get("mode", "DCR") == "CRD":  # which of a pixel's place in its cell and its channel varies faster
+        return F.pixel_shuffle(x, size)
+    x = x.reshape(n, size, size, channels // size**2, height, width)
+    return x.permute(0, 3, 4, 1, 5, 2).reshape(n, channels // size**2, height * size, width * size)
+
+
 def squeeze(node: Node, x: Tensor, axes: Any = None) -> Tensor:
     return x.squeeze() if axes is None else x.squeeze(tuple(_ints(axes)))
 
@@ -351,6 +360,33 @@ def cast(node: Node, x: Tensor) -> Tensor:
     if node.attrs["to"] not in DTYPES:
         raise node.refuse(f"the ONNX type {node.attrs['to']}")
     return x.to(DTYPES[node.attrs["to"]])
+
+
+# ---- quantisation
+
+
+def _along(x: Tensor, axis: int, value: Tensor) -> Tensor:
+    """A scale or zero point, one for the tensor or one for each index of the axis, in a shape that broadcasts."""
+    return value.reshape([-1 if i == axis % x.ndim else 1 for i in range(x.ndim)]) if value.numel() > 1 else value.reshape(())
+
+
+def quantize_linear(node: Node, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    if node.get("block_size", 0):
+        raise node.refuse("blocks")
+    zero = torch.zeros((), dtype=torch.uint8, device=x.device) if zero is None else zero
+    if zero.dtype not in (torch.int8, torch.uint8):
+        raise node.refuse(f"{zero.dtype}")
+    axis, limits = node.get("axis", 1), torch.iinfo(zero.dtype)
+    steps = torch.round(x.float() / _along(x, axis, scale).float()) + _along(x, axis, zero).float()  # halves go to even, as in ONNX
+    return steps.clamp(limits.min, limits.max).to(zero.dtype)
+
+
+def dequantize_linear(node: Node, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    if node.get("block_size", 0):
+        raise node.refuse("blocks")
+    axis = node.get("axis", 1)
+    steps = x.float() if zero is None else x.float() - _along(x, axis, zero).float()
+    return steps * _along(x, axis, scale)
 
 
 # ---- resize
@@ -458,6 +494,8 @@ OPS: dict[str, Op] = {
     "ConstantOfShape": constant_of_shape,
     "Conv": conv,
     "ConvTranspose": conv_transpose,
+    "DepthToSpace": depth_to_space,
+    "DequantizeLinear": dequantize_linear,
     "Div": div,
     "Equal": _plain(torch.eq),
     "Erf": _plain(torch.erf),
@@ -484,6 +522,7 @@ OPS: dict[str, Op] = {
     "PRelu": _plain(lambda x, slope: torch.where(x >= 0, x, slope * x)),
     "Pad": pad,
     "Pow": _plain(lambda a, b: torch.pow(a, b).to(a.dtype)),
+    "QuantizeLinear": quantize_linear,
     "ReduceMax": _reduce(torch.amax),
     "ReduceMean": _reduce(_mean),
     "ReduceSum": _reduce(torch.sum),

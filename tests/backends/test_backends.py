@@ -207,7 +207,7 @@ def test_openvino_takes_bf16_by_default_where_the_cpu_has_it(net: str) -> None:
     assert backend.precision == ("bf16" if "bf16" in describe_backend("openvino").precisions else "fp32")
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_quantised_stage_is_reported_as_int8(name: str, net: str, tmp_path: Path) -> None:
     from onnx import TensorProto, helper
 
@@ -229,6 +229,16 @@ def test_a_quantised_stage_is_reported_as_int8(name: str, net: str, tmp_path: Pa
     backend.load(net, {"image": (1, *SIZE, 3)})
     assert backend.precision == "int8"  # a head in floats does not change what the network is
     assert np.abs(stage({"x": rng.standard_normal((1, 3, 8, 8)).astype(np.float32)})["y"]).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "wanted"),
+    [("openvino", None, None), ("onnxruntime", None, None), ("torch", None, False), ("openvino", "fp32", False), ("torch", "int8", True)],
+)
+def test_a_backend_leaves_int8_to_the_card_only_where_it_pays_and_nothing_was_asked_for(
+    name: str, precision: str | None, wanted: bool | None
+) -> None:
+    assert open_backend(name, device="cpu", precision=precision, threads=1).int8 is wanted
 
 
 def test_an_unknown_backend_lists_the_known() -> None:

@@ -1,0 +1,64 @@
+"""A bundle's card as a page for people: engines/<bundle>/README.md, written from card.json and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+from drive_seg.card import Bundle, Card
+
+PAGE = "README.md"
+
+
+def render(card: Card) -> str:
+    """Markdown: what it is, what it learned from, how well it does by class, where it must not be trusted."""
+    recipe: dict[str, Any] = card.training.get("recipe", {})
+    gflop = {name: stage.gflop for name, stage in card.stages.items()}
+    lines = [
+        f"# {card.name}",
+        "",
+        f"{card.network['architecture']}, {card.parameters / 1e6:.2f} M parameters, {sum(gflop.values()):.1f} GFLOP at"
+        f" {card.input.width}x{card.input.height} ({', '.join(f'{name} {value:.1f}' for name, value in gflop.items())}).",
+        "",
+        f"- **Licence of the weights:** {card.licence}",
+        f"- **Limits:** {card.limits}",
+        f"- **Learned:** {card.training.get('steps', '?')} steps of {recipe.get('batch', '?')} pictures; all of the recipe is in card.json."
+        + (f" It began with the weights of {recipe['start']}." if recipe.get("start") else ""),
+        f"- **Network:** {', '.join(f'{key} {value}' for key, value in card.network.items() if key != 'architecture')}",
+        "",
+        "## Measured",
+        "",
+    ]
+    scored = {name: value for name, value in card.measured.items() if "iou" in value}
+    if scored:
+        lines += _table(["", *scored], [["**mIoU**", *(f"**{value['miou']:.3f}**" for value in scored.values())]])
+        lines += ["| " + " | ".join([name, *(_share(value["iou"].get(name)) for value in scored.values())]) + " |" for name in card.classes]
+        lines += [""]
+        lines += [
+            f"- {name}: {value['frames']} frames, {value['backend']} {value['precision']}, `{value['command']}`"
+            for name, value in scored.items()
+        ]
+    else:
+        lines += ["Not yet."]
+    for name, value in card.measured.items():
+        if name not in scored:
+            lines += ["", f"**{name}**: " + "; ".join(f"{key} {_short(item)}" for key, item in value.items())]
+    return "\n".join(lines) + "\n"
+
+
+def write_page(bundle: Bundle) -> Path:
+    path = bundle.folder / PAGE
+    path.write_text(render(bundle.card))
+    return path
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    return ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_short(item)}" for key, item in value.items())
+    return f"`{value}`" if isinstance(value, str) and value.startswith(("drive-seg", "python")) else str(value)

@@ -1,0 +1,267 @@
+"""A bundle gains int8 stages that keep its labels on every backend, and the record says what they were made from and what they cost."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from drive_seg import cli
+from drive_seg.backends import BACKENDS, open_backend
+from drive_seg.card import Bundle, load_bundle, sha256
+from drive_seg.contracts import STAGES, Frame, Labels
+from drive_seg.engine import Engine
+from drive_seg.errors import BundleError, DataError, UsageError
+from drive_seg.lab.build.compare import Example, compare, judge, preferred
+from drive_seg.lab.build.export import export_bundle, write_card
+from drive_seg.lab.build.quantize import Calibration, float_model, quantize_bundle, spread
+from drive_seg.lab.evaluate.accuracy import evaluate, from_pairs
+from drive_seg.lab.train import loop
+from drive_seg.lab.train.recipe import Recipe
+from drive_seg.pipeline import Pipeline
+from drive_seg.schedule import EveryFrame
+from tests.lab.conftest import TINY, draw
+
+CLIP = Path(__file__).parents[2].parent / "shared" / "data" / "camvid" / "clip"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A quantised bundle; tests that write take a copy."""
+
+    folder: Path
+    images: Path
+    calibration: Calibration
+
+    @property
+    def bundle(self) -> Bundle:
+        return load_bundle(str(self.folder))
+
+    def copy(self, to: Path) -> "Made":
+        shutil.copytree(self.folder, to)
+        return Made(to, self.images, self.calibration)
+
+    def examples(self) -> Iterator[Example]:
+        for index in range(2):
+            yield draw(index)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    root = tmp_path_factory.mktemp("street")
+    for name in ("images", "labels"):
+        (root / name).mkdir()
+    for index in range(8):
+        for name, picture in zip(("images", "labels"), draw(index), strict=True):
+            cv2.imwrite(str(root / name / f"{index}.png"), picture)
+    recipe = Recipe(
+        images=root / "images", labels=root / "labels", classes=("sky", "road", "car"), epochs=10, batch=2, ema=0.9,
+        crops=((0.0, 48, 64),), learning_rate=1e-2, network=TINY,
+    )  # fmt: skip
+    export_bundle(loop.train(recipe, root / "run", quiet=True).checkpoint, root / "tiny")
+    return Made(root / "tiny", root / "images", quantize_bundle(root / "tiny", root / "images", 5))
+
+
+def labels(bundle: Bundle, backend: str, precision: str, index: int = 3) -> Labels:
+    chosen = open_backend(backend, device="cpu", precision=precision, threads=1)
+    with Engine(bundle, chosen) as engine:
+        result = Pipeline(engine, EveryFrame()).step(Frame(draw(index)[0], 0, 0.0))
+        assert chosen.precision == precision
+        return result.labels
+
+
+def test_int8_keeps_the_labels_and_every_backend_gives_the_same(made: Made) -> None:
+    found = {name: (labels(made.bundle, name, "fp32"), labels(made.bundle, name, "int8")) for name in BACKENDS}
+    reference = found["torch"][1]
+    assert len(np.unique(reference)) == 3
+    for before, after in found.values():
+        assert (before == after).mean() >= 0.98
+        assert (after == reference).mean() >= 0.995
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_weights_are_int8_symmetric_with_a_scale_for_each_channel(made: Made, stage: str) -> None:
+    graph = onnx.load(made.bundle.onnx(stage, int8=True)).graph  # type: ignore[arg-type]
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    maker = {node.output[0]: node for node in graph.node}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert convolutions
+    for conv in convolutions:
+        dequantise = maker[conv.input[1]]
+        weight, scale, zero = (stored[name] for name in dequantise.input)
+        assert (weight.dtype, scale.shape, np.abs(zero).max()) == (np.int8, (weight.shape[0],), 0)
+        assert np.abs(weight).max() >= 127
+        assert maker[conv.input[0]].op_type == "DequantizeLinear"
+    floats = [value for value in stored.values() if value.dtype in (np.float32, np.float16)]
+    assert max(value.size for value in floats) <= 64  # scales, biases
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_activations_are_uint8_and_heights_and_widths_stay_open(made: Made, stage: str) -> None:
+    graph = onnx.load(made.bundle.onnx(stage, int8=True)).graph  # type: ignore[arg-type]
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    rounded = [node for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    assert {stored[node.input[2]].dtype.name for node in rounded if node.op_type == "QuantizeLinear"} == {"uint8"}
+    assert all(sum(dim.dim_param != "" for dim in info.type.tensor_type.shape.dim) == 2 for info in graph.input)
+    written = {node.input[0].removesuffix("_QuantizeLinear_Input") for node in rounded if node.op_type == "QuantizeLinear"}
+    assert set(made.calibration.ranges[stage]) == written
+    for row in made.calibration.ranges[stage].values():
+        assert (row["low"] < 0) == (row["zero_point"] > 0)
+        assert row["scale"] == pytest.approx((row["high"] - min(row["low"], 0)) / 255, rel=0.01)
+
+
+def test_an_int8_stage_runs_at_other_sizes(made: Made) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8)
+    with Engine(made.bundle, open_backend("openvino", device=None, precision="int8", threads=1)) as engine:
+        result = Pipeline(engine, EveryFrame()).step(Frame(picture, 0, 0.0))
+        assert engine.input_hw == (312, 552)
+    assert result.labels.shape == (156, 276)
+
+
+def test_the_normalisation_is_folded_without_changing_what_the_stage_gives(made: Made) -> None:
+    import onnxruntime
+
+    image = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3), np.uint8)
+    folded = float_model(made.bundle, "low")
+    assert "Div" not in {node.op_type for node in folded.graph.node}
+    before, after = (
+        onnxruntime.InferenceSession(file).run(None, {"image": image}) for file in (made.bundle.onnx("low"), folded.SerializeToString())
+    )
+    for one, other in zip(before, after, strict=True):
+        inside = np.s_[:, :, 3:-3, 3:-3]  # the border sees the padding, which stands for another grey
+        np.testing.assert_allclose(one[inside], other[inside], atol=2e-3 * np.abs(one).max())
+        np.testing.assert_allclose(one, other, atol=3e-2 * np.abs(one).max())
+
+
+def test_the_frames_are_spread_evenly_and_their_hashes_are_right(made: Made) -> None:
+    assert made.calibration.frames["folder"] == "images"
+    assert list(made.calibration.frames["frames"]) == ["0.png", "2.png", "4.png", "5.png", "7.png"]
+    for name, digest in made.calibration.frames["frames"].items():
+        assert sha256(made.images / name) == digest
+    assert len(spread(made.images, 99)) == 8
+
+
+def test_the_same_pictures_give_the_same_bytes(made: Made, tmp_path: Path) -> None:
+    again = made.copy(tmp_path / "tiny")
+    assert quantize_bundle(again.folder, made.images, 5) == made.calibration
+    for name in ("low.int8.onnx", "high.int8.onnx", "head.int8.onnx", "card.json"):
+        assert (again.folder / name).read_bytes() == (made.folder / name).read_bytes()
+
+
+def test_an_altered_int8_file_is_refused(made: Made, tmp_path: Path) -> None:
+    copy = made.copy(tmp_path / "tiny")
+    (copy.folder / "head.int8.onnx").write_bytes(b"?")
+    with pytest.raises(BundleError, match=r"head\.int8\.onnx.*SHA-256"):
+        load_bundle(str(copy.folder))
+
+
+def test_a_stage_can_stay_in_floats(made: Made, tmp_path: Path) -> None:
+    copy = made.copy(tmp_path / "tiny")
+    quantize_bundle(copy.folder, made.images, 2, floats=["head"])
+    assert not (copy.folder / "head.int8.onnx").exists()
+    assert copy.bundle.onnx("head", int8=True).endswith("head.onnx")
+    assert copy.bundle.onnx("high", int8=True).endswith("high.int8.onnx")
+    assert (labels(copy.bundle, "openvino", "int8") == labels(made.bundle, "openvino", "fp32")).mean() >= 0.98
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "said"),
+    [
+        ({"floats": ["tail"]}, UsageError, "tail: no such stage"),
+        ({"images": "none"}, DataError, "none"),
+        ({"images": "."}, DataError, "no picture"),
+    ],
+)
+def test_a_mistake_is_named(made: Made, tmp_path: Path, how: dict[str, object], error: type[Exception], said: str) -> None:
+    images = tmp_path / str(how["images"]) if "images" in how else made.images
+    with pytest.raises(error, match=said):
+        quantize_bundle(made.folder, images, floats=how.get("floats", ()))  # type: ignore[arg-type]
+
+
+def test_the_record_says_what_it_cost_and_the_card_follows(made: Made, tmp_path: Path) -> None:
+    copy = made.copy(tmp_path / "tiny")
+    report = judge(copy.folder, made.calibration, copy.examples, tmp_path / "calib", "drive-seg quantize tiny", runs=3)
+    written = {name: json.loads((tmp_path / "calib" / f"{name}.json").read_text()) for name in ("frames", "ranges", "report")}
+    assert written == {"frames": made.calibration.frames, "ranges": made.calibration.ranges, "report": json.loads(json.dumps(report))}
+    assert copy.bundle.card.precision == report["precision"]
+    for runtime, found in report["measured"].items():
+        assert found["same_labels"] >= 0.98, runtime
+        assert found["float"]["precision"] in ("fp32", "bf16")
+        assert found["int8"]["precision"] == "int8"
+        for side in ("float", "int8"):
+            assert list(found[side]["p50_ms"]) == ["low", "high", "head", "total"]
+            assert 0.5 < found[side]["miou"] <= 1
+    page = (tmp_path / "calib" / "report.md").read_text()
+    assert report["why"] in page
+    assert f"| **mIoU** | **{found['float']['miou']:.4f}** | **{found['int8']['miou']:.4f}** |" in page
+    assert str(tmp_path) not in page + json.dumps(written)
+
+
+def test_a_bundle_that_prefers_int8_is_compared_with_its_floats_all_the_same(made: Made, tmp_path: Path) -> None:
+    copy = made.copy(tmp_path / "tiny")
+    write_card(copy.bundle.card.model_copy(update={"precision": "int8"}), copy.folder)
+    found = compare(copy.bundle, "onnxruntime", copy.examples(), runs=1)
+    assert (found["float"]["precision"], found["int8"]["precision"]) == ("fp32", "int8")
+
+
+def test_without_labels_the_times_are_compared_alone(made: Made) -> None:
+    found = compare(made.bundle, "onnxruntime", ((image, None) for image, _ in made.examples()), runs=2)
+    assert (found["float"]["miou"], found["int8"]["iou"]) == (None, None)
+    assert preferred(found)[0] in ("int8", None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "precision", "said"),
+    [
+        ((9.0, 0.700), (6.0, 0.698), "int8", "faster"),
+        ((9.0, 0.700), (6.0, 0.696), None, "too much is lost"),
+        ((9.0, 0.700), (9.1, 0.705), None, "not faster"),
+        ((9.0, None), (6.0, None), "int8", "nobody measured"),
+    ],
+)
+def test_int8_is_preferred_where_it_is_faster_and_loses_little(
+    before: tuple[float, float | None], after: tuple[float, float | None], precision: str | None, said: str
+) -> None:
+    sides = {
+        name: {"precision": "bf16", "p50_ms": {"total": time}, "miou": miou} for name, (time, miou) in (("float", before), ("int8", after))
+    }
+    assert preferred(sides)[0] == precision
+    assert said in preferred(sides)[1]
+
+
+def test_the_command_writes_the_files_and_the_record(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = made.copy(tmp_path / "tiny")
+    labels = made.images.parent / "labels"
+    checked = ["--check-images", str(made.images), "--check-labels", str(labels)]
+    with pytest.raises(SystemExit) as end:
+        cli.main(
+            ["quantize", str(copy.folder), "--images", str(made.images), "--frames", "3", *checked, "--calib", str(tmp_path / "calib")]
+        )
+    assert end.value.code == 0
+    report = json.loads((tmp_path / "calib" / "tiny" / "report.json").read_text())
+    assert report["why"] in capsys.readouterr().out
+    assert report["calibration"] == {"folder": "images", "pictures": 3}
+    assert report["command"].startswith(f"drive-seg quantize {copy.folder} --images {made.images} --frames 3 --check-images")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["quantize", str(copy.folder), "--images", str(made.images), "--check-images", str(made.images)])
+    assert end.value.code == 2
+
+
+def test_the_shipped_bundle_loses_at_most_three_thousandths_in_int8() -> None:
+    bundle = load_bundle("camvid")
+    if not bundle.card.quantised:
+        pytest.skip("the shipped bundle has no int8 stages")
+    if not CLIP.is_dir():
+        pytest.skip("CamVid's clip is not here (shared/data/camvid/clip)")
+    miou = {}
+    for precision in ("fp32", "int8"):
+        backend = open_backend("openvino", device=None, precision=precision, threads=None)
+        with Engine(bundle, backend) as engine:
+            miou[precision] = evaluate(engine, from_pairs((CLIP / "images", CLIP / "labels"), engine.classes))["miou"]
+    assert miou["fp32"] - miou["int8"] <= 0.003
