@@ -334,6 +334,7 @@ def evaluate(
     threads: Threads = None,
     json_file: Json = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="write the figures with plots and pictures as one HTML file")] = None,
+    record: Annotated[str | None, typer.Option(metavar="NAME", help="write the figures under this name into the bundle's card")] = None,
     debug: Debug = False,
 ) -> None:
     """Score a network against true labels, through the same engine, precision and preprocessing as live."""
@@ -355,6 +356,8 @@ def evaluate(
             "backend": backend, "device": device, "precision": precision, "threads": threads,
         },
     )  # fmt: skip
+    if record and class_names:
+        raise UsageError(f"--record {record}: {settings.model} has no card to write into; leave it out")
     found = find_model(settings)
     engine = open_engine(found, settings)
     place, left_out = (images, labels) if images and labels else data, list[Path]()
@@ -387,6 +390,10 @@ def evaluate(
     if report:
         write_report(report, scores, gallery, engine.palette)
         out.print(f"wrote {report}", soft_wrap=True, markup=False)
+    if record and isinstance(found, bundles.Bundle):
+        from drive_seg.lab.build.modelcard import keep
+
+        out.print(f"wrote {keep(found, record, scores)}", soft_wrap=True, markup=False)
 
 
 def _score_table(scores: dict[str, Any]) -> Table:

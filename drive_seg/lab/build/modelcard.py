@@ -1,11 +1,16 @@
 """A bundle's card as a page for people: engines/<bundle>/README.md, written from card.json and nothing else."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from drive_seg.card import Bundle, Card
+from drive_seg.errors import SinkError
+from drive_seg.lab.build.export import write_card
+from drive_seg.lab.evaluate.report import HEADLINES
 
 PAGE = "README.md"
+KEPT = (*HEADLINES, "iou", "pixels", "corruptions", "frames", "backend", "precision", "device", "schedule", "mode", "date", "command")
 
 
 def render(card: Card) -> str:
@@ -22,6 +27,8 @@ def render(card: Card) -> str:
         f"- **Limits:** {card.limits}",
         f"- **Learned:** {card.training.get('steps', '?')} steps of {recipe.get('batch', '?')} pictures; all of the recipe is in card.json."
         + (f" It began with the weights of {recipe['start']}." if recipe.get("start") else ""),
+        f"- **Precision:** {'int8 unless told otherwise' if card.precision else 'the fastest floats that the backend has'};"
+        f" {'int8 and float' if card.quantised else 'float'} files are here.",
         f"- **Network:** {', '.join(f'{key} {value}' for key, value in card.network.items() if key != 'architecture')}",
         "",
         "## Measured",
@@ -44,10 +51,25 @@ def render(card: Card) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_page(bundle: Bundle) -> Path:
+def keep(bundle: Bundle, name: str, scores: Mapping[str, Any]) -> Path:
+    """Writes an evaluation's figures under `name` into the card, and the page anew, whose path is returned. Raises SinkError."""
+    kept = {key: _rounded(scores[key]) for key in KEPT if key in scores}
+    card = bundle.card.model_copy(update={"measured": bundle.card.measured | {name: kept}})
     path = bundle.folder / PAGE
-    path.write_text(render(bundle.card))
+    try:
+        write_card(card, bundle.folder)
+        path.write_text(render(card))
+    except OSError as error:
+        raise SinkError(f"{bundle.folder}: cannot be written ({error.strerror}); leave --record out") from error
     return path
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:
