@@ -34,7 +34,8 @@ def render(card: Card) -> str:
         "## Measured",
         "",
     ]
-    scored = {name: value for name, value in card.measured.items() if "iou" in value}
+    worn = {name: value["corruptions"] for name, value in card.measured.items() if "corruptions" in value}
+    scored = {name: value for name, value in card.measured.items() if "iou" in value and name not in worn}
     if scored:
         lines += _table(["", *scored], [["**mIoU**", *(f"**{value['miou']:.3f}**" for value in scored.values())]])
         lines += ["| " + " | ".join([name, *(_share(value["iou"].get(name)) for value in scored.values())]) + " |" for name in card.classes]
@@ -45,9 +46,9 @@ def render(card: Card) -> str:
         ]
     else:
         lines += ["Not yet."]
-    for name, value in card.measured.items():
-        if name not in scored:
-            lines += ["", f"**{name}**: " + "; ".join(f"{key} {_short(item)}" for key, item in value.items())]
+    for name, value in worn.items():
+        lines += ["", f"**{name}**: mean mIoU {value['mean']:.3f}, {value['ratio']:.1%} of the clean {value['clean']:.3f}.", ""]
+        lines += _table(["strength", "1", "2", "3"], [[kind, *map(_share, row)] for kind, row in value["miou"].items()])
     return "\n".join(lines) + "\n"
 
 
@@ -78,9 +79,3 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_short(item)}" for key, item in value.items())
-    return f"`{value}`" if isinstance(value, str) and value.startswith(("drive-seg", "python")) else str(value)

@@ -56,17 +56,11 @@ def variant(recipe: Recipe, name: str) -> Recipe:
     return changed
 
 
-def learn(recipe: Recipe, name: str, drives: Sequence[str], out: Path, say: Callable[[str], None]) -> Entry:
-    """Trains once for each drive left out; what is done already is taken as it is."""
-    entry, folder = Entry(name), _folder(out, name)
-    for drive in drives:
-        trained = train(variant(recipe, name).model_copy(update={"hold_out": (drive,)}), folder / drive, quiet=True)
-        assert trained.miou is not None
-        entry.miou[drive] = trained.miou
-        say(f"{name}, without {drive}: mIoU {trained.miou:.3f} on it")
-    card = export_bundle(folder / drives[0] / "checkpoint.safetensors", folder / "bundle")
-    entry.parameters, entry.gflop = card.parameters, {stage: card.stages[stage].gflop for stage in STAGES}  # type: ignore[index]
-    return entry
+def learn(recipe: Recipe, name: str, drive: str, out: Path) -> float:
+    """Trains without the drive, unless that was done before, and returns the mIoU on it. Raises DataError."""
+    trained = train(variant(recipe, name).model_copy(update={"hold_out": (drive,)}), _folder(out, name) / drive, quiet=True)
+    assert trained.miou is not None
+    return trained.miou
 
 
 def time_in_turns(bundles: Sequence[Bundle], images: Sequence[Image]) -> dict[str, dict[str, float]]:
@@ -102,10 +96,16 @@ def survey(recipe: Recipe, names: Sequence[str], drives: Sequence[str], out: Pat
         raise UsageError("int8 is calibrated on plain pictures: give the recipe images and labels instead of data")
     for name in names:
         variant(recipe, name)
-    entries = [learn(recipe, name, drives, out, say) for name in names]
-    folders = {entry.name: _folder(out, entry.name) / "bundle" for entry in entries}
-    for folder in folders.values():
-        quantize_bundle(folder, images)
+    entries = [Entry(name) for name in names]
+    for drive in drives:  # the outer loop: stopped early, the drives that are done are done for every network
+        for entry in entries:
+            entry.miou[drive] = learn(recipe, entry.name, drive, out)
+            say(f"{entry.name}, without {drive}: mIoU {entry.miou[drive]:.3f} on it")
+    folders = {name: _folder(out, name) / "bundle" for name in names}
+    for entry in entries:
+        card = export_bundle(_folder(out, entry.name) / drives[0] / "checkpoint.safetensors", folders[entry.name])
+        entry.parameters, entry.gflop = card.parameters, {stage: card.stages[stage].gflop for stage in STAGES}  # type: ignore[index]
+        quantize_bundle(folders[entry.name], images)
     bundles = {name: load_bundle(str(folder)) for name, folder in folders.items()}
     pictures = [read_picture(path) for path in spread(images, PICTURES)]
     found = time_in_turns(list(bundles.values()), pictures)
