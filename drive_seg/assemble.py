@@ -9,19 +9,23 @@ from pathlib import Path
 import cv2
 
 from drive_seg.backends import open_backend, read_onnx
+from drive_seg.backends.border import thread_count
 from drive_seg.card import Bundle, load_bundle
 from drive_seg.classes import read_class_names
-from drive_seg.contracts import Network, Result, Sink, SourceInfo
+from drive_seg.contracts import Backend, Network, Result, Sink, SourceInfo
 from drive_seg.engine import Engine
 from drive_seg.errors import UsageError
 from drive_seg.foreign import Foreign, ForeignEngine, describe
 from drive_seg.overlay import Painter
-from drive_seg.pipeline import Pipeline
+from drive_seg.pipeline import Paint, Pipeline
 from drive_seg.postprocess import refine
-from drive_seg.schedule import parse_schedule
+from drive_seg.propagate import make_propagation
+from drive_seg.refresh import Async, Delayed, Refresher, Sync
+from drive_seg.schedule import EveryFrame, Pipelined, Replay, Schedule, parse_schedule
 from drive_seg.settings import FOREIGN, Settings
 from drive_seg.sinks.masks import MaskWriter
 from drive_seg.sinks.recorder import Recorder
+from drive_seg.sinks.tracer import Tracer, read_decisions
 from drive_seg.sinks.window import WindowSink
 from drive_seg.sources import open_source
 from drive_seg.sources.capture import Capture
@@ -53,13 +57,15 @@ class Run:
             "precision": backend.precision,
             "device": backend.device,
             "schedule": self.pipeline.schedule.name,
-            "mode": self.settings.mode,
+            "mode": self.pipeline.refresher.name,
+            "propagation": self.pipeline.propagation.name,
         }
 
     @property
     def headline(self) -> str:
         what = self.what_runs
-        return f"{what['model']} · {what['backend']} {what['precision']} · {what['device']} · {what['schedule']} {what['mode']}"
+        brought = "" if what["propagation"] == "hold" else f" {what['propagation']}"
+        return f"{what['model']} · {what['backend']} {what['precision']} · {what['device']} · {what['schedule']} {what['mode']}{brought}"
 
     def summary(self) -> dict[str, object]:
         """What ran and how fast, so far: the content of --json."""
@@ -81,8 +87,42 @@ def find_model(settings: Settings) -> Bundle | Foreign:
 
 def open_engine(model: Bundle | Foreign, settings: Settings) -> Network:
     """The model on the backend that is asked for; what it holds is the caller's to close. Raises BackendError, UsageError."""
-    backend = open_backend(settings.backend, device=settings.device, precision=settings.precision, threads=settings.threads)
-    return Engine(model, backend) if isinstance(model, Bundle) else ForeignEngine(model, backend)
+    threads = max(1, thread_count(settings.threads) - 1) if settings.mode == "async" else settings.threads  # the deep stage has its own
+    backend = _open_backend(settings, threads)
+    if isinstance(model, Bundle):
+        return Engine(model, backend, settings.propagation)
+    return ForeignEngine(model, backend, settings.propagation)
+
+
+def _open_backend(settings: Settings, threads: int | None) -> Backend:
+    return open_backend(settings.backend, device=settings.device, precision=settings.precision, threads=threads)
+
+
+def open_schedule(settings: Settings) -> Schedule:
+    """What decides on key frames: --schedule, or the record that --replay names. Raises UsageError."""
+    schedule = parse_schedule(settings.schedule)
+    if settings.replay is None:
+        return schedule
+    if schedule != EveryFrame():
+        raise UsageError(f"--schedule {settings.schedule}: --replay decides already; leave one of them out")
+    return Replay(read_decisions(settings.replay), f"replay of {settings.replay}")
+
+
+def open_pipeline(engine: Network, schedule: Schedule, settings: Settings, paint: Paint | None = None) -> Pipeline:
+    """In the mode and with the propagation that are asked for; what it holds is the caller's to close. Raises UsageError, BackendError."""
+    sharpen = refine if settings.refine else None
+    return Pipeline(engine, schedule, paint, sharpen, _open_refresher(engine, schedule, settings), make_propagation(settings.propagation))
+
+
+def _open_refresher(engine: Network, schedule: Schedule, settings: Settings) -> Refresher:
+    mode, _, frames = settings.mode.partition(":")
+    if isinstance(schedule, Pipelined):
+        if mode != "sync":
+            raise UsageError(f"--mode {settings.mode}: {schedule.name} has a timing of its own; leave the flag out")
+        return Delayed(engine, schedule.stages - 1, schedule.stages - 1, "pipelined")
+    if frames:
+        return Delayed(engine, int(frames), 1, settings.mode)
+    return Async(engine, _open_backend(settings, 1)) if mode == "async" else Sync(engine)
 
 
 def _sinks(settings: Settings, fps: float, overflow: Overflow, stack: ExitStack) -> tuple[Sink, ...]:
@@ -95,6 +135,9 @@ def _sinks(settings: Settings, fps: float, overflow: Overflow, stack: ExitStack)
     if settings.save_masks:
         sinks.append(MaskWriter(settings.save_masks, overflow))
         stack.callback(sinks[-1].close)
+    if settings.trace:
+        sinks.append(Tracer(settings.trace))
+        stack.callback(sinks[-1].close)
     return tuple(sinks)
 
 
@@ -104,7 +147,7 @@ def assembled(settings: Settings, window: bool) -> Iterator[Run]:
     # The network has the cores. OpenCV's own pool, woken for a millisecond of resize or blend, only gets in its way: at 1280x720
     # on two cores 82 frames a second with it and 89 without.
     cv2.setNumThreads(1)
-    schedule = parse_schedule(settings.schedule)
+    schedule = open_schedule(settings)
     model = find_model(settings)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(settings.source, loop=settings.loop))
@@ -122,7 +165,9 @@ def assembled(settings: Settings, window: bool) -> Iterator[Run]:
             paint = lambda image, labels: painter.paint(image, labels, settings.opacity)  # noqa: E731
         capture = stack.enter_context(Capture(source, overflow, realtime=paced))
         latencies = Latencies(settings.warmup if settings.benchmark else 0)
-        pipeline = Pipeline(engine, schedule, paint, refine if settings.refine else None)
+        pipeline = open_pipeline(engine, schedule, settings, paint)
+        stack.callback(pipeline.close)
+        pipeline.fit(source.info.size_hw)
         yield Run(settings, engine, pipeline, capture, sinks, latencies)
 
 

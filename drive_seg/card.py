@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from drive_seg.contracts import StageName
 from drive_seg.errors import BundleError, UsageError
 
 CARD = "card.json"
+OUTSIDE = {"hold", "flow"}  # propagations that need nothing of the network
 FOLDERS = (Path("engines"), Path(__file__).parent.parent / "engines")  # where a bundle's name is looked up, in this order
 
 Colour = tuple[Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]]
@@ -32,6 +34,16 @@ class StageCard(FileCard):
     int8: FileCard | None = None  # the same stage quantised
 
 
+class KeyInputCard(_Strict):
+    """An input of `low` or `head` that takes a tensor of `low` as the key frame put it out: key_embedding takes embedding.
+
+    float32 (1, channels, height / stride, width / stride), rounded up; zeros while there is no key frame.
+    """
+
+    channels: int
+    stride: int
+
+
 class InputCard(_Strict):
     """The first stage's input: uint8 BGR (1, height, width, 3), normalised inside the graph."""
 
@@ -49,7 +61,11 @@ class Card(_Strict):
     input: InputCard
     labels: str  # the tensor of the last stage with uint8 class ids (1, h, w)
     change: str  # the tensor of the first stage that is compared from frame to frame to find a scene cut
-    stages: dict[Literal["low", "high", "head"], StageCard]
+    score: str | None = None  # the first stage's tensor with the predicted share of labels that differ from the key frame's, one number
+    key_inputs: dict[Annotated[str, Field(pattern="^key_")], KeyInputCard] = {}  # by the input's name
+    propagations: tuple[str, ...] = ("hold", "flow")  # how the context may be brought to a frame
+    stages: dict[StageName, StageCard]
+    heads: dict[str, StageCard] = {}  # by propagation: the head that runs instead of the last stage
     weights: FileCard  # safetensors of the trained network, for the workshop
     network: dict[str, Any]  # the architecture's name and its configuration
     parameters: int
@@ -67,15 +83,24 @@ class Card(_Strict):
             raise ValueError(f"no stage {', '.join(sorted(missing))}")
         if self.precision and not self.quantised:
             raise ValueError("precision int8, but no stage has int8")
+        fed_back = {name.removeprefix("key_") for name in self.key_inputs}
+        if missing := ({self.change, *fed_back} | ({self.score} if self.score else set())) - set(self.stages["low"].outputs):
+            raise ValueError(f"low puts out no {', '.join(sorted(missing))}")
+        if missing := set(self.propagations) - OUTSIDE - self.heads.keys():
+            raise ValueError(f"no head for the propagation {', '.join(sorted(missing))}")
         return self
 
     @property
     def quantised(self) -> bool:
         return any(stage.int8 for stage in self.stages.values())
 
+    def stage(self, name: StageName, propagation: str = "hold") -> StageCard:
+        return self.heads.get(propagation, self.stages[name]) if name == "head" else self.stages[name]
+
     def files(self) -> Iterator[FileCard]:
-        yield from self.stages.values()
-        yield from (stage.int8 for stage in self.stages.values() if stage.int8)
+        stages = (*self.stages.values(), *self.heads.values())
+        yield from stages
+        yield from (stage.int8 for stage in stages if stage.int8)
         yield self.weights
 
 
@@ -84,9 +109,9 @@ class Bundle:
     folder: Path
     card: Card
 
-    def onnx(self, stage: Literal["low", "high", "head"], int8: bool = False) -> str:
+    def onnx(self, stage: StageName, int8: bool = False, propagation: str = "hold") -> str:
         """The path of its file; one that was not quantised has its file in floats alone."""
-        card = self.card.stages[stage]
+        card = self.card.stage(stage, propagation)
         return str(self.folder / (card.int8 or card if int8 else card).file)
 
 

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,15 @@ Backend = Annotated[str | None, typer.Option(help="openvino, onnxruntime, torch 
 Device = Annotated[str | None, typer.Option(help="the backend's name for it: cpu, cuda, GPU …")]
 Precision = Annotated[str | None, typer.Option(help="fp32, bf16, fp16, int8  [int8 where the bundle prefers it, else the fastest]")]
 Threads = Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads of the network  [all cores]")]
+Schedule = Annotated[
+    str | None,
+    typer.Option(help="every-frame, clockwork:N, clockwork:adaptive=0.1, clockwork:pipelined, keyframe:0.08, budget:30ms  [every-frame]"),
+]
+Mode = Annotated[
+    str | None,
+    typer.Option(help="a key frame waits for its own deep stage: sync; never: async; on a virtual clock: async:K frames  [sync]"),
+]
+Propagation = Annotated[str | None, typer.Option(help="how the cache is brought to a frame: hold, flow, or one of the bundle's  [hold]")]
 Refine = Annotated[bool | None, typer.Option("--refine", help="draw the labels' borders along the picture's edges, at its full size")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures as JSON")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="leave out the pairs that cannot be used, and say how many and which")]
@@ -62,12 +72,18 @@ def run(
     device: Device = None,
     precision: Precision = None,
     threads: Threads = None,
-    schedule: Annotated[str | None, typer.Option(help="every-frame, clockwork:N  [every-frame]")] = None,
-    mode: Annotated[str | None, typer.Option(help="sync: a key frame waits for its own deep stage  [sync]")] = None,
+    schedule: Schedule = None,
+    mode: Mode = None,
+    propagation: Propagation = None,
     refine: Refine = None,
     opacity: Annotated[float | None, typer.Option(help="of the mask, 0 to 1  [0.5]")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="record the overlay: .mp4, .mkv, .mov")] = None,
     save_masks: Annotated[Path | None, typer.Option(metavar="DIR", help="write each frame's class ids as a PNG")] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="write a JSON line a frame, or what ui.perfetto.dev shows: x.perfetto.json"),
+    ] = None,
+    replay: Annotated[Path | None, typer.Option(metavar="FILE", help="take the key frames from the JSON lines of an earlier run")] = None,
     loop: Annotated[bool | None, typer.Option("--loop", help="begin again at the end")] = None,
     max_frames: Annotated[int | None, typer.Option(metavar="N", help="stop after N frames, the warm-up's included")] = None,
     realtime: Annotated[bool | None, typer.Option("--realtime", help="keep the file's pace without a window too")] = None,
@@ -85,9 +101,9 @@ def run(
     flags = {
         "source": named[0] if named else None, "model": model, "class_names": class_names, "mean": mean, "std": std,
         "channels": channels, "input_size": input_size, "backend": backend, "device": device, "precision": precision,
-        "threads": threads, "schedule": schedule, "mode": mode, "refine": refine, "opacity": opacity, "output": output,
-        "save_masks": save_masks, "loop": loop, "max_frames": max_frames, "realtime": realtime, "headless": headless,
-        "benchmark": benchmark, "warmup": warmup, "json": json_file,
+        "threads": threads, "schedule": schedule, "mode": mode, "propagation": propagation, "refine": refine, "opacity": opacity,
+        "output": output, "save_masks": save_masks, "trace": trace, "replay": replay, "loop": loop, "max_frames": max_frames,
+        "realtime": realtime, "headless": headless, "benchmark": benchmark, "warmup": warmup, "json": json_file,
     }  # fmt: skip
     settings = Settings.load(config, flags)
     if _window_wanted(settings):
@@ -148,7 +164,7 @@ def _report(settings: Settings, summary: dict[str, Any]) -> None:
     if settings.benchmark:
         out.print(_table(summary))
     out.print(_sentence(summary), soft_wrap=True)
-    for path in (settings.output, settings.save_masks):
+    for path in (settings.output, settings.save_masks, settings.trace):
         if path:
             out.print(f"wrote {path}", soft_wrap=True, markup=False)
     if settings.json_file:
@@ -177,10 +193,10 @@ def _table(summary: dict[str, Any]) -> Table:
     figures = ("p50", "p95", "p99", "max", "mean")
     for figure in figures:
         table.add_column(figure, justify="right")
-    for stage in (*TIMED, "total"):
-        row = summary["latency_ms"][stage]
-        name = "frame to labels" if stage == "total" else stage
-        table.add_row(name, *("–" if row[figure] is None else f"{row[figure]:.2f}" for figure in figures), end_section=stage == TIMED[-1])
+    rows = {**{stage: summary["latency_ms"][stage] for stage in TIMED}, "frame to labels": summary["latency_ms"]["total"]}
+    rows |= {f"  {kind} frames": row for kind, row in summary["total_ms"].items() if row["frames"]}
+    for name, row in rows.items():
+        table.add_row(name, *("–" if row[figure] is None else f"{row[figure]:.2f}" for figure in figures), end_section=name == TIMED[-1])
     return table
 
 
@@ -315,6 +331,7 @@ def evaluate(
     ] = None,
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="or plain pictures: PNG, JPEG, WebP")] = None,
     labels: Annotated[Path | None, typer.Option(metavar="DIR", help="and class-id PNGs of the same names")] = None,
+    clip: Annotated[Path | None, typer.Option(metavar="DIR", help="or a drive: its frames at 15 Hz in DIR/images, and DIR/labels")] = None,
     source: Annotated[str | None, typer.Option(help="or a labelled source, such as demo:?seed=7&frames=600")] = None,
     skip_bad: SkipBad = False,
     class_names: Annotated[
@@ -324,6 +341,9 @@ def evaluate(
     std: Std = None,
     channels: Channels = None,
     input_size: InputSize = None,
+    schedule: Schedule = None,
+    mode: Mode = None,
+    propagation: Propagation = None,
     refine: Refine = None,
     corruptions: Annotated[
         bool, typer.Option("--corruptions", help="the same pictures once more in bad light, weather and cameras, 24 times as many")
@@ -338,29 +358,32 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Score a network against true labels, through the same engine, precision and preprocessing as live."""
-    from drive_seg.assemble import find_model, open_engine
-    from drive_seg.lab.evaluate.accuracy import Meter, from_pairs, from_source
+    from drive_seg.assemble import find_model, open_engine, open_pipeline, open_schedule
+    from drive_seg.lab.evaluate.accuracy import CLIP_HZ, Meter, from_pairs, from_source
     from drive_seg.lab.evaluate.accuracy import evaluate as measure
     from drive_seg.lab.evaluate.average_precision import AveragePrecision
     from drive_seg.lab.evaluate.boundary import BoundaryF1
     from drive_seg.lab.evaluate.pairs import how_many_left_out
     from drive_seg.lab.evaluate.report import HEADLINES, Gallery, provenance, write_report
     from drive_seg.postprocess import refine as smooth
+    from drive_seg.schedule import EveryFrame
 
-    if (images is None) != (labels is None) or sum(given is not None for given in (data, images, source)) != 1:
-        raise UsageError("give --data, or --images and --labels, or --source")
+    if (images is None) != (labels is None) or sum(given is not None for given in (data, images, clip, source)) != 1:
+        raise UsageError("give --data, or --images and --labels, or --clip, or --source")
     settings = Settings.load(
         None,
         {
             "model": model, "class_names": class_names, "mean": mean, "std": std, "channels": channels, "input_size": input_size,
-            "backend": backend, "device": device, "precision": precision, "threads": threads,
+            "backend": backend, "device": device, "precision": precision, "threads": threads, "schedule": schedule, "mode": mode,
+            "propagation": propagation, "refine": refine,
         },
     )  # fmt: skip
+    keys = open_schedule(settings)
     if record and class_names:
         raise UsageError(f"--record {record}: {settings.model} has no card to write into; leave it out")
     found = find_model(settings)
     engine = open_engine(found, settings)
-    place, left_out = (images, labels) if images and labels else data, list[Path]()
+    place, left_out = (images, labels) if images and labels else (clip / "images", clip / "labels") if clip else data, list[Path]()
     samples = from_pairs(place, engine.classes, left_out if skip_bad else None) if place else from_source(str(source), engine.classes)
     if report:
         _require_lab("jinja2", "matplotlib")
@@ -371,18 +394,20 @@ def evaluate(
         from drive_seg.lab.evaluate.corruptions import Corruptions
 
         meters.append(Corruptions(engine, sharpen))
-    if (json_file or report) and isinstance(found, bundles.Bundle):
+    if (json_file or report) and isinstance(found, bundles.Bundle) and keys == EveryFrame():  # it is the network's own
         meters.append(AveragePrecision(found))
     if report:
         meters.append(gallery := Gallery())
     ran = provenance(shlex.join(("drive-seg", *context.obj)))
-    with engine:
-        scores = measure(engine, samples, meters, sharpen) | {"left_out": len(left_out)} | ran
+    with engine, closing(open_pipeline(engine, keys, settings)) as pipeline:
+        scores = measure(pipeline, samples, meters, CLIP_HZ if clip else 30.0, realtime=settings.mode == "async")
+        scores |= {"left_out": len(left_out)} | ran
         _print_note(engine)
     if left_out:
         err.print(how_many_left_out(left_out), soft_wrap=True, markup=False)
     out.print(_score_table(scores))
     out.print(", ".join(f"{said} {_figure(scores[key])}" for key, said in HEADLINES.items() if key in scores), soft_wrap=True)
+    out.print(_how_it_ran(scores), soft_wrap=True)
     if corruptions:
         _print_corruptions(scores["corruptions"])
     if json_file:
@@ -403,6 +428,14 @@ def _score_table(scores: dict[str, Any]) -> Table:
     for name, pixels in scores["pixels"].items():
         table.add_row(name, str(pixels), *(_figure(scores[figure][name]) for figure in figures.values()))
     return table
+
+
+def _how_it_ran(scores: dict[str, Any]) -> str:
+    total, gflop = scores["latency_ms"]["total"], scores["gflop_per_frame"]
+    return (
+        f"{scores['schedule']}, {scores['mode']}, {scores['propagation']}: {scores['key_frame_rate']:.0%} key frames, "
+        f"{'' if gflop is None else f'{gflop:.2f} GFLOP a frame, '}frame to labels p50 {total['p50']:.2f} ms, p95 {total['p95']:.2f} ms"
+    )
 
 
 def _print_corruptions(scores: dict[str, Any]) -> None:

@@ -3,10 +3,11 @@
 Arrays that cross a thread are never written again by whoever sent them; the dataclasses are frozen.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,12 @@ Labels = NDArray[np.uint8]  # HxW class ids; an id that is not in the card's cla
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]  # by the tensor's name in the card
 
+StageName = Literal["low", "high", "head"]
 STAGES = ("low", "high", "head")
-TIMED = ("decode", "preprocess", *STAGES, "refine", "overlay")  # what the benchmark lists, in the order that a frame meets them
+TIMED = ("decode", "preprocess", "low", "high", "propagate", "head", "refine", "overlay")  # what the benchmark lists, as a frame meets it
+
+# What decided whether `high` runs. The first five made the cache invalid, before any schedule was asked.
+Reason = Literal["first", "size", "jump", "gap", "cut", "every", "clock", "age", "change", "score", "budget", "busy", "replay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +35,59 @@ class Frame:
     decode_ms: float = 0.0
     labels: Labels | None = None  # the truth at the image's size, where the source knows it
     take: int = 0  # counts loops, reconnects and seeks; when it changes, nothing cached may be used again
+    decoded_s: float = field(default_factory=time.perf_counter)  # when decoding ended, on the clock of the spans
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        return self.image.shape[0], self.image.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When something was done for a frame."""
+
+    name: str  # of TIMED
+    start_s: float  # by time.perf_counter
+    ms: float
+    track: str = "pipeline"  # whose time it was: capture, pipeline, or high's own worker
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The cache: the deep context, and the frame that it was computed from."""
+    """The cache: the deep context, and what is remembered of the frame that it was computed from. The tensors are its own copies."""
 
-    context: Tensors
     index: int
     time_s: float
     take: int
     size_hw: tuple[int, int]  # of the frame
+    own: Tensors = field(default_factory=dict)  # low's tensors of that frame that are fed back, by the name of the input that takes them
+    seen: Array | None = None  # what the propagation remembers of its picture
+    context: Tensors = field(default_factory=dict)  # empty while `high` has not run
+    span: Span | None = None  # when `high` ran
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that a schedule may know of a frame for which the cache is valid."""
+
+    index: int  # of the frame
+    age_frames: int  # >= 1, from the frame that the cache was computed from to this one
+    score: float | None  # predicted share of pixels whose label differs from the key frame's; None where the network does not say
+    changed: float  # share of label pixels that differ between the last frame and the first one shown with this cache
+    last_ms: float  # how long the last frame took, its overlay included
+    key_ms: float  # the same of the last frame that had a refresh to bear, in it or beside it
+    other_ms: float | None  # and of the last that had none
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether the deep stage runs for this frame, and why."""
+
+    run_high: bool
+    reason: Reason
+    text: str  # for people
+    score: float | None = None  # what was compared
+    threshold: float | None = None  # and with what
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +97,27 @@ class Result:
     frame: Frame
     labels: Labels  # at the network's label size, or refined at the frame's; enlarge by nearest neighbour
     overlay: Image | None  # at the frame's size; None when no sink wants it
-    is_key: bool
-    age_frames: int  # frames between the cached context and this one
+    decision: Decision
+    age_frames: int  # frames between the one that the context in use was computed from and this one
     age_ms: float
-    reason: str  # why `high` ran or did not
+    cold: bool = False  # nothing cached was valid: the frame had to wait for its own `high`, in every mode
     latency_ms: Mapping[str, float] = field(default_factory=dict)  # by TIMED, and "total": frame to labels
+    spans: tuple[Span, ...] = ()
     dropped: int = 0  # frames that the source lost so far
+
+    @property
+    def is_key(self) -> bool:
+        """`high` ran for this frame, or was started."""
+        return self.decision.run_high
 
     @property
     def total_ms(self) -> float:
         return self.latency_ms["total"]
+
+    @property
+    def high_ms(self) -> float | None:
+        """Of the refresh whose context came into use with this frame; None when none did. In `total` only when the frame waited for it."""
+        return self.latency_ms.get("high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +190,15 @@ class Backend(Protocol):
         """Compiles one stage with its inputs fixed to the shapes given. Raises BackendError."""
 
 
+class High(Protocol):
+    """A deep stage at one input size. Called from one thread at a time."""
+
+    def __call__(self, low: Tensors) -> Tensors:
+        """From what `low` put out (Network.high_takes of it are enough) to the context, which is the caller's own."""
+
+    def close(self) -> None: ...
+
+
 class Network(Protocol):
     """A network as the pipeline sees it: between a picture and its labels it stops twice. Owned by one thread."""
 
@@ -158,23 +225,37 @@ class Network(Protocol):
 
     @property
     def change(self) -> str:
-        """The tensor of `low` that is compared from frame to frame (schedule.change)."""
+        """The tensor of `low` that is compared from frame to frame (cache.change)."""
 
     @property
     def cut(self) -> float:
         """A larger change than this is another scene."""
 
+    @property
+    def score(self) -> str | None:
+        """The tensor of `low` with View.score, a single number; None where there is none."""
+
+    @property
+    def high_takes(self) -> tuple[str, ...]:
+        """The tensors of `low` that `high` reads."""
+
     def fit(self, frame_hw: tuple[int, int]) -> None:
         """Makes ready for frames of this size; free when the input stays the same. Raises BackendError, UsageError."""
 
-    def low(self, image: Image) -> Tensors:
-        """What is computed on every frame, from a picture (1, H, W, 3); good until the next call."""
+    def low(self, image: Image, own: Tensors) -> Tensors:
+        """What is computed on every frame, from a picture (1, H, W, 3) and the key's own tensors, {} for none; good until the next call."""
+
+    def keep(self, low: Tensors) -> Tensors:
+        """A key's own tensors, should this frame become one: copies."""
 
     def high(self, low: Tensors) -> Tensors:
         """What is computed on key frames and may be kept; the caller's own."""
 
+    def copy_high(self, backend: Backend) -> High:
+        """`high` once more, compiled for the size that was fitted, for another thread; the caller's to close. Raises BackendError."""
+
     def head(self, low: Tensors, context: Tensors) -> Labels:
-        """(h, w) class ids at the network's label size; the caller's own."""
+        """(h, w) class ids at the network's label size, from low's tensors and the key's (context and own); the caller's own."""
 
     def close(self) -> None: ...
 

@@ -9,11 +9,11 @@ from typing import Self
 
 import numpy as np
 
-from drive_seg.card import Bundle
-from drive_seg.contracts import Backend, Image, Labels, Stage, Tensors
-from drive_seg.errors import UsageError
+from drive_seg.cache import CUT
+from drive_seg.card import Bundle, Card, StageCard
+from drive_seg.contracts import Array, Backend, Image, Labels, Stage, StageName, Tensors
+from drive_seg.errors import BundleError, UsageError
 from drive_seg.preprocess import input_size
-from drive_seg.schedule import CUT
 
 
 def run_int8(bundle: Bundle, backend: Backend) -> bool:
@@ -23,18 +23,44 @@ def run_int8(bundle: Bundle, backend: Backend) -> bool:
     return bundle.card.precision == "int8" if backend.int8 is None else backend.int8
 
 
+def key_shapes(card: Card, input_hw: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+    """Of the key frame's tensors that are fed back, by the inputs' names."""
+    return {name: (1, key.channels, *(-(-side // key.stride) for side in input_hw)) for name, key in card.key_inputs.items()}
+
+
+class DeepStage:
+    """A bundle's `high` as a High (contracts.py)."""
+
+    def __init__(self, stage: Stage, takes: tuple[str, ...]) -> None:
+        self._stage, self._takes = stage, takes
+
+    def __call__(self, low: Tensors) -> Tensors:
+        return {name: np.array(value) for name, value in self._stage({name: low[name] for name in self._takes}).items()}
+
+    def close(self) -> None:
+        self._stage.close()
+
+
 class Engine:
     """A Network (contracts.py) of a bundle. `fit` has to come first, and again when the frames' size changes."""
 
     cut, note = CUT, ""
 
-    def __init__(self, bundle: Bundle, backend: Backend) -> None:
-        """Raises UsageError when the backend was asked for int8 and the bundle has none."""
+    def __init__(self, bundle: Bundle, backend: Backend, propagation: str = "hold") -> None:
+        """Raises UsageError when the backend was asked for int8 and the bundle has none, or for a propagation that the bundle cannot."""
+        card = bundle.card
+        if propagation not in card.propagations:
+            raise UsageError(f"--propagation {propagation}: {card.name} has no such; it has {', '.join(card.propagations)}")
         self.bundle, self.backend = bundle, backend
-        self.name, self.classes, self.palette, self.change = bundle.card.name, bundle.card.classes, bundle.card.palette, bundle.card.change
+        self.name, self.classes, self.palette, self.change, self.score = card.name, card.classes, card.palette, card.change, card.score
+        self.stages: dict[StageName, StageCard] = {**card.stages, "head": card.stage("head", propagation)}
+        self.high_takes = card.stages["high"].inputs
         self.input_hw = (0, 0)
+        self._propagation = propagation
         self._int8 = run_int8(bundle, backend)
+        self._shapes: dict[str, tuple[int, ...]] = {}  # of every tensor
         self._stages: dict[str, Stage] = {}
+        self._nothing: dict[str, Array] = {}  # what low is told of the key while there is none
 
     def fit(self, frame_hw: tuple[int, int]) -> None:
         """Compiles the stages for frames of this size; free when the network's input stays the same. Raises BackendError."""
@@ -43,26 +69,40 @@ class Engine:
         if wanted == self.input_hw:
             return
         self.close()
-        shapes: dict[str, tuple[int, ...]] = {card.input.name: (1, *wanted, 3)}
+        self._shapes = {card.input.name: (1, *wanted, 3), **key_shapes(card, wanted)}
         for name in ("low", "high", "head"):
-            stage = self.backend.load(self.bundle.onnx(name, self._int8), {tensor: shapes[tensor] for tensor in card.stages[name].inputs})
-            self._stages[name] = stage
-            shapes |= {spec.name: spec.shape for spec in stage.outputs}
+            self._stages[name] = self._load(name, self.backend)
+            self._shapes |= {spec.name: spec.shape for spec in self._stages[name].outputs}
+        for key in card.key_inputs:
+            if self._shapes[key] != (found := self._shapes[key.removeprefix("key_")]):
+                raise BundleError(f"{card.name}: {key} is {self._shapes[key]} by the card, but low puts out {found}; export it again")
+        self._deep = DeepStage(self._stages["high"], self.high_takes)
+        self._nothing = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in self._stages["low"].inputs if spec.name in card.key_inputs}
         self.input_hw = wanted
 
-    def low(self, image: Image) -> Tensors:
+    def _load(self, name: StageName, backend: Backend) -> Stage:
+        path = self.bundle.onnx(name, self._int8, self._propagation)
+        return backend.load(path, {tensor: self._shapes[tensor] for tensor in self.stages[name].inputs})
+
+    def low(self, image: Image, own: Tensors) -> Tensors:
         """(1, H, W, 3) to this frame's features, good until the next call."""
-        return self._stages["low"]({self.bundle.card.input.name: image})
+        key = {name: own.get(name, none) for name, none in self._nothing.items()}
+        return self._stages["low"]({self.bundle.card.input.name: image, **key})
+
+    def keep(self, low: Tensors) -> Tensors:
+        return {name: np.array(low[name.removeprefix("key_")]) for name in self.bundle.card.key_inputs}
 
     def high(self, low: Tensors) -> Tensors:
         """This frame's features to the context; a copy, which the caller owns."""
-        wanted = self.bundle.card.stages["high"].inputs
-        return {name: np.array(value) for name, value in self._stages["high"]({name: low[name] for name in wanted}).items()}
+        return self._deep(low)
+
+    def copy_high(self, backend: Backend) -> DeepStage:
+        return DeepStage(self._load("high", backend), self.high_takes)
 
     def head(self, low: Tensors, context: Tensors) -> Labels:
         """(h, w) class ids at the network's label size; a copy, which the caller owns."""
         both = {**low, **context}
-        outputs = self._stages["head"]({name: both[name] for name in self.bundle.card.stages["head"].inputs})
+        outputs = self._stages["head"]({name: both[name] for name in self.stages["head"].inputs})
         return np.array(outputs[self.bundle.card.labels][0], np.uint8)
 
     def close(self) -> None:

@@ -14,14 +14,15 @@ import cv2
 import numpy as np
 
 from drive_seg.classes import VOID, ClassName, palette
-from drive_seg.contracts import Array, Backend, Image, Labels, OnnxFile, Port, Stage, Tensors, TensorSpec
+from drive_seg.contracts import Array, Backend, Image, Labels, OnnxFile, Port, Tensors, TensorSpec
 from drive_seg.errors import BackendError, UsageError
 from drive_seg.postprocess import strongest
 from drive_seg.preprocess import input_size, to_input
 
 MULTIPLE = 32  # of an open input's height and width: the deepest stride that is common
 SCENE_HW = (48, 64)
-CUT = 0.6  # of `schedule.change` between `scene`s: neighbours at 5 to 30 Hz reached .41, cuts began at .77 (docs/measured.md)
+PROPAGATIONS = ("hold", "flow")  # its labels are the context
+CUT = 0.6  # of `cache.change` between `scene`s: neighbours at 5 to 30 Hz reached .41, cuts began at .77 (docs/measured.md)
 PIXEL_FORMAT = "image.bitmappixelformat"  # ONNX's own key for the channels' order (docs/MetadataProps.md), in lower case
 Channels = Literal["rgb", "bgr"]
 Three = tuple[float, float, float]
@@ -203,17 +204,37 @@ def scene(image: Image) -> Array:
     return np.asarray((grey - grey.mean()) / (grey.std() + 8), np.float32)[None, None]
 
 
+class Whole:
+    """The whole network as a High (contracts.py): {"labels": (h, w) uint8}."""
+
+    def __init__(self, foreign: Foreign, backend: Backend, size_hw: tuple[int, int]) -> None:
+        self._input, self._normalise = foreign.input.name, Normaliser(foreign, size_hw)
+        self._stage = backend.load(foreign.file.path, {self._input: self._normalise.input.shape})
+        self._output = read_output(foreign, self._stage.outputs[0], size_hw)
+        self._least_hw = (size_hw[0] // 2, size_hw[1] // 2)  # half size costs less than .001 mIoU, and full size four times as much
+
+    def __call__(self, low: Tensors) -> Tensors:
+        outputs = self._stage({self._input: self._normalise(low["image"])})
+        return {"labels": self._output.labels(outputs[self._output.tensor], self._least_hw)}
+
+    def close(self) -> None:
+        self._stage.close()
+
+
 class ForeignEngine:
     """A Network (contracts.py) of one ONNX file. Owned by one thread."""
 
-    change, cut = "scene", CUT
+    change, cut, score, high_takes = "scene", CUT, None, ("image",)
 
-    def __init__(self, foreign: Foreign, backend: Backend) -> None:
+    def __init__(self, foreign: Foreign, backend: Backend, propagation: str = "hold") -> None:
+        """Raises UsageError for a propagation that needs a network of its own."""
+        if propagation not in PROPAGATIONS:
+            raise UsageError(f"--propagation {propagation}: {foreign.name} has no such; it has {', '.join(PROPAGATIONS)}")
         self.foreign, self.backend = foreign, backend
         self.name, self.input_hw = foreign.name, (0, 0)
         self.classes = tuple(entry.name for entry in foreign.names)
         self.palette = palette(foreign.names)
-        self._stage: Stage | None = None
+        self._whole: Whole | None = None
 
     def fit(self, frame_hw: tuple[int, int]) -> None:
         foreign = self.foreign
@@ -221,9 +242,7 @@ class ForeignEngine:
         wanted = (foreign.fixed_hw[0] or open_hw[0], foreign.fixed_hw[1] or open_hw[1])
         if wanted != self.input_hw:
             self.close()
-            self._normalise = Normaliser(foreign, wanted)
-            self._stage = self.backend.load(foreign.file.path, {foreign.input.name: self._normalise.input.shape})
-            self._output = read_output(foreign, self._stage.outputs[0], wanted)
+            self._whole = Whole(foreign, self.backend, wanted)
             self.input_hw = wanted
         self._frame_hw = frame_hw
 
@@ -236,25 +255,28 @@ class ForeignEngine:
         squeezed = "" if keeps_shape else f"; frames of {frame_width}x{frame_height} are squeezed to that"
         return f"{foreign.name} sees {width}x{height} {foreign.channels.upper()}, {values}{squeezed}"
 
-    def low(self, image: Image) -> Tensors:
+    def low(self, image: Image, own: Tensors) -> Tensors:
         """Nothing of the network: the picture itself, and what tells a scene cut."""
         return {"image": image, "scene": scene(image)}
 
+    def keep(self, low: Tensors) -> Tensors:
+        return {}
+
     def high(self, low: Tensors) -> Tensors:
-        """The whole network: {"labels": (h, w) uint8}."""
-        if self._stage is None:
+        if self._whole is None:
             raise BackendError(f"{self.name} was not fitted to a frame's size")
-        outputs = self._stage({self.foreign.input.name: self._normalise(low["image"])})
-        least_hw = (self.input_hw[0] // 2, self.input_hw[1] // 2)  # half size costs less than .001 mIoU, and full size four times as much
-        return {"labels": self._output.labels(outputs[self._output.tensor], least_hw)}
+        return self._whole(low)
+
+    def copy_high(self, backend: Backend) -> Whole:
+        return Whole(self.foreign, backend, self.input_hw)
 
     def head(self, low: Tensors, context: Tensors) -> Labels:
         return np.array(context["labels"], np.uint8)
 
     def close(self) -> None:
-        if self._stage:
-            self._stage.close()
-        self._stage, self.input_hw = None, (0, 0)
+        if self._whole:
+            self._whole.close()
+        self._whole, self.input_hw = None, (0, 0)
 
     def __enter__(self) -> Self:
         return self

@@ -1,12 +1,15 @@
 """A frame's way through the program, top to bottom. READ SECOND."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-import numpy as np
-
-from drive_seg.contracts import Array, Frame, Image, Key, Labels, Network, Result, Tensors
+from drive_seg.cache import Cache
+from drive_seg.contracts import Decision, Frame, Image, Key, Labels, Network, Result, Span, Tensors
+from drive_seg.errors import UsageError
 from drive_seg.preprocess import to_input
-from drive_seg.schedule import Decision, Schedule, change, why_invalid
+from drive_seg.propagate import Hold, Propagation
+from drive_seg.refresh import Refresher, Sync
+from drive_seg.schedule import Schedule
 from drive_seg.trace import Stopwatch
 
 Paint = Callable[[Image, Labels], Image]
@@ -14,56 +17,83 @@ Refine = Callable[[Labels, Image], Labels]
 
 
 class Pipeline:
-    """Owned by one thread, the only one that touches the engine."""
+    """Owned by one thread, the only one that touches the engine. The refresher is its own to close; the engine is not."""
 
-    def __init__(self, engine: Network, schedule: Schedule, paint: Paint | None = None, refine: Refine | None = None) -> None:
+    def __init__(
+        self,
+        engine: Network,
+        schedule: Schedule,
+        paint: Paint | None = None,
+        refine: Refine | None = None,
+        refresher: Refresher | None = None,
+        propagation: Propagation | None = None,
+    ) -> None:
+        """Unless told otherwise a key frame waits for its own `high`, and its context is held. Raises UsageError."""
+        if schedule.needs_score and engine.score is None:
+            raise UsageError(f"--schedule {schedule.name}: {engine.name} puts out no score to tell key frames by; use clockwork or budget")
         self.engine, self.schedule, self.paint, self.refine = engine, schedule, paint, refine
-        self._key: Key | None = None
-        self._last: tuple[float, Array] | None = None  # the last frame's time and features
+        self.refresher, self.propagation = refresher or Sync(engine), propagation or Hold()
+        self._cache = Cache(engine.cut)
+
+    def fit(self, frame_hw: tuple[int, int]) -> None:
+        """Makes ready for frames of this size; free while the network's input stays the same. Raises BackendError."""
+        self.engine.fit(frame_hw)
+        self.refresher.fit()
 
     def step(self, frame: Frame, dropped: int = 0) -> Result:
         """Labels, and the overlay where one is wanted, for one frame. Raises BackendError."""
-        size_hw = (frame.image.shape[0], frame.image.shape[1])
-        self.engine.fit(size_hw)
+        cache, before = self._cache, self._cache.key
+        self.fit(frame.size_hw)
+        cache.check(frame)
+        if cache.key:
+            cache.swap(self.refresher.collect(frame.index))  # between two frames, whole
         watch = Stopwatch()
         with watch.time("preprocess"):
             image = to_input(frame.image, self.engine.input_hw)
+            seen = self.propagation.see(image)
         with watch.time("low"):
-            low = self.engine.low(image)
-        decision = self._decide(frame, low)
-        if decision.run_high or self._key is None:
-            with watch.time("high"):
-                self._key = Key(self.engine.high(low), frame.index, frame.time_s, frame.take, size_hw)
+            low = self.engine.low(image, cache.own)
+        cache.check_features(low[self.engine.change])
+        decision = cache.refused or self._ask(frame, low)
+        cold = cache.key is None
+        if decision.run_high:
+            bare = Key(frame.index, frame.time_s, frame.take, frame.size_hw, self.engine.keep(low), seen)
+            cache.swap(self.refresher.start(bare, low, wait=cold))
+        key = cache.in_use()
+        with watch.time("propagate"):
+            context = {**key.own, **self.propagation.bring(key, seen)}
         with watch.time("head"):
-            labels = self.engine.head(low, self._key.context)
+            shown = labels = self.engine.head(low, context)
         if self.refine:
             with watch.time("refine"):
                 labels = self.refine(labels, frame.image)
-        watch.stop("total")
+        total_ms = watch.passed_ms()
         overlay = None
         if self.paint:
             with watch.time("overlay"):
                 overlay = self.paint(frame.image, labels)
+        cache.shown(shown, watch.passed_ms(), refreshing=decision.run_high or self.refresher.busy)
+        decoded = Span("decode", frame.decoded_s - frame.decode_ms / 1e3, frame.decode_ms, "capture")
+        spans = (decoded, *watch.spans) if key is before or key.span is None else (decoded, *watch.spans, key.span)
         return Result(
             frame=frame,
             labels=labels,
             overlay=overlay,
-            is_key=self._key.index == frame.index,
-            age_frames=frame.index - self._key.index,
-            age_ms=(frame.time_s - self._key.time_s) * 1e3,
-            reason=decision.reason,
-            latency_ms={"decode": frame.decode_ms, **watch.ms},
+            decision=decision,
+            age_frames=frame.index - key.index,
+            age_ms=(frame.time_s - key.time_s) * 1e3,
+            cold=cold,
+            latency_ms={**{span.name: span.ms for span in spans}, "total": total_ms},
+            spans=spans,
             dropped=dropped,
         )
 
-    def _decide(self, frame: Frame, low: Tensors) -> Decision:
-        """The cache's safety first, the schedule's wish second."""
-        features = low[self.engine.change]
-        last, self._last = self._last, (frame.time_s, np.array(features))
-        if self._key is None or last is None:
-            return Decision(True, "first frame")
-        if invalid := why_invalid(self._key, frame, last[0]):
-            return Decision(True, invalid)
-        if change(last[1], features) > self.engine.cut:
-            return Decision(True, "scene cut")
-        return self.schedule.decide(frame.index - self._key.index)
+    def _ask(self, frame: Frame, low: Tensors) -> Decision:
+        """The schedule's wish, after the cache's safety."""
+        score = None if self.engine.score is None else float(low[self.engine.score].item())
+        decision = self.schedule.decide(self._cache.view(frame, score))
+        busy = decision.run_high and self.refresher.busy
+        return replace(decision, run_high=False, reason="busy", text="a refresh is under way") if busy else decision
+
+    def close(self) -> None:
+        self.refresher.close()

@@ -1,39 +1,39 @@
-"""The schedules: pure decisions whether the deep stage runs on this frame, and the rules that make a cache invalid."""
+"""The schedules: pure decisions whether the deep stage runs for a frame whose cache is valid."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
-import numpy as np
-
-from drive_seg.contracts import Array, Frame, Key
+from drive_seg.contracts import Decision, Reason, View
 from drive_seg.errors import UsageError
 
-MAX_GAP_S = 1.0  # a longer silence, or a step back in time, and the scene may be another one
-CUT = 1.1  # of `change`: neighbours in 15 to 30 fps drives stayed under .91, cuts lay at 1.28 and above (docs/measured.md)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    run_high: bool
-    reason: str
+MAX_AGE = 30  # frames, unless told otherwise: a second at 30 fps
+SYNTAX = (
+    "every-frame, clockwork:N, clockwork:adaptive=0.1, clockwork:pipelined, clockwork:pipelined=3, keyframe:0.08, budget:30ms,"
+    " budget:30fps; adaptive, keyframe and budget also take a largest age, such as keyframe:0.08,max_age=30"
+)
 
 
 class Schedule(Protocol):
+    """Asked for every frame with a valid cache, in order; a frame without one is a key frame unasked."""
+
+    needs_score: ClassVar[bool]  # nothing can be decided without View.score
+
     @property
     def name(self) -> str:
         """As the user writes it."""
 
-    def decide(self, age_frames: int) -> Decision:
-        """`age_frames` (>= 1): frames from the one that the valid cache was computed from to this one."""
+    def decide(self, view: View) -> Decision: ...
 
 
 @dataclass(frozen=True, slots=True)
 class EveryFrame:
     name: str = "every-frame"
+    needs_score: ClassVar[bool] = False
 
-    def decide(self, age_frames: int) -> Decision:
-        return Decision(True, "every frame")
+    def decide(self, view: View) -> Decision:
+        return Decision(True, "every", "every frame")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,52 +41,130 @@ class Clockwork:
     """A key frame every `period` frames (Shelhamer et al. 2016, https://arxiv.org/abs/1608.03609, fixed rates)."""
 
     period: int
+    name: str
+    needs_score: ClassVar[bool] = False
 
-    @property
-    def name(self) -> str:
-        return f"clockwork:{self.period}"
-
-    def decide(self, age_frames: int) -> Decision:
-        due = age_frames >= self.period
-        return Decision(due, f"age {age_frames} of {self.period}")
+    def decide(self, view: View) -> Decision:
+        return Decision(view.age_frames >= self.period, "clock", f"age {view.age_frames} of {self.period}")
 
 
-def _clockwork(argument: str) -> Schedule:
-    if not argument.isdecimal() or int(argument) < 1:
-        raise UsageError(f"clockwork:{argument}: give how many frames apart key frames are, such as clockwork:4")
-    return Clockwork(int(argument))
+@dataclass(frozen=True, slots=True)
+class Pipelined:
+    """Every frame is a key frame, but its context is used `stages` - 1 frames later (Shelhamer et al. 2016, pipelining).
+
+    The delay is the refresher's: with two stages the head sees the context of the frame before, with three of the one before that.
+    """
+
+    stages: int
+    name: str
+    needs_score: ClassVar[bool] = False
+
+    def decide(self, view: View) -> Decision:
+        return Decision(True, "every", f"pipelined in {self.stages} stages")
 
 
-def _every_frame(argument: str) -> Schedule:
-    if argument:
-        raise UsageError(f"every-frame:{argument}: every-frame takes no argument")
-    return EveryFrame()
+@dataclass(frozen=True, slots=True)
+class Adaptive:
+    """A key frame when more of the labels have changed since the last one than `share` (Shelhamer et al. 2016, adaptive clockwork)."""
+
+    share: float
+    max_age: int
+    name: str
+    needs_score: ClassVar[bool] = False
+
+    def decide(self, view: View) -> Decision:
+        return _too_old(view, self.max_age) or _compare("change", "changed", view.changed, self.share)
 
 
-SCHEDULES: dict[str, Callable[[str], Schedule]] = {"every-frame": _every_frame, "clockwork": _clockwork}
-SYNTAX = "every-frame, clockwork:N"
+@dataclass(frozen=True, slots=True)
+class KeyFrames:
+    """A key frame when the network predicts that more labels than `share` differ from the last one's (Li, Shi, Lin 2018,
+    https://arxiv.org/abs/1804.00389)."""
+
+    share: float
+    max_age: int
+    name: str
+    needs_score: ClassVar[bool] = True
+
+    def decide(self, view: View) -> Decision:
+        assert view.score is not None
+        return _too_old(view, self.max_age) or _compare("score", "score", view.score, self.share)
+
+
+@dataclass(slots=True)
+class Budget:
+    """As many key frames as fit into `target_ms` a frame on average, and where there is a score, on the frames that need them most.
+
+    What a frame takes less than the target is saved, and a key frame's excess is paid from that: with the last key frame's time K and
+    another's O, one frame in (K - O) / (target - O) can be one. The score that a key frame needs falls from DEAR, when one can just be
+    paid, to nothing, when SAVED of them could: it finds its own level, nothing saved is lost, and nothing swings from all to none.
+    """
+
+    DEAR: ClassVar[float] = 0.25  # share of labels; at 15 to 30 fps those after which a refresh is worth it lie at .05 to .12
+    SAVED: ClassVar[float] = 2.0  # refreshes
+
+    target_ms: float
+    max_age: int
+    name: str
+    needs_score: ClassVar[bool] = False
+    _saved_ms: float = field(default=0.0, init=False)
+
+    def decide(self, view: View) -> Decision:
+        plain_ms = view.key_ms if view.other_ms is None else view.other_ms
+        most_ms = self.SAVED * max(0.0, view.key_ms - plain_ms)
+        self._saved_ms = min(max(self._saved_ms + self.target_ms - view.last_ms, -most_ms), most_ms + self.target_ms)
+        price_ms = view.key_ms - self.target_ms
+        left_ms = self._saved_ms - price_ms
+        if old := _too_old(view, self.max_age):
+            return old
+        if price_ms <= 0:
+            return Decision(True, "budget", f"fits into {self.target_ms:.0f} ms")
+        if left_ms < 0 or view.score is None:
+            return Decision(left_ms >= 0, "budget", f"{self._saved_ms:.0f} ms saved of {price_ms:.0f}")
+        return _compare("budget", "score", view.score, self.DEAR * max(0.0, 1 - left_ms / max(most_ms - price_ms, 1e-9)))
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The decisions of another run, frame by frame; what it did not see is no key frame."""
+
+    recorded: Mapping[int, Decision]
+    name: str
+    needs_score: ClassVar[bool] = False
+
+    def decide(self, view: View) -> Decision:
+        return self.recorded.get(view.index) or Decision(False, "replay", "not in the record")
+
+
+def _too_old(view: View, max_age: int) -> Decision | None:
+    return Decision(True, "age", f"age {view.age_frames} of {max_age}") if view.age_frames >= max_age else None
+
+
+def _compare(reason: Reason, what: str, score: float, threshold: float) -> Decision:
+    return Decision(score > threshold, reason, f"{what} {score:.3f} of {threshold:.3f}", score, threshold)
+
+
+_SHARE, _OLD = r"(?P<share>0?\.\d*[1-9]\d*)", r"(,max_age=(?P<age>[1-9]\d*))?"
+
+# What a user can write, and what it means; the first that fits the whole text counts.
+GRAMMAR: dict[str, Callable[[re.Match[str]], Schedule]] = {
+    r"every-frame": lambda m: EveryFrame(),
+    r"clockwork:(?P<period>[1-9]\d*)": lambda m: Clockwork(int(m["period"]), m[0]),
+    rf"clockwork:adaptive={_SHARE}{_OLD}": lambda m: Adaptive(float(m["share"]), _age(m), m[0]),
+    r"clockwork:pipelined(=(?P<stages>[23]))?": lambda m: Pipelined(int(m["stages"] or 2), m[0]),
+    rf"keyframe:{_SHARE}{_OLD}": lambda m: KeyFrames(float(m["share"]), _age(m), m[0]),
+    rf"budget:(?P<ms>[1-9]\d*(\.\d+)?)ms{_OLD}": lambda m: Budget(float(m["ms"]), _age(m), m[0]),
+    rf"budget:(?P<fps>[1-9]\d*(\.\d+)?)fps{_OLD}": lambda m: Budget(1e3 / float(m["fps"]), _age(m), m[0]),
+}
+
+
+def _age(match: re.Match[str]) -> int:
+    return int(match["age"] or MAX_AGE)
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Raises UsageError that names the schedules there are."""
-    name, _, argument = text.partition(":")
-    if name not in SCHEDULES:
-        raise UsageError(f"{text}: no such schedule; there are {SYNTAX}")
-    return SCHEDULES[name](argument)
-
-
-def why_invalid(key: Key, frame: Frame, last_time_s: float) -> str | None:
-    """Why the cache may not be used for this frame, as far as can be told before looking at the picture; None when it may."""
-    if key.size_hw != frame.image.shape[:2]:
-        return "frame size changed"
-    if key.take != frame.take:
-        return "source jumped or reconnected"
-    if not 0 <= frame.time_s - last_time_s <= MAX_GAP_S:
-        return "gap in time"
-    return None
-
-
-def change(before: Array, now: Array) -> float:
-    """How much a feature map (1, C, h, w) differs from the last frame's: mean |difference| over mean magnitude, on a coarse grid."""
-    a, b = before[..., ::4, ::4].astype(np.float32), now[..., ::4, ::4].astype(np.float32)
-    return float(np.abs(a - b).mean() / (0.5 * (np.abs(a).mean() + np.abs(b).mean()) + 1e-6))
+    """Raises UsageError that lists the schedules there are."""
+    for pattern, make in GRAMMAR.items():
+        if match := re.fullmatch(pattern, text):
+            return make(match)
+    raise UsageError(f"{text or 'an empty text'}: no such schedule; there are {SYNTAX}")

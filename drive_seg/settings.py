@@ -1,5 +1,6 @@
 """What a run is told to do: the command line over a TOML file over the defaults, checked before anything is opened."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,12 @@ def _width_and_height(value: object) -> object:
     return width, height
 
 
+def _mode(value: object) -> object:
+    if not re.fullmatch(r"sync|async(:[1-9]\d*)?", str(value)):
+        raise ValueError("Give sync, async, or async:K, a virtual clock on which the deep stage takes K frames")
+    return value
+
+
 Three = Annotated[tuple[float, float, float], BeforeValidator(_three)]
 
 
@@ -52,11 +59,14 @@ class Settings(BaseModel):
     precision: str | None = None
     threads: int | None = Field(None, ge=1)
     schedule: str = "every-frame"
-    mode: Literal["sync"] = "sync"
+    mode: Annotated[str, BeforeValidator(_mode)] = "sync"
+    propagation: str = "hold"
     refine: bool = False
     opacity: float = Field(0.5, ge=0, le=1)
     output: Path | None = None
     save_masks: Path | None = None
+    trace: Path | None = None
+    replay: Path | None = None
     loop: bool = False
     max_frames: int | None = Field(None, ge=1)
     realtime: bool = False

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from drive_seg.contracts import Labels, Result
 from drive_seg.score import Confusion
 
+_Row = tuple[float, float, bool, int, bool, float | None]  # now_s, total_ms, is_key, age_frames, cold, high_ms
+
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
@@ -26,6 +28,8 @@ class Numbers:
     key_share: float = 0.0  # 0..1, key frames among the results
     age_mean: float = 0.0  # frames
     age_max: int = 0  # frames
+    cold: int = 0  # results that had to wait for the deep stage, as nothing cached was valid
+    high_ms: float | None = None  # median of the deep stage's runs; None when none ended
 
 
 class Rolling:
@@ -33,18 +37,19 @@ class Rolling:
 
     def __init__(self, span_s: float = 1.0) -> None:
         self._span_s = span_s
-        self._rows: deque[tuple[float, float, bool, int]] = deque()  # now_s, total_ms, is_key, age_frames
+        self._rows: deque[_Row] = deque()
 
     def add(self, result: Result, now_s: float) -> None:
         """`now_s` from a monotonic clock, the same for every call."""
-        self._rows.append((now_s, result.total_ms, result.is_key, result.age_frames))
+        self._rows.append((now_s, result.total_ms, result.is_key, result.age_frames, result.cold, result.high_ms))
         self._forget(now_s)
 
     def numbers(self, now_s: float) -> Numbers:
         self._forget(now_s)
         if not self._rows:
             return Numbers()
-        times, totals, keys, ages = zip(*self._rows, strict=True)
+        times, totals, keys, ages, cold, highs = zip(*self._rows, strict=True)
+        high_ms = [ms for ms in highs if ms is not None]
         count, elapsed_s = len(times), times[-1] - times[0]
         p50_ms, p95_ms = np.percentile(totals, (50, 95))
         return Numbers(
@@ -55,6 +60,8 @@ class Rolling:
             key_share=sum(keys) / count,
             age_mean=sum(ages) / count,
             age_max=max(ages),
+            cold=sum(cold),
+            high_ms=float(np.median(high_ms)) if high_ms else None,
         )
 
     def _forget(self, now_s: float) -> None:

@@ -7,27 +7,28 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from drive_seg.contracts import TIMED, Result
+from drive_seg.contracts import TIMED, Result, Span
 
 HISTORY = 100_000  # frames: an hour at 30 fps; a camera may run for weeks
+KINDS = ("key", "other", "cold")  # of frames: with a refresh, without, and one that waited for it because nothing cached was valid
 
 
 class Stopwatch:
-    """Milliseconds by stage for one frame."""
+    """What a frame's time went into."""
 
     def __init__(self) -> None:
-        self.ms: dict[str, float] = {}
-        self._start = time.perf_counter()
+        self.spans: list[Span] = []
+        self._start_s = time.perf_counter()
 
     @contextmanager
-    def time(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
+    def time(self, name: str) -> Iterator[None]:
+        start_s = time.perf_counter()
         yield
-        self.ms[stage] = (time.perf_counter() - start) * 1e3
+        self.spans.append(Span(name, start_s, (time.perf_counter() - start_s) * 1e3))
 
-    def stop(self, name: str) -> None:
+    def passed_ms(self) -> float:
         """From the stopwatch's making until now."""
-        self.ms[name] = (time.perf_counter() - self._start) * 1e3
+        return (time.perf_counter() - self._start_s) * 1e3
 
 
 class Latencies:
@@ -36,6 +37,7 @@ class Latencies:
     def __init__(self, warmup: int) -> None:
         self.warmup, self.seen, self.keys = warmup, 0, 0
         self._ms: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
+        self._total_ms: dict[str, deque[float]] = {kind: deque(maxlen=HISTORY) for kind in KINDS}
         self._first_s = self._last_s = 0.0
         self._dropped_before = self._dropped = 0
 
@@ -48,6 +50,7 @@ class Latencies:
         if self.seen == 1:  # no warm-up: the clock starts with the first frame's own work
             self._first_s = now_s - sum(result.latency_ms.get(name, 0.0) for name in ("decode", "total", "overlay")) / 1e3
         self.keys += result.is_key
+        self._total_ms["cold" if result.cold else "key" if result.is_key else "other"].append(result.total_ms)
         for stage, ms in result.latency_ms.items():
             self._ms[stage].append(ms)
 
@@ -56,7 +59,8 @@ class Latencies:
         return max(0, self.seen - self.warmup)
 
     def summary(self) -> dict[str, object]:
-        """frames, warmup, fps, key_frame_rate, dropped, latency_ms by stage; the numbers are None when no frame was counted."""
+        """frames, warmup, fps, key_frame_rate, dropped, latency_ms by stage, total_ms by kind of frame; the numbers are None when no frame
+        was counted."""
         span = self._last_s - self._first_s
         return {
             "frames": self.frames,
@@ -65,6 +69,7 @@ class Latencies:
             "key_frame_rate": self.keys / self.frames if self.frames else None,
             "dropped": self._dropped - self._dropped_before,
             "latency_ms": {stage: percentiles(self._ms.get(stage, ())) for stage in ("total", *TIMED)},
+            "total_ms": {kind: {"frames": len(values), **percentiles(values)} for kind, values in self._total_ms.items()},
         }
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from drive_seg.card import Bundle, load_bundle, sha256
-from drive_seg.contracts import Array, Frame, Image, Labels, Result, SourceInfo, Tensors, TensorSpec
+from drive_seg.contracts import Array, Decision, Frame, Image, Labels, Result, SourceInfo, Tensors, TensorSpec
 from drive_seg.sinks.window import WindowSink
 from drive_seg.stats import Numbers
 
@@ -40,7 +40,8 @@ def make_result(
     image = np.full((48, 64, 3), 100, np.uint8) if image is None else image
     labels = np.full((12, 16), 3, np.uint8) if labels is None else labels
     frame = Frame(image, index, index / 30, labels=truth)
-    return Result(frame, labels, None, age == 0, age, age * 33.3, "fake", {"total": total_ms})
+    decision = Decision(age == 0, "clock", f"age {age} of 4")
+    return Result(frame, labels, None, decision, age, age * 33.3, latency_ms={"total": total_ms})
 
 
 class FakePlayer:
@@ -172,12 +173,31 @@ def make_bundle(folder: Path, int8: Collection[str] = (), **overrides: object) -
     return load_bundle(str(folder))
 
 
+KEYED: dict[str, object] = {  # overrides for make_bundle: what a bundle with a selector and a propagation of its own has
+    "score": "score",
+    "key_inputs": {"key_detail": {"channels": 1, "stride": 8}},
+    "propagations": ["hold", "flow", "attend"],
+}
+
+
+def make_keyed_bundle(folder: Path) -> Bundle:
+    """make_bundle's, whose low also takes the key's detail and scores against it, and whose head for `attend` takes it as well."""
+    folder.mkdir(parents=True)
+    (folder / "attend.onnx").write_bytes(b"attend.onnx")
+    made = json.loads(make_bundle(folder).card.model_dump_json())
+    made["stages"]["low"] |= {"inputs": ["image", "key_detail"], "outputs": ["detail", "score"]}
+    attend = {"file": "attend.onnx", "sha256": sha256(folder / "attend.onnx"), "inputs": ["key_detail", "detail", "context"]}
+    heads = {"attend": attend | {"outputs": ["labels"], "gflop": 3.0}}
+    return make_bundle(folder, stages=made["stages"], heads=heads, **KEYED)
+
+
+Compute = Callable[[Tensors, dict[str, Array]], None]
+
+
 class FakeStage:
     """Like a real runtime it writes into the same output arrays on every call. `compute(inputs, outputs)` fills them."""
 
-    def __init__(
-        self, specs: dict[str, TensorSpec], outputs: dict[str, Array], compute: Callable[[Tensors, dict[str, Array]], None]
-    ) -> None:
+    def __init__(self, specs: dict[str, TensorSpec], outputs: dict[str, Array], compute: Compute) -> None:
         self.inputs = tuple(specs.values())
         self.outputs = tuple(TensorSpec(name, str(value.dtype), value.shape) for name, value in outputs.items())
         self._outputs, self._compute = outputs, compute
@@ -195,36 +215,58 @@ class FakeStage:
 
 class FakeBackend:
     """Runs make_bundle's stages: the features are the picture's blue mean, the context remembers it, and the labels are what the
-    context remembers, so that a label tells which frame's context made it."""
+    context remembers, so that a label tells which frame's context made it.
+
+    A keyed bundle's score is the blue's distance from the key's, over 100; its `attend` labels are the key's own blue.
+    `noise` is added to the features; `before_high` is called by every run of `high`, in the thread that it runs in.
+    """
 
     name, device, precision = "fake", "none", "fp32"
 
-    def __init__(self, int8: bool | None = None) -> None:
-        self.int8 = int8
-        self.loaded: dict[str, list[FakeStage]] = {"low": [], "high": [], "head": []}
+    def __init__(self, int8: bool | None = None, noise: float = 0.0, before_high: Callable[[], None] = lambda: None) -> None:
+        self.int8, self.noise, self.before_high = int8, noise, before_high
+        self.loaded: dict[str, list[FakeStage]] = {"low": [], "high": [], "head": [], "attend": []}
         self.paths: list[str] = []
 
     def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> FakeStage:
         self.paths.append(onnx_path)
         stage = Path(onnx_path).name.partition(".")[0]
         specs = {name: TensorSpec(name, "float32", shape) for name, shape in input_shapes.items()}
-        if stage == "low":
-            _, height, width, _ = input_shapes["image"]
-            outputs: dict[str, Array] = {"detail": np.zeros((1, 1, height // 8, width // 8), np.float32)}
-        elif stage == "high":
-            outputs = {"context": np.zeros(input_shapes["detail"], np.float32)}
-        else:
-            _, _, height, width = input_shapes["detail"]
-            outputs = {"labels": np.zeros((1, height * 4, width * 4), np.uint8)}
-
-        def compute(inputs: Tensors, outputs: dict[str, Array]) -> None:
-            source = {"low": "image", "high": "detail", "head": "context"}[stage]
-            value = inputs[source]
-            next(iter(outputs.values()))[:] = value[..., 0].mean() if stage == "low" else value.mean()
-
-        made = FakeStage(specs, outputs, compute)
+        make: dict[str, Callable[[FakeBackend, Mapping[str, tuple[int, ...]]], tuple[dict[str, Array], Compute]]] = {
+            "low": FakeBackend._low, "high": FakeBackend._high, "head": FakeBackend._head, "attend": FakeBackend._head,
+        }  # fmt: skip
+        made = FakeStage(specs, *make[stage](self, input_shapes))
         self.loaded[stage].append(made)
         return made
+
+    def _low(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Array], Compute]:
+        _, height, width, _ = shapes["image"]
+        outputs: dict[str, Array] = {"detail": np.zeros((1, 1, height // 8, width // 8), np.float32)}
+        if "key_detail" in shapes:
+            outputs["score"] = np.zeros((1, 1), np.float32)
+
+        def compute(inputs: Tensors, outputs: dict[str, Array]) -> None:
+            outputs["detail"][:] = inputs["image"][..., 0].mean() + self.noise
+            if "key_detail" in inputs:
+                outputs["score"][:] = abs(outputs["detail"] - inputs["key_detail"]).mean() / 100
+
+        return outputs, compute
+
+    def _high(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Array], Compute]:
+        def compute(inputs: Tensors, outputs: dict[str, Array]) -> None:
+            self.before_high()
+            outputs["context"][:] = inputs["detail"].mean()
+
+        return {"context": np.zeros(shapes["detail"], np.float32)}, compute
+
+    def _head(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Array], Compute]:
+        _, _, height, width = shapes["detail"]
+        source = next(iter(name for name in ("key_detail", "context") if name in shapes))
+
+        def compute(inputs: Tensors, outputs: dict[str, Array]) -> None:
+            outputs["labels"][:] = inputs[source].mean()
+
+        return {"labels": np.zeros((1, height * 4, width * 4), np.uint8)}, compute
 
     def calls(self, stage: str) -> int:
         return sum(one.calls for one in self.loaded[stage])

@@ -53,7 +53,7 @@ def test_a_looping_source_begins_again_with_a_fresh_cache() -> None:
     results, _ = play(source="demo:?size=128x96&frames=3", loop=True, max_frames=5, schedule="clockwork:10")
     assert [result.frame.index for result in results] == [0, 1, 2, 3, 4]
     assert [result.is_key for result in results] == [True, False, False, True, False]
-    assert "jumped" in results[3].reason
+    assert results[3].decision.reason == "jump"
 
 
 @pytest.mark.parametrize("seed", [3, 4])
@@ -63,7 +63,38 @@ def test_the_demo_drives_cut_is_a_key_frame_and_its_neighbours_are_not(seed: int
     with assembled(settings(schedule="clockwork:1000"), window=False) as run:
         results = [run.pipeline.step(Frame(drive.frame(i)[0], i, i / drive.fps)) for i in range(cut - 3, cut + 3)]
     assert [result.is_key for result in results] == [True, False, False, True, False, False]
-    assert results[3].reason == "scene cut"
+    assert results[3].decision.reason == "cut"
+
+
+@pytest.mark.parametrize("mode", ["sync", "async", "async:2"])
+def test_where_two_drives_are_joined_the_first_frame_of_the_second_waits_for_its_own_context(mode: str) -> None:
+    drives = [DemoDrive(seed) for seed in (3, 4)]
+    pictures = [drive.frame(i)[0] for drive in drives for i in range(5)]
+    with assembled(settings(schedule="every-frame" if mode == "async" else "clockwork:1000", mode=mode), window=False) as run:
+        results = [run.pipeline.step(Frame(picture, i, i / 30)) for i, picture in enumerate(pictures)]
+    with assembled(settings(), window=False) as run:
+        fresh = run.pipeline.step(Frame(pictures[5], 0, 0.0))
+    assert [result.decision.reason for result in results if result.cold] == ["first", "cut"]
+    assert (results[5].decision.reason, results[5].age_frames) == ("cut", 0)
+    assert np.array_equal(results[5].labels, fresh.labels)
+    assert all(result.frame.index - result.age_frames >= 5 for result in results[5:])
+
+
+def test_in_async_mode_the_deep_stage_runs_beside_and_no_thread_is_left() -> None:
+    before = set(threading.enumerate())
+    results, summary = play(source="demo:?size=128x96&frames=40", mode="async", realtime=True)
+    assert (summary["mode"], summary["schedule"]) == ("async", "every-frame")
+    assert [result.cold for result in results] == [True] + [False] * (len(results) - 1)
+    tracks = {span.track for result in results for span in result.spans if span.name == "high"}
+    assert tracks == {"pipeline", "high"}  # the cold frame's, and all others
+    assert max(result.age_frames for result in results) < len(results) - 1
+    assert set(threading.enumerate()) <= before
+
+
+def test_pipelining_uses_the_context_of_the_frame_before() -> None:
+    results, summary = play(schedule="clockwork:pipelined")
+    assert [result.age_frames for result in results] == [0, 1, 1, 1, 1, 1]
+    assert (summary["mode"], summary["key_frame_rate"]) == ("pipelined", 1.0)
 
 
 def test_a_recording_has_every_frame_at_its_time_and_masks_are_class_ids(tmp_path: Path) -> None:
@@ -82,7 +113,7 @@ def test_a_picture_that_changes_size_midway_is_segmented_at_its_own(tmp_path: Pa
     for i, shape in enumerate([(96, 128), (96, 128), (128, 96)]):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((*shape, 3), 90, np.uint8))
     results, _ = play(source=str(tmp_path), schedule="clockwork:10", save_masks=tmp_path / "masks")
-    assert [result.reason for result in results][2] == "frame size changed"
+    assert results[2].decision.reason == "size"
     assert np.asarray(cv2.imread(str(tmp_path / "masks" / "000002.png"), 0)).shape == (128, 96)
 
 

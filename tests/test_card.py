@@ -57,6 +57,11 @@ def test_a_folder_without_a_card_is_no_bundle(tmp_path: Path) -> None:
         ({"stages": {}}, "no stage"),
         ({"surprise": 1}, "surprise"),
         ({"precision": "int8"}, "no stage has int8"),
+        ({"change": "depth"}, "low puts out no depth"),
+        ({"score": "score"}, "low puts out no score"),
+        ({"key_inputs": {"key_depth": {"channels": 8, "stride": 16}}}, "low puts out no depth"),
+        ({"key_inputs": {"depth": {"channels": 8, "stride": 16}}}, "key_"),
+        ({"propagations": ["hold", "attend"]}, "no head for the propagation attend"),
     ],
 )
 def test_a_card_that_makes_no_sense_is_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:

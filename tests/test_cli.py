@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from drive_seg import cli
+from drive_seg.card import load_bundle
 from drive_seg.contracts import TIMED
+from drive_seg.sources.demo import DemoDrive
 
 ROOT = Path(__file__).parents[1]
 SHORT = "demo:?size=128x96&frames=5"
@@ -36,7 +38,8 @@ def test_benchmark_prints_the_table_and_writes_the_same_as_json(capsys: pytest.C
     assert code == 0
     summary = json.loads(path.read_text())
     assert list(summary) == [
-        "model", "backend", "precision", "device", "schedule", "mode", "frames", "warmup", "fps", "key_frame_rate", "dropped", "latency_ms",
+        "model", "backend", "precision", "device", "schedule", "mode", "propagation", "frames", "warmup", "fps", "key_frame_rate",
+        "dropped", "latency_ms", "total_ms",
     ]  # fmt: skip
     assert (summary["frames"], summary["warmup"], summary["key_frame_rate"]) == (6, 3, 0.5)
     assert set(summary["latency_ms"]) == {"total", *TIMED}
@@ -46,6 +49,9 @@ def test_benchmark_prints_the_table_and_writes_the_same_as_json(capsys: pytest.C
         assert row["p50"] <= row["p95"] <= row["p99"] <= row["max"]
         line = next(line for line in out.splitlines() if stage in line)
         assert f"{row['p50']:.2f}" in line
+    for kind in ("key", "other"):
+        assert summary["total_ms"][kind]["frames"] == 3
+        assert f"{summary['total_ms'][kind]['p99']:.2f}" in next(line for line in out.splitlines() if f"{kind} frames" in line)
 
 
 def test_a_config_file_is_read_and_the_command_line_wins(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -79,7 +85,13 @@ def junk(tmp_path: Path) -> Path:
         (["--source", SHORT, "--schedule", "sometimes"], 2, "every-frame, clockwork:N"),
         (["--source", SHORT, "--backend", "abacus"], 2, "openvino"),
         (["--source", SHORT, "--precision", "int3"], 2, "int3"),
-        (["--source", SHORT, "--mode", "async"], 2, "--mode"),
+        (["--source", SHORT, "--mode", "slow"], 2, "--mode"),
+        (["--source", SHORT, "--mode", "async", "--schedule", "clockwork:pipelined"], 2, "timing of its own"),
+        (["--source", SHORT, "--schedule", "keyframe:0.08"], 2, "camvid puts out no score"),
+        (["--source", SHORT, "--propagation", "attend"], 2, "hold, flow"),
+        (["--source", SHORT, "--replay", "{}/text.mp4"], 2, "line 1"),
+        (["--source", SHORT, "--replay", "{}/none.jsonl"], 2, "none.jsonl"),
+        (["--source", SHORT, "--trace", "{}/no/such.jsonl"], 1, "such.jsonl"),
         (["--source", SHORT, "--opacity", "7"], 2, "--opacity"),
         (["--source", SHORT, "--video", "x.mp4"], 2, "one of them"),
         (["--source", SHORT, "--config", "{}/none.toml"], 2, "none.toml"),
@@ -136,6 +148,49 @@ def test_evaluate_writes_its_scores(capsys: pytest.CaptureFixture[str], tmp_path
     assert scores["frames"] == 3
     assert f"mIoU {scores['miou']:.4f}" in out
     assert 0.5 < scores["miou"] <= 1
+
+
+def test_a_run_is_recorded_and_replayed_in_another_precision(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    first, again = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    source = ("--headless", "--source", "demo:?size=128x96&frames=12", "--threads", "1")
+    schedule = ("--schedule", "clockwork:adaptive=.03,max_age=6", "--precision", "fp32")
+    assert call(capsys, "run", *source, *schedule, "--trace", str(first))[0] == 0
+    code, out, _ = call(capsys, "run", *source, "--replay", str(first), "--trace", str(again))
+    assert (code, f"wrote {again}" in out) == (0, True)
+    keys = [
+        [(line["index"], line["key"], line["reason"]) for line in map(json.loads, path.read_text().splitlines())] for path in (first, again)
+    ]
+    assert keys[0] == keys[1]
+    assert 1 < sum(key for _, key, _ in keys[0]) < 12
+    code, _, err = call(capsys, "run", *source, "--replay", str(first), "--schedule", "clockwork:2")
+    assert (code, "leave one of them out" in err) == (2, True)
+
+
+def test_evaluate_plays_a_clip_by_a_schedule(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    drive, path = DemoDrive(5, (96, 128)), tmp_path / "scores.json"
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    for i in range(8):
+        for folder, picture in zip(("images", "labels"), drive.frame(i), strict=True):
+            cv2.imwrite(str(tmp_path / folder / f"{i:03}.png"), picture)
+    clip = ("evaluate", "--clip", str(tmp_path), "--threads", "1", "--json", str(path))
+    figures = {}
+    for mode, propagation in (("sync", "hold"), ("async:1", "flow"), ("async", "hold")):
+        code, out, err = call(capsys, *clip, "--schedule", "clockwork:4", "--mode", mode, "--propagation", propagation)
+        assert (code, err) == (0, "")
+        figures[mode] = json.loads(path.read_text())
+        assert f"clockwork:4, {mode}, {propagation}: " in out
+    sync = figures["sync"]
+    assert {"miou", "pixel_accuracy", "iou", "frames", "gflop_per_frame", "key_frame_rate", "miou_by_frame"} <= set(sync)
+    assert (sync["frames"], sync["key_frame_rate"]) == (8, 0.25)
+    assert (sync["schedule"], sync["mode"], sync["propagation"]) == ("clockwork:4", "sync", "hold")
+    gflop = {name: stage.gflop for name, stage in load_bundle("camvid").card.stages.items()}
+    assert sync["gflop_per_frame"] == pytest.approx(gflop["low"] + gflop["head"] + gflop["high"] / 4)
+    assert sync["total_ms"]["other"]["frames"] == 6
+    for mode, scores in figures.items():
+        assert scores["mode"] == mode
+        assert scores["total_ms"]["cold"]["frames"] == 1
+        assert scores["miou_by_frame"][0] == sync["miou_by_frame"][0]
 
 
 def test_evaluate_needs_pictures_and_labels_or_a_source(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -18,8 +18,11 @@ from drive_seg.errors import BackendError, DriveSegError, UsageError
 from drive_seg.foreign import ForeignEngine, describe, tables
 from drive_seg.pipeline import Pipeline
 from drive_seg.preprocess import to_input
-from drive_seg.schedule import parse_schedule
+from drive_seg.propagate import make_propagation
+from drive_seg.refresh import Delayed
+from drive_seg.schedule import EveryFrame, parse_schedule
 from drive_seg.sources.demo import DemoDrive
+from tests.fakes import FakeBackend
 
 from .backends.graphs import save
 
@@ -194,6 +197,28 @@ def test_a_schedule_holds_labels_between_key_frames_and_a_result_is_never_writte
     assert [result.is_key for result in results] == [True, False, False, True]
     for result, source in zip(results, (0, 0, 0, 3), strict=True):
         assert_same(result.labels, scores(np.asarray(images[source], np.uint8)).argmax(0))
+
+
+def test_beside_the_frames_it_labels_the_same_and_its_labels_follow_the_flow(tmp_path: Path) -> None:
+    coarse = picture(120, 168, seed=3)
+    images = [np.ascontiguousarray(coarse[12:108, 20 - 4 * i : 148 - 4 * i]) for i in range(4)]  # to the right, 4 pixels a frame
+    with engine(Form().write(tmp_path / "net.onnx")) as network:
+        labels = {}
+        for name in ("hold", "flow"):
+            pipeline = Pipeline(network, EveryFrame(), refresher=Delayed(network, 2, 1, "test"), propagation=make_propagation(name))
+            results = [pipeline.step(Frame(image, i, i / 30)) for i, image in enumerate(images)]
+            assert [result.age_frames for result in results] == [0, 1, 2, 2]
+            labels[name] = results[3].labels
+        beside = network.copy_high(open_backend("onnxruntime", device=None, precision="fp32", threads=1))
+        assert_same(beside({"image": images[1][None]})["labels"], labels["hold"])
+    truth = scores(images[3]).argmax(0)
+    agreed = {name: float((one == truth)[8:-8, 16:-16].mean()) for name, one in labels.items()}
+    assert agreed["flow"] > 0.95 > agreed["hold"]
+
+
+def test_a_propagation_that_needs_a_network_of_its_own_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"net\.onnx has no such; it has hold, flow"):
+        ForeignEngine(describe(read_onnx(Form().write(tmp_path / "net.onnx")), NAMES), FakeBackend(), "attend")
 
 
 @pytest.mark.parametrize("seed", [3, 4, 6])

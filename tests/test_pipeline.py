@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Frame, Image, Labels, Result
+from drive_seg.card import Bundle, KeyInputCard
+from drive_seg.contracts import STAGES, Frame, Image, Labels, Result
 from drive_seg.engine import Engine
+from drive_seg.errors import BundleError, UsageError
 from drive_seg.pipeline import Pipeline
+from drive_seg.propagate import make_propagation
 from drive_seg.schedule import parse_schedule
-from tests.fakes import FakeBackend, make_bundle
+from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle
 
 
 def frame(index: int, value: int, size_hw: tuple[int, int] = (24, 32), take: int = 0, time_s: float | None = None) -> Frame:
@@ -54,7 +57,7 @@ def test_results_survive_the_stages_reusing_their_buffers(tmp_path: Path) -> Non
     ("second", "reason"),
     [
         (frame(1, 101, size_hw=(32, 24)), "size"),
-        (frame(1, 101, take=1), "jumped"),
+        (frame(1, 101, take=1), "jump"),
         (frame(1, 101, time_s=5.0), "gap"),
         (frame(1, 101, time_s=-1.0), "gap"),
         (frame(1, 5), "cut"),
@@ -63,13 +66,14 @@ def test_results_survive_the_stages_reusing_their_buffers(tmp_path: Path) -> Non
 def test_an_invalid_cache_is_refreshed_on_the_same_frame(tmp_path: Path, second: Frame, reason: str) -> None:
     results, _ = play(tmp_path, "clockwork:10", [frame(0, 100), second, frame(2, 102, (second.image.shape[0], second.image.shape[1]))])
     assert results[1].is_key
-    assert reason in results[1].reason
+    assert results[1].decision.reason == reason
+    assert results[1].cold
     assert contexts(results)[1] == second.image[0, 0, 0]
 
 
 def test_a_new_size_is_fitted_and_the_old_stages_are_closed(tmp_path: Path) -> None:
     results, backend = play(tmp_path, "every-frame", [frame(0, 100), frame(1, 101, (24, 48)), frame(2, 102, (48, 96))])
-    assert [len(stages) for stages in backend.loaded.values()] == [2, 2, 2]  # 48x96 has the shape of 24x48
+    assert [len(backend.loaded[stage]) for stage in STAGES] == [2, 2, 2]  # 48x96 has the shape of 24x48
     assert all(stage.closed for stages in backend.loaded.values() for stage in stages)
     assert results[0].labels.shape == (12, 16)
     assert results[1].labels.shape[1] > results[1].labels.shape[0] * 1.8
@@ -92,3 +96,62 @@ def test_the_overlay_is_painted_only_when_it_is_wanted_and_not_counted_as_latenc
     assert painted.overlay[0, 0, 0] == 77
     parts = sum(painted.latency_ms[name] for name in ("preprocess", "low", "high", "head"))
     assert parts <= painted.total_ms < parts + painted.latency_ms["overlay"] + 5
+
+
+def keyed(tmp_path: Path, propagation: str, blues: list[int], schedule: str = "clockwork:3") -> tuple[list[Result], FakeBackend]:
+    backend = FakeBackend()
+    with Engine(make_keyed_bundle(tmp_path / "net"), backend, propagation) as engine:
+        pipeline = Pipeline(engine, parse_schedule(schedule), propagation=make_propagation(propagation))
+        return [pipeline.step(frame(i, blue)) for i, blue in enumerate(blues)], backend
+
+
+def test_low_scores_against_the_tensors_of_the_key_frame_and_not_those_of_the_last(tmp_path: Path) -> None:
+    results, _ = keyed(tmp_path, "hold", [100, 110, 115, 124, 125, 140], "keyframe:.2")
+    assert [result.decision.score for result in results] == [None, *(pytest.approx(x) for x in (0.1, 0.15, 0.24, 0.01, 0.16))]
+    assert [result.is_key for result in results] == [True, False, False, True, False, False]
+
+
+def test_without_a_key_frame_low_is_fed_nothing_and_a_new_size_forgets_it(tmp_path: Path) -> None:
+    seen: list[float] = []
+    backend = FakeBackend()
+    with Engine(make_keyed_bundle(tmp_path / "net"), backend) as engine:
+        pipeline = Pipeline(engine, parse_schedule("clockwork:9"))
+        for i, size_hw in enumerate([(24, 32), (24, 32), (32, 24), (32, 24)]):
+            pipeline.step(frame(i, 80, size_hw))
+            seen.append(float(backend.loaded["low"][-1]._outputs["score"][0, 0]))
+    assert seen == pytest.approx([0.8, 0, 0.8, 0])
+
+
+def test_a_propagation_of_the_networks_own_gets_the_key_frames_tensors_and_this_frames(tmp_path: Path) -> None:
+    results, backend = keyed(tmp_path, "attend", [100, 110, 120, 125, 130])
+    assert contexts(results) == [100, 100, 100, 125, 125]  # FakeBackend's attend shows the key's own tensors
+    assert (backend.calls("attend"), backend.calls("head")) == (5, 0)
+    assert {spec.name for spec in backend.loaded["attend"][0].inputs} == {"key_detail", "detail", "context"}
+
+
+@pytest.mark.parametrize(("propagation", "said"), [("drift", "hold, flow, attend"), ("", "hold, flow, attend")])
+def test_a_propagation_that_the_bundle_lacks_is_refused_with_those_it_has(tmp_path: Path, propagation: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Engine(make_keyed_bundle(tmp_path / "net"), FakeBackend(), propagation)
+
+
+def test_a_card_whose_key_tensors_have_another_shape_is_refused(tmp_path: Path) -> None:
+    card = make_keyed_bundle(tmp_path / "net").card
+    wrong = card.model_copy(update={"key_inputs": {"key_detail": KeyInputCard(channels=1, stride=4)}})
+    with Engine(Bundle(tmp_path / "net", wrong), FakeBackend()) as engine, pytest.raises(BundleError, match="key_detail"):
+        engine.fit((24, 32))
+
+
+def test_a_schedule_by_score_needs_a_network_with_one(tmp_path: Path) -> None:
+    with (
+        Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine,
+        pytest.raises(UsageError, match=r"keyframe:\.1: net puts out no score"),
+    ):
+        Pipeline(engine, parse_schedule("keyframe:.1"))
+
+
+def test_adaptive_clockwork_compares_what_was_shown(tmp_path: Path) -> None:
+    """With the context held the fake's labels never change; only the largest age makes key frames."""
+    results, _ = play(tmp_path, "clockwork:adaptive=.5,max_age=3", [frame(i, 100 + i) for i in range(7)])
+    assert [result.decision.reason for result in results] == ["first", "change", "change", "age", "change", "change", "age"]
+    assert [result.decision.score for result in results] == [None, 0, 0, None, 0, 0, None]

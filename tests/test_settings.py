@@ -26,7 +26,8 @@ def test_the_default_is_the_demo() -> None:
         ("opacty = 1", "opacty: no such key.*opacity"),
         ("opacity = 3", "opacity: .*3"),
         ("opacity =", "not valid TOML"),
-        ('mode = "async"', "sync"),
+        ('mode = "asynchronous"', "sync, async, or async:K"),
+        ('mode = "async:0"', "async:K"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from drive_seg.contracts import TIMED, Frame, Result
+from drive_seg.contracts import TIMED, Decision, Frame, Result
 from drive_seg.trace import Latencies
 
 
-def result(index: int, total_ms: float, is_key: bool, dropped: int = 0) -> Result:
+def result(index: int, total_ms: float, is_key: bool, dropped: int = 0, cold: bool = False) -> Result:
     frame = Frame(np.zeros((2, 2, 3), np.uint8), index, index / 30)
     ms = {"decode": 1.0, "low": 2.0, "total": total_ms} | ({"high": total_ms - 2} if is_key else {})
-    return Result(frame, np.zeros((1, 1), np.uint8), None, is_key, 0, 0.0, "", ms, dropped)
+    return Result(frame, np.zeros((1, 1), np.uint8), None, Decision(is_key, "clock", ""), 0, 0.0, cold=cold, latency_ms=ms, dropped=dropped)
 
 
 def test_figures_leave_the_warmup_out() -> None:
@@ -32,6 +32,14 @@ def test_every_stage_is_listed_and_one_that_never_ran_has_no_numbers() -> None:
     rows = latencies.summary()["latency_ms"]
     assert list(rows) == ["total", *TIMED]  # type: ignore[call-overload]
     assert rows["high"] == dict.fromkeys(("p50", "p95", "p99", "max", "mean"))  # type: ignore[index]
+
+
+def test_key_frames_others_and_cold_ones_are_counted_apart() -> None:
+    latencies = Latencies(warmup=0)
+    for i, (ms, is_key, cold) in enumerate([(90.0, True, True), (30.0, True, False), (10.0, False, False), (14.0, False, False)]):
+        latencies.add(result(i, ms, is_key, cold=cold), now_s=i * 0.1)
+    kinds = latencies.summary()["total_ms"]
+    assert {kind: (row["frames"], row["p50"]) for kind, row in kinds.items()} == {"key": (1, 30.0), "other": (2, 12.0), "cold": (1, 90.0)}  # type: ignore[attr-defined]
 
 
 def test_no_frame_at_all_is_no_division_by_zero() -> None:

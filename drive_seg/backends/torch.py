@@ -67,9 +67,10 @@ class TorchStage:
     The outputs are the stage's own C-contiguous arrays: the next call overwrites them.
     """
 
-    def __init__(self, name: str, graph: _Graph, input_shapes: Mapping[str, tuple[int, ...]], device: Any, low: Any) -> None:
+    def __init__(self, name: str, graph: _Graph, input_shapes: Mapping[str, tuple[int, ...]], device: Any, low: Any, threads: int) -> None:
         self._name = name
         self._device = device
+        self._threads = threads
         shapes = {key: tuple(input_shapes[key]) for key in graph.inputs}
         blank = {key: torch.zeros(shapes[key], dtype=dtype) for key, dtype in graph.inputs.items()}
         self.inputs = tuple(TensorSpec(key, _numpy_name(dtype), shapes[key]) for key, dtype in graph.inputs.items())
@@ -86,6 +87,8 @@ class TorchStage:
         if self._closed:
             raise BackendError(f"{self._name} is closed")
         arrays = self._check.take(tensors)
+        if torch.get_num_threads() != self._threads:  # torch counts them for each thread that calls it
+            torch.set_num_threads(self._threads)
         try:
             with torch.inference_mode():
                 values = dict(self._fixed)
@@ -109,7 +112,7 @@ class TorchBackend:
 
     int8 is the reference for the other backends, not fast: values are rounded as a quantised stage says, and multiplied in fp32.
 
-    Sets torch's thread count and, on CUDA, cuDNN's search and TF32 for the whole process.
+    Sets torch's thread count in the threads that call its stages and, on CUDA, cuDNN's search and TF32 for the whole process.
     """
 
     name = "torch"
@@ -125,9 +128,8 @@ class TorchBackend:
         self.precision = self._low
         self._quantised = False
         self.int8 = wants_int8(precision, pays=False)
-        count = thread_count(threads)
-        torch.set_num_threads(count)
-        self.device = cpu_label(count) if where == "cpu" else f"{where} ({torch.cuda.get_device_name(self._device)})"
+        self._threads = thread_count(threads)
+        self.device = cpu_label(self._threads) if where == "cpu" else f"{where} ({torch.cuda.get_device_name(self._device)})"
         if self._device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # shapes are fixed
             torch.backends.cudnn.allow_tf32 = False  # else "fp32" would silently be TF32
@@ -138,7 +140,7 @@ class TorchBackend:
         try:
             graph = _read(name, onnx_path)
             fix_dimensions(name, graph.dims, input_shapes)
-            stage = TorchStage(name, graph, input_shapes, self._device, _LOW[self._low])
+            stage = TorchStage(name, graph, input_shapes, self._device, _LOW[self._low], self._threads)
             self._quantised = self._quantised or any(node.op == "QuantizeLinear" for node in graph.nodes)
             self.precision = "int8" if self._quantised else "fp32" if self._low == "int8" else self._low
             return stage

@@ -65,7 +65,7 @@ class Panel(QWidget):
     def _rows(self, labelled: bool) -> QGridLayout:
         grid = QGridLayout()
         grid.setVerticalSpacing(5)
-        names = ["this frame", "key frames", "age", "dropped", *(["mIoU"] if labelled else []), "view"]
+        names = ["this frame", "schedule", "key frames", "deep stage", "age", "dropped", *(["mIoU"] if labelled else []), "view"]
         for row, name in enumerate(names):
             self.values[name] = label(NONE)
             self.values[name].setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -89,15 +89,17 @@ class Panel(QWidget):
         self._set("FPS", f"{numbers.fps:.0f}" if known else NONE)
         self._set("p50", f"{numbers.p50_ms:.1f}" if known else NONE)
         self._set("p95", f"{numbers.p95_ms:.1f}" if known else NONE)
-        self._set("key frames", f"{numbers.key_share:.0%}" if known else NONE)
+        self._set("key frames", f"{numbers.key_share:.0%}{f' · {numbers.cold} cold' if numbers.cold else ''}" if known else NONE)
+        self._set("deep stage", NONE if numbers.high_ms is None else f"{numbers.high_ms:.1f} ms")
         self._set("age", f"{numbers.age_mean:.1f} mean · {numbers.age_max} max" if known else NONE)
         self._set("dropped", str(dropped))
         self._set("mIoU", NONE if miou is None else f"{miou:.1%}")
 
     def show_frame(self, result: Result) -> None:
         """What is true of the frame on the screen."""
-        kind = "key" if result.is_key else f"age {result.age_frames}"
+        kind = "key" if result.age_frames == 0 else f"age {result.age_frames}"
         self._set("this frame", f"#{result.frame.index} · {result.total_ms:.1f} ms · {kind}")
+        self._set("schedule", result.decision.text)
         self.legend.count(result.labels)
 
     def show_view(self, text: str) -> None:

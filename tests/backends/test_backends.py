@@ -330,3 +330,16 @@ print(sys.modules["openvino_telemetry"], len(threading.enumerate()))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "None 1\n"
+
+
+def test_torch_stages_of_different_backends_keep_their_own_thread_counts(net: str) -> None:
+    import torch
+
+    image, before = noise_image(*SIZE), torch.get_num_threads()
+    try:
+        stages = {count: opened("torch", threads=count).load(net, {"image": image.shape}) for count in (2, 1)}
+        for count, stage in [*stages.items()] * 2:
+            stage({"image": image})
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)

@@ -69,7 +69,7 @@ def test_every_backend_gives_the_networks_own_labels(bundle: Bundle, tmp_path: P
 def test_evaluate_scores_what_was_learned(bundle: Bundle, street: Path) -> None:
     backend = open_backend("openvino", device=None, precision="fp32", threads=1)
     with Engine(bundle, backend) as engine:
-        scores = evaluate(engine, from_pairs((street / "images", street / "labels"), engine.classes))
+        scores = evaluate(Pipeline(engine, EveryFrame()), from_pairs((street / "images", street / "labels"), engine.classes))
     assert scores["frames"] == 8
     assert list(scores["iou"]) == ["sky", "road", "car"]
     assert scores["miou"] == pytest.approx(np.mean(list(scores["iou"].values())))

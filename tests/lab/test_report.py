@@ -25,6 +25,8 @@ from drive_seg.lab.evaluate.average_precision import AveragePrecision
 from drive_seg.lab.evaluate.report import BEST, SPACED, WORST, Gallery, error_map, write_report
 from drive_seg.lab.train import checkpoint, loop
 from drive_seg.lab.train.recipe import Recipe
+from drive_seg.pipeline import Pipeline
+from drive_seg.schedule import EveryFrame
 from tests.lab.conftest import draw
 
 
@@ -201,7 +203,7 @@ def test_labels_of_other_classes_alone_are_nothing_to_score(bundle: Bundle) -> N
     image, truth = draw(0)
     backend = open_backend("openvino", device=None, precision="fp32", threads=1)
     with Engine(bundle, backend) as engine, pytest.raises(DataError, match="sky, road, car"):
-        measure(engine, [(image, np.full_like(truth, 255))])
+        measure(Pipeline(engine, EveryFrame()), [(image, np.full_like(truth, 255))])
 
 
 def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:

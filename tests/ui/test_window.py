@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,17 @@ def test_the_frame_on_the_screen_is_described(qtbot: QtBot, window: MainWindow, 
     send(qtbot, window, player, index=13)
     window.refresh()
     assert window.panel.values["this frame"].text() == "#13 · 5.0 ms · key"
+    assert window.panel.values["schedule"].text() == "age 0 of 4"
+    assert window.panel.values["deep stage"].text() == "–"
+
+
+def test_a_deep_stage_that_ran_and_frames_that_waited_for_it_are_told(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    cold = replace(make_result(0), cold=True, latency_ms={"total": 20.0, "high": 8.25})
+    for result in (cold, make_result(1, age=1), make_result(2, age=2), make_result(3, age=3)):
+        player.sink.put(result)
+    window.refresh()
+    assert window.panel.values["key frames"].text() == "25% · 1 cold"
+    assert window.panel.values["deep stage"].text() == "8.2 ms"
 
 
 def test_legend_names_every_class_with_its_share(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:

@@ -1,5 +1,6 @@
 """Scores a network against true labels through the pipeline that plays live."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,17 @@ import numpy as np
 
 from drive_seg.classes import void_ids
 from drive_seg.contracts import Frame, Image, Labels, Network
+from drive_seg.engine import Engine
 from drive_seg.errors import DataError
 from drive_seg.lab.evaluate.datasets import Place, find_pairs
 from drive_seg.lab.evaluate.pairs import VOID, Sample, read_all
-from drive_seg.pipeline import Pipeline, Refine
-from drive_seg.schedule import EveryFrame
+from drive_seg.pipeline import Pipeline
 from drive_seg.score import Confusion
 from drive_seg.sources import open_source
+from drive_seg.sources.capture import Pace
+from drive_seg.trace import Latencies
+
+CLIP_HZ = 15.0  # CamVid's clip; pictures do not say when they were taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +62,33 @@ def from_source(uri: str, classes: Sequence[str]) -> Iterator[Sample]:
             yield frame.image, table[frame.labels]
 
 
-def evaluate(engine: Network, samples: Iterable[Sample], meters: Sequence[Meter] = (), refine: Refine | None = None) -> dict[str, Any]:
-    """All that Confusion tells, by class name and over all; mIoU by frame, the meters' figures, and what ran.
+def gflop_per_frame(engine: Network, key_frame_rate: float) -> float | None:
+    """By the card, at its input size: low and head on every frame, high on key frames. None for a network without a card."""
+    if not isinstance(engine, Engine):
+        return None
+    gflop = {name: stage.gflop for name, stage in engine.stages.items()}
+    return gflop["low"] + gflop["head"] + gflop["high"] * key_frame_rate
+
+
+def evaluate(
+    pipeline: Pipeline, samples: Iterable[Sample], meters: Sequence[Meter] = (), hz: float = 30.0, realtime: bool = False
+) -> dict[str, Any]:
+    """All that Confusion tells, by class name and over all; mIoU by frame, the meters' figures, how it ran, and what ran.
 
     Labels are enlarged to the truth's size by nearest neighbour. `confusion` has the truth's classes down and the predicted ones across,
-    and one column more for predictions that are no class.
+    and one column more for predictions that are no class. The frames' times are `hz` apart; `realtime` waits for each, which only an
+    asynchronous refresher needs.
     """
+    engine, pace, latencies = pipeline.engine, Pace(realtime), Latencies(warmup=0)
     confusion, frames = Confusion(engine.classes), 0
     void = void_ids(engine.classes)
     miou_by_frame: list[float | None] = []
-    pipeline = Pipeline(engine, EveryFrame(), refine=refine)
     for frames, (image, known) in enumerate(samples, 1):
         truth = np.where(np.isin(known, void), np.uint8(VOID), known) if void else known
-        labels = pipeline.step(Frame(image, frames - 1, (frames - 1) / 30)).labels
-        predicted = np.asarray(cv2.resize(labels, truth.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+        pace.wait_for((frames - 1) / hz)
+        result = pipeline.step(Frame(image, frames - 1, (frames - 1) / hz))
+        latencies.add(result, time.perf_counter())
+        predicted = np.asarray(cv2.resize(result.labels, truth.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
         miou_by_frame.append(Confusion.of(engine.classes, confusion.add(truth, predicted)).miou)
         for meter in meters:
             meter.add(Scored(frames - 1, image, truth, predicted, miou_by_frame[-1]))
@@ -78,6 +96,7 @@ def evaluate(engine: Network, samples: Iterable[Sample], meters: Sequence[Meter]
         raise DataError("there is nothing to score: the source has no frames")
     if confusion.miou is None:
         raise DataError(f"there is nothing to score: no label is one of the model's classes ({', '.join(engine.classes)})")
+    ran = latencies.summary()
     return {
         "miou": confusion.miou,
         "pixel_accuracy": confusion.pixel_accuracy,
@@ -92,11 +111,16 @@ def evaluate(engine: Network, samples: Iterable[Sample], meters: Sequence[Meter]
         **{name: value for meter in meters for name, value in meter.figures().items()},
         "miou_by_frame": miou_by_frame,
         "frames": frames,
+        "key_frame_rate": latencies.keys / frames,
+        "gflop_per_frame": gflop_per_frame(engine, latencies.keys / frames),
+        "latency_ms": ran["latency_ms"],
+        "total_ms": ran["total_ms"],
         "model": engine.name,
         "backend": engine.backend.name,
         "precision": engine.backend.precision,
         "device": engine.backend.device,
-        "schedule": "every-frame",
-        "mode": "sync",
-        "refined": refine is not None,
+        "schedule": pipeline.schedule.name,
+        "mode": pipeline.refresher.name,
+        "propagation": pipeline.propagation.name,
+        "refined": pipeline.refine is not None,
     }

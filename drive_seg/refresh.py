@@ -1,0 +1,175 @@
+"""Where and when the deep stage does its work: at once, beside the frames in a thread of its own, or a fixed number of frames later."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from drive_seg.contracts import Backend, High, Key, Network, Span, Tensors
+from drive_seg.errors import BackendError
+from drive_seg.workers import Apart, Mailbox, Overflow, Worker
+
+CLOSE_LIMIT_S = 5.0  # longer than `high` takes anywhere
+
+
+class Refresher(Protocol):
+    """Makes keys of frames. All of it is called from the pipeline's thread."""
+
+    @property
+    def name(self) -> str:
+        """As the user writes the mode."""
+
+    @property
+    def busy(self) -> bool:
+        """No refresh can be started now but one that is waited for."""
+
+    def fit(self) -> None:
+        """Makes ready for the size that the network is fitted to; free while it stays the same. Raises BackendError."""
+
+    def start(self, key: Key, low: Tensors, wait: bool) -> Key | None:
+        """Begins to make this frame's key, whose context is empty, whole; returns it if that is done already, else `collect` will.
+
+        `wait`: it is done now, and what was under way is thrown away, because no key before this one is valid.
+        """
+
+    def collect(self, index: int) -> Key | None:
+        """The newest key that is to be used from the frame `index` on. Raises what `high` failed with."""
+
+    def close(self) -> None:
+        """Idempotent; never waits for long."""
+
+
+class Sync:
+    """A key frame waits for its own `high`."""
+
+    name, busy = "sync", False
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def fit(self) -> None:
+        pass
+
+    def start(self, key: Key, low: Tensors, wait: bool) -> Key | None:
+        return completed(key, low, self._network.high)
+
+    def collect(self, index: int) -> Key | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+class Delayed:
+    """A virtual clock: a key is used from `frames` frames after its own on, whatever `high` takes. The work is done just before that, and
+    counts for no frame. At most `depth` refreshes are under way: 1 is an asynchronous worker, as many as `frames` a pipeline."""
+
+    def __init__(self, network: Network, frames: int, depth: int, name: str) -> None:
+        self.name = name
+        self._network, self._frames, self._depth = network, frames, depth
+        self._under_way: deque[tuple[Key, Tensors]] = deque()
+
+    @property
+    def busy(self) -> bool:
+        return len(self._under_way) >= self._depth
+
+    def fit(self) -> None:
+        pass
+
+    def start(self, key: Key, low: Tensors, wait: bool) -> Key | None:
+        if wait:
+            self._under_way.clear()
+            return completed(key, low, self._network.high)
+        self._under_way.append((key, copied(low, self._network)))
+        return None
+
+    def collect(self, index: int) -> Key | None:
+        due = None
+        while self._under_way and self._under_way[0][0].index + self._frames <= index:
+            due = self._under_way.popleft()
+        return completed(*due, self._network.high) if due else None
+
+    def close(self) -> None:
+        self._under_way.clear()
+
+
+class Async:
+    """`high` runs beside the frames, on a backend and in a thread of its own: one refresh at a time, from copies of what `low` put out."""
+
+    name = "async"
+
+    def __init__(self, network: Network, backend: Backend) -> None:
+        """`backend` is used for `high` alone."""
+        self._network, self._backend = network, backend
+        self._high: High | None = None
+        self._fitted_hw = (0, 0)
+        self._jobs: Mailbox[tuple[Key, Tensors, High]] = Mailbox(1, Overflow.WAIT)
+        self._keys: Mailbox[Key] = Mailbox(1, Overflow.WAIT)
+        self._under_way = self._in_vain = False
+        self._apart = Apart()
+        self._worker = Worker("high", self._work, on_error=self._keys.close).start()
+
+    @property
+    def busy(self) -> bool:
+        return self._under_way
+
+    def fit(self) -> None:
+        if self._network.input_hw != self._fitted_hw:
+            self._collect(CLOSE_LIMIT_S)
+            if self._high:
+                self._high.close()
+            self._high = self._network.copy_high(self._backend)
+            self._fitted_hw = self._network.input_hw
+
+    def start(self, key: Key, low: Tensors, wait: bool) -> Key | None:
+        if wait:
+            self._in_vain = self._under_way
+            return completed(key, low, self._network.high)
+        assert self._high is not None
+        self._apart.first()
+        self._under_way = True
+        self._jobs.put((key, copied(low, self._network), self._high))
+        return None
+
+    def collect(self, index: int) -> Key | None:
+        return self._collect(0)
+
+    def close(self) -> None:
+        self._apart.release()
+        self._jobs.discard()
+        self._keys.discard()
+        if self._worker.wait(CLOSE_LIMIT_S) and self._high:  # what still runs must not lose its memory
+            self._high.close()
+            self._high = None
+
+    def _collect(self, timeout_s: float) -> Key | None:
+        if not self._under_way:
+            return None
+        try:
+            key = self._keys.get(timeout_s)
+        except TimeoutError:
+            if timeout_s:
+                raise BackendError(f"the deep stage did not end within {timeout_s:.0f} s; try --mode sync") from None
+            return None
+        in_vain, self._under_way, self._in_vain = self._in_vain, False, False
+        return None if in_vain else key
+
+    def _work(self) -> None:
+        self._apart.second()
+        for key, low, high in self._jobs:
+            self._keys.put(completed(key, low, high, track="high"))
+
+
+def completed(key: Key, low: Tensors, high: Callable[[Tensors], Tensors], track: str = "pipeline") -> Key:
+    """The key with its context."""
+    start_s = time.perf_counter()
+    context = high(low)
+    return replace(key, context=context, span=Span("high", start_s, (time.perf_counter() - start_s) * 1e3, track))
+
+
+def copied(low: Tensors, network: Network) -> Tensors:
+    """What `high` will read when `low` has long put out something else."""
+    return {name: np.array(low[name]) for name in network.high_takes}

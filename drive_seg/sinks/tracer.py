@@ -1,0 +1,115 @@
+"""Writes what became of each frame: a line of JSON that a run can be replayed from, or a trace for ui.perfetto.dev; and reads the lines."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO, get_args
+
+from drive_seg.contracts import Decision, Reason, Result, Span
+from drive_seg.errors import UsageError
+from drive_seg.sinks.background import as_sink_error
+
+PERFETTO = ".perfetto.json"
+TRACKS = ("capture", "pipeline", "high")
+
+
+class Tracer:
+    """A Sink. What the file holds is decided by its name: Chrome's trace events where it ends with PERFETTO, else JSON lines.
+
+    Raises SinkError when it cannot be made, and from `put` or `close` when it cannot be written.
+    """
+
+    wants_overlay: bool = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._chrome = path.name.endswith(PERFETTO)
+        try:
+            self._file: TextIO | None = path.open("w")
+        except OSError as error:
+            raise as_sink_error(path, error) from error
+        if self._chrome:
+            self._write('{"traceEvents": [\n' + ",\n".join(json.dumps(event) for event in track_names()))
+
+    def put(self, result: Result) -> None:
+        if self._chrome:
+            self._write("".join(f",\n{json.dumps(event)}" for event in slices(result)))
+        else:
+            self._write(json.dumps(line(result)) + "\n")
+
+    def close(self) -> None:
+        if self._file is None:
+            return
+        try:
+            if self._chrome:
+                self._write("\n]}\n")
+        finally:
+            file, self._file = self._file, None
+            try:
+                file.close()
+            except OSError as error:
+                raise as_sink_error(self._path, error) from error
+
+    def _write(self, text: str) -> None:
+        assert self._file is not None
+        try:
+            self._file.write(text)
+        except OSError as error:
+            raise as_sink_error(self._path, error) from error
+
+
+def line(result: Result) -> dict[str, Any]:
+    """What is known of a frame, without its pictures."""
+    decision = result.decision
+    return {
+        "index": result.frame.index,
+        "time_s": round(result.frame.time_s, 6),
+        "key": decision.run_high,
+        "reason": decision.reason,
+        "text": decision.text,
+        "score": decision.score,
+        "threshold": decision.threshold,
+        "age_frames": result.age_frames,
+        "age_ms": round(result.age_ms, 3),
+        "cold": result.cold,
+        "latency_ms": {name: round(ms, 4) for name, ms in result.latency_ms.items()},
+        "dropped": result.dropped,
+    }
+
+
+def read_decisions(path: Path) -> dict[int, Decision]:
+    """By frame index, from the lines of an earlier run. Raises UsageError naming the line that is none."""
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--replay {path}: cannot be read; give the file that --trace wrote") from error
+    decisions = {}
+    for number, text in enumerate(lines, 1):
+        try:
+            kept = json.loads(text)
+            decisions[int(kept["index"])] = _decision(kept)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"--replay {path}: line {number} is no frame's; give the lines that --trace wrote, not {PERFETTO}") from error
+    return decisions
+
+
+def _decision(kept: Mapping[str, Any]) -> Decision:
+    if kept["reason"] not in get_args(Reason):
+        raise ValueError(kept["reason"])
+    return Decision(bool(kept["key"]), kept["reason"], str(kept["text"]), kept["score"], kept["threshold"])
+
+
+def track_names() -> list[dict[str, Any]]:
+    return [{"ph": "M", "name": "thread_name", "pid": 1, "tid": number, "args": {"name": track}} for number, track in enumerate(TRACKS, 1)]
+
+
+def slices(result: Result) -> list[dict[str, Any]]:
+    """A frame's spans as Chrome's complete events, a track for each thread; times in microseconds."""
+
+    def event(span: Span) -> dict[str, Any]:
+        return {
+            "ph": "X", "name": span.name, "pid": 1, "tid": TRACKS.index(span.track) + 1, "ts": round(span.start_s * 1e6, 1),
+            "dur": round(span.ms * 1e3, 1), "args": {"shown with frame": result.frame.index, "age": result.age_frames},
+        }  # fmt: skip
+
+    return [event(span) for span in result.spans]
