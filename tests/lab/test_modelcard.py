@@ -38,7 +38,7 @@ def test_an_evaluation_is_recorded_in_the_card_and_on_the_page(
 
 def test_corruptions_have_a_table_of_their_own(recipe: Recipe, tmp_path: Path) -> None:
     trained = loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", quiet=True)
-    worn = {"miou": 0.5, "iou": {"sky": 0.5}, "corruptions": {"clean": 0.5, "mean": 0.4, "ratio": 0.8, "miou": {"fog": [0.45, 0.4, None]}}}
+    worn = {"corruptions": {"clean": 0.5, "mean": 0.4, "ratio": 0.8, "miou": {"fog": [0.45, 0.4, None]}}}
     page = render(export_bundle(trained.checkpoint, tmp_path / "tiny").model_copy(update={"measured": {"worn": worn}}))
     assert "mean mIoU 0.400, 80.0% of the clean 0.500" in page
     assert "| fog | 0.450 | 0.400 | – |" in page

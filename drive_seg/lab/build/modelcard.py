@@ -10,7 +10,8 @@ from drive_seg.lab.build.export import write_card
 from drive_seg.lab.evaluate.report import HEADLINES
 
 PAGE = "README.md"
-KEPT = (*HEADLINES, "iou", "pixels", "corruptions", "frames", "backend", "precision", "device", "schedule", "mode", "date", "command")
+SCORES = (*HEADLINES, "iou", "pixels")  # of an evaluation; one under corruptions is kept for those alone
+RAN = ("frames", "backend", "precision", "device", "schedule", "mode", "date", "command")
 
 
 def render(card: Card) -> str:
@@ -35,7 +36,7 @@ def render(card: Card) -> str:
         "",
     ]
     worn = {name: value["corruptions"] for name, value in card.measured.items() if "corruptions" in value}
-    scored = {name: value for name, value in card.measured.items() if "iou" in value and name not in worn}
+    scored = {name: value for name, value in card.measured.items() if "iou" in value}
     if scored:
         lines += _table(["", *scored], [["**mIoU**", *(f"**{value['miou']:.3f}**" for value in scored.values())]])
         lines += ["| " + " | ".join([name, *(_share(value["iou"].get(name)) for value in scored.values())]) + " |" for name in card.classes]
@@ -54,7 +55,8 @@ def render(card: Card) -> str:
 
 def keep(bundle: Bundle, name: str, scores: Mapping[str, Any]) -> Path:
     """Writes an evaluation's figures under `name` into the card, and the page anew, whose path is returned. Raises SinkError."""
-    kept = {key: _rounded(scores[key]) for key in KEPT if key in scores}
+    wanted = (*(("corruptions",) if "corruptions" in scores else SCORES), *RAN)
+    kept = {key: _rounded(scores[key]) for key in wanted if key in scores}
     card = bundle.card.model_copy(update={"measured": bundle.card.measured | {name: kept}})
     path = bundle.folder / PAGE
     try:
