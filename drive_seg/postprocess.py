@@ -29,6 +29,11 @@ def strongest(planes: Iterable[Array]) -> Labels:
     return labels
 
 
+def at_size(labels: Labels, size_hw: tuple[int, ...]) -> Labels:
+    """Ids (h, w) as (H, W) by nearest neighbour: how a network's labels meet a truth of the frame's size."""
+    return np.asarray(cv2.resize(labels, size_hw[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
 def refine(labels: Labels, image: Image) -> Labels:
     """Ids (h, w) and their BGR picture (H, W, 3) to ids (H, W) whose borders follow the picture's edges.
 

@@ -19,6 +19,7 @@ from drive_seg.errors import SinkError
 from drive_seg.lab.build.export import write_card
 from drive_seg.lab.build.quantize import Calibration
 from drive_seg.pipeline import Pipeline
+from drive_seg.postprocess import at_size
 from drive_seg.schedule import EveryFrame
 from drive_seg.score import Confusion
 
@@ -78,8 +79,7 @@ def compare(bundle: Bundle, runtime: str, examples: Iterable[Example], runs: int
             images += [image] if len(images) < ROUND else []
             if truth is not None:
                 for name, side in sides.items():
-                    enlarged = cv2.resize(labels[name], truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
-                    side.confusion.add(truth, np.asarray(enlarged, np.uint8))
+                    side.confusion.add(truth, at_size(labels[name], truth.shape))
         for i in range(WARM_UP + runs):
             for side in sides.values():
                 side.step(images[i % len(images)])

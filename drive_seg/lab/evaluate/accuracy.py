@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
 from drive_seg.classes import void_ids
@@ -16,6 +15,7 @@ from drive_seg.errors import DataError
 from drive_seg.lab.evaluate.datasets import Place, find_pairs
 from drive_seg.lab.evaluate.pairs import VOID, Sample, read_all
 from drive_seg.pipeline import Pipeline
+from drive_seg.postprocess import at_size
 from drive_seg.score import Confusion
 from drive_seg.sources import open_source
 from drive_seg.sources.capture import Pace
@@ -88,7 +88,7 @@ def evaluate(
         pace.wait_for((frames - 1) / hz)
         result = pipeline.step(Frame(image, frames - 1, (frames - 1) / hz))
         latencies.add(result, time.perf_counter())
-        predicted = np.asarray(cv2.resize(result.labels, truth.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+        predicted = at_size(result.labels, truth.shape)
         miou_by_frame.append(Confusion.of(engine.classes, confusion.add(truth, predicted)).miou)
         for meter in meters:
             meter.add(Scored(frames - 1, image, truth, predicted, miou_by_frame[-1]))

@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 from drive_seg.contracts import Frame, Image, Network
 from drive_seg.lab.evaluate.accuracy import Scored
 from drive_seg.pipeline import Pipeline, Refine
+from drive_seg.postprocess import at_size
 from drive_seg.schedule import EveryFrame
 from drive_seg.score import Confusion
 
@@ -141,8 +142,7 @@ class Corruptions:
         self._clean.add(frame.truth, frame.predicted)
         for (name, strength), confusion in self._spoiled.items():
             labels = self._pipeline.step(Frame(corrupt(frame.image, name, strength, frame.index), frame.index, 0.0)).labels
-            enlarged = cv2.resize(labels, frame.truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
-            confusion.add(frame.truth, np.asarray(enlarged, np.uint8))
+            confusion.add(frame.truth, at_size(labels, frame.truth.shape))
 
     def figures(self) -> dict[str, Any]:
         """corruptions: `clean`, `miou` by corruption for strengths 1 to 3, their `mean`, its `ratio` to clean and the `goal` for that."""

@@ -21,6 +21,7 @@ from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.data import Batches, demo_samples, split
 from drive_seg.lab.train.losses import class_weights, combined
 from drive_seg.lab.train.recipe import Recipe
+from drive_seg.postprocess import at_size
 from drive_seg.score import Confusion
 from drive_seg.workers import ended_by_signals
 
@@ -83,7 +84,7 @@ def score(network: Staged, samples: list[Sample], classes: tuple[str, ...], devi
     for image, truth in samples:
         with half_precision(device):
             half = network.labels(torch.from_numpy(image)[None].to(device))[0].cpu().numpy()
-        confusion.add(truth, np.asarray(cv2.resize(half, truth.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8))
+        confusion.add(truth, at_size(half, truth.shape))
     return confusion.miou
 
 
