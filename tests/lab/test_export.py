@@ -35,7 +35,7 @@ def test_the_card_tells_what_is_there(bundle: Bundle) -> None:
     card = bundle.card
     assert (card.name, card.classes, card.training["steps"]) == ("tiny", ("sky", "road", "car"), 40)
     assert card.stages["low"].gflop > 0
-    assert {path.name for path in bundle.folder.iterdir()} == {"card.json", "low.onnx", "high.onnx", "head.onnx", "weights.safetensors"}
+    assert {path.name for path in bundle.folder.iterdir()} == {"card.json", "low.onnx", "high.onnx", "head.onnx"}
 
 
 def test_weights_are_stored_as_fp16(bundle: Bundle) -> None:

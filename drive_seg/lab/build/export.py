@@ -1,6 +1,5 @@
-"""From a trained network to a bundle: one ONNX file per stage with fp16 weights, safetensors, and the card."""
+"""From a trained network to a bundle: one ONNX file per stage with fp16 weights, and the card."""
 
-import copy
 import json
 import logging
 import warnings
@@ -12,14 +11,13 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
-from drive_seg.card import CARD, Card, FileCard, InputCard, StageCard, sha256
+from drive_seg.card import CARD, Card, InputCard, StageCard, sha256
 from drive_seg.errors import DataError
 from drive_seg.lab.models.staged import Head, Staged
+from drive_seg.lab.models.stored import HALF, fold_batch_norms
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.preprocess import input_size
@@ -39,7 +37,7 @@ PALETTE = {
 }  # fmt: skip
 
 
-class _Labelling(nn.Module):
+class Labelling(nn.Module):
     """The head as it runs: down to the labels."""
 
     def __init__(self, head: Head) -> None:
@@ -51,7 +49,7 @@ class _Labelling(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class Piece:
     """One stage, ready to be exported."""
 
     module: nn.Module
@@ -59,28 +57,18 @@ class _Piece:
     outputs: tuple[str, ...]
 
 
-def fold_batch_norms(network: Staged) -> Staged:
-    """A copy in inference form: every convolution with its batch norm folded in."""
-    folded = copy.deepcopy(network).eval()
-    for module in folded.modules():
-        if isinstance(module, nn.Sequential):
-            for i in range(len(module) - 1):
-                conv, norm = module[i], module[i + 1]
-                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    module[i], module[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
-    return folded
-
-
 @torch.no_grad()
-def pieces(network: Staged) -> dict[str, _Piece]:
-    """The three stages with example inputs at the size that the card names."""
+def pieces(network: Staged) -> dict[str, Piece]:
+    """The stages in the order in which they run, with example inputs at the size that the card names."""
     wiring, (height, width) = network.wiring, input_hw(network)
     image = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8)
     features = network.features(image)
+    mid = {} if network.mid is None else {"mid": Piece(network.mid, {name: features[name] for name in wiring.mid_takes}, wiring.mid)}
     return {
-        "low": _Piece(network.low, {"image": image}, wiring.low),
-        "high": _Piece(network.high, {name: features[name] for name in wiring.high_takes}, wiring.high),
-        "head": _Piece(_Labelling(network.head), {name: features[name] for name in wiring.head_takes}, ("labels",)),
+        "low": Piece(network.low, {"image": image}, wiring.low),
+        **mid,
+        "high": Piece(network.high, {name: features[name] for name in wiring.high_takes}, wiring.high),
+        "head": Piece(Labelling(network.head), {name: features[name] for name in wiring.head_takes}, ("labels",)),
     }
 
 
@@ -89,12 +77,29 @@ def input_hw(network: Staged) -> tuple[int, int]:
     return input_size(TRAINED_HW, TRAINED_HW, network.wiring.multiple)
 
 
-def _dynamic(piece: _Piece) -> dict[str, dict[int, str]]:
+def _dynamic(piece: Piece) -> dict[str, dict[int, str]]:
     """Height and width are left open: the engine fixes them to the frames' shape."""
     return {
         name: ({1: "height", 2: "width"} if value.dtype == torch.uint8 else {2: f"{name}_height", 3: f"{name}_width"})
         for name, value in piece.inputs.items()
     }
+
+
+def name_weights(model: onnx.ModelProto, module: nn.Module) -> None:
+    """Gives the weights that the exporter reshaped, a PReLU's slopes, their own names again, by which they are read back."""
+    stored = {tensor.name for tensor in model.graph.initializer} | {name for node in model.graph.node for name in node.output}
+    floats = [tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT]
+    by_value = {numpy_helper.to_array(tensor).tobytes(): tensor for tensor in floats}
+    for name, value in module.state_dict().items():
+        tensor = by_value.get(value.numpy().tobytes())
+        if name in stored or tensor is None:
+            continue
+        if "::" in tensor.name:
+            for node in model.graph.node:
+                node.input[:] = [name if taken == tensor.name else taken for taken in node.input]
+            tensor.name = name
+        else:  # the exporter stores equal ones once
+            model.graph.initializer.append(numpy_helper.from_array(value.numpy(), name))
 
 
 def halve_weights(model: onnx.ModelProto) -> None:
@@ -104,14 +109,14 @@ def halve_weights(model: onnx.ModelProto) -> None:
         name, values = tensor.name, numpy_helper.to_array(tensor)
         if tensor.data_type != TensorProto.FLOAT or values.size < 16:
             continue
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.fp16"))
-        casts.append(helper.make_node("Cast", [f"{name}.fp16"], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + HALF))
+        casts.append(helper.make_node("Cast", [name + HALF], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
     nodes = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend(casts + nodes)
 
 
-def export_stage(piece: _Piece, path: Path) -> None:
+def export_stage(piece: Piece, path: Path) -> None:
     """Writes one ONNX file, checked."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
@@ -127,12 +132,13 @@ def export_stage(piece: _Piece, path: Path) -> None:
             dynamo=False,
         )
     model = onnx.load(path)
+    name_weights(model, piece.module)
     halve_weights(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
 
-def gflop(piece: _Piece) -> float:
+def gflop(piece: Piece) -> float:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         piece.module(*piece.inputs.values())
     return round(float(counter.get_total_flops()) / 1e9, 3)
@@ -152,8 +158,6 @@ def export_bundle(trained: Path, out: Path) -> Card:
         path = out / f"{name}.onnx"
         export_stage(piece, path)
         stages[name] = StageCard(file=path.name, sha256=sha256(path), inputs=tuple(piece.inputs), outputs=piece.outputs, gflop=gflop(piece))
-    weights = out / "weights.safetensors"
-    save_file({key: value.half() if value.is_floating_point() else value for key, value in network.state_dict().items()}, weights)
     card = Card(
         format=1,
         name=out.name,
@@ -163,7 +167,6 @@ def export_bundle(trained: Path, out: Path) -> Card:
         labels="labels",
         change=network.wiring.change,
         stages=stages,  # type: ignore[arg-type]
-        weights=FileCard(file=weights.name, sha256=sha256(weights)),
         network={"architecture": recipe.architecture, **network.describe()},
         parameters=network.parameter_count(),
         training={"steps": steps, "recipe": json.loads(recipe.model_dump_json())},

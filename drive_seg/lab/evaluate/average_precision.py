@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from drive_seg.card import Bundle
 from drive_seg.contracts import Image, Labels
-from drive_seg.errors import UsageError
+from drive_seg.errors import BundleError
 from drive_seg.lab.evaluate.accuracy import Scored
 from drive_seg.preprocess import input_size, to_input
 from drive_seg.score import Scores, mean
@@ -56,11 +56,11 @@ class AveragePrecision:
         self.network: Any = None
         try:
             self.network = _open(bundle)
-            self.by = f"torch fp32, {bundle.card.weights.file}"
+            self.by = "torch fp32"
         except ImportError as error:
             self.by = f"not measured: {error}; pip install 'drive-seg[lab]'"
-        except (KeyError, UsageError, RuntimeError):
-            self.by = "not measured: the bundle's weights are of no network that is in drive_seg.lab.models; train and export it again"
+        except BundleError as error:
+            self.by = f"not measured: {error}"
 
     def add(self, frame: Scored) -> None:
         if self.network is not None:
@@ -86,12 +86,7 @@ class AveragePrecision:
 
 
 def _open(bundle: Bundle) -> Any:
-    """The trained network. Raises ImportError without the workshop's packages; KeyError, UsageError, RuntimeError for strange weights."""
-    from safetensors.torch import load_file
+    """The trained network. Raises ImportError without the workshop's packages, BundleError for a network that is not known."""
+    from drive_seg.lab.models.stored import read_network
 
-    from drive_seg.lab.models import make_network
-
-    about = dict(bundle.card.network)
-    network = make_network(about.pop("architecture"), len(bundle.card.classes), about)
-    network.load_state_dict(load_file(bundle.folder / bundle.card.weights.file))
-    return network.eval()
+    return read_network(bundle)

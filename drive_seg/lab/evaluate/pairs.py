@@ -16,6 +16,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 VOID = 255  # what is no class becomes this, here and nowhere else
 UNKNOWN = 254  # in a coding's table: neither a class nor void
 NAMED = 3  # of the pairs that were left out
+SKIP = "mend the file, or go on without such pairs by --skip-bad"
 
 Sample = tuple[Image, Labels]
 
@@ -97,8 +98,8 @@ class Pair:
 
     def read(self) -> Sample:
         """HxWx3 BGR uint8, and HxW uint8 class ids with VOID for what is no class. Raises DataError naming the file."""
-        image = _decode(self.image, cv2.IMREAD_COLOR)
-        stored = _decode(self.labels, cv2.IMREAD_UNCHANGED)
+        image = read_picture(self.image, hint=SKIP)
+        stored = read_picture(self.labels, cv2.IMREAD_UNCHANGED, hint=SKIP)
         try:
             labels = self.coding.decode(stored)
         except ValueError as error:
@@ -163,11 +164,12 @@ def in_drives(pairs: Sequence[Pair], drives: Sequence[str]) -> list[Pair]:
     return [pair for pair in pairs if pair.stem.startswith(tuple(drives))]
 
 
-def _decode(path: Path, flags: int) -> Array:
+def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR, hint: str = "mend the file, or take it away") -> Array:
+    """As OpenCV decodes it: HxWx3 BGR uint8 unless the flags say otherwise. Raises DataError, which ends with the hint."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise _bad(path, f"cannot be read ({error.strerror})") from error
+        raise _bad(path, f"cannot be read ({error.strerror})", hint) from error
     # OpenCV fills what is missing of a JPEG with grey, and libpng prints its complaint past OpenCV's log: both are recognised before.
     cut = data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda") if data[:2] == b"\xff\xd8" else data[:4] == b"\x89PNG" and b"IEND" not in data
     try:
@@ -175,9 +177,9 @@ def _decode(path: Path, flags: int) -> Array:
     except cv2.error:
         picture = None
     if picture is None:
-        raise _bad(path, "is cut short" if cut else "is empty" if not data else "cannot be read as a picture")
+        raise _bad(path, "is cut short" if cut else "is empty" if not data else "cannot be read as a picture", hint)
     return np.asarray(picture)
 
 
-def _bad(path: Path, what: str) -> DataError:
-    return DataError(f"{path}: {what}; mend the file, or go on without such pairs by --skip-bad")
+def _bad(path: Path, what: str, hint: str = SKIP) -> DataError:
+    return DataError(f"{path}: {what}; {hint}")

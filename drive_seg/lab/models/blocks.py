@@ -4,6 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# Of CamVid's train split, in grey levels, blue first; shaped for (N, 3, H, W).
+MEAN = torch.tensor([104.0, 107.0, 105.0]).view(1, 3, 1, 1)
+STD = torch.tensor([78.0, 78.0, 77.0]).view(1, 3, 1, 1)
+
 
 class ConvBN(nn.Sequential):
     """Convolution, batch norm and, unless told otherwise, ReLU; the padding keeps ceil(size / stride)."""
@@ -28,6 +32,14 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(x + self.second(self.first(x)))
+
+
+class Folding(nn.Module):
+    """A module whose batch norms are not beside their convolutions in a row, so that it folds them itself."""
+
+    def fold(self) -> None:
+        """Changes this module, which is in inference mode, to a form without those batch norms."""
+        raise NotImplementedError
 
 
 class Doubling(nn.ConvTranspose2d):
@@ -55,15 +67,15 @@ def cropped(x: Tensor, like: Tensor, times: int = 1) -> Tensor:
 
 
 class Normalise(nn.Module):
-    """uint8 BGR (N, H, W, 3) to float (N, 3, H, W), by the mean and the deviation of CamVid's train split."""
+    """uint8 BGR (N, H, W, 3) to float (N, 3, H, W), by MEAN and STD."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor([104.0, 107.0, 105.0]).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor([78.0, 78.0, 77.0]).view(1, 3, 1, 1))
+        self.register_buffer("mean", MEAN.clone())
+        self.register_buffer("std", STD.clone())
 
     def forward(self, image: Tensor) -> Tensor:
         return normalise(image, self.mean, self.std)

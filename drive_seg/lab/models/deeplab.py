@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drive_seg.lab.models import staged
-from drive_seg.lab.models.blocks import BasicBlock, ConvBN, normalise, resize_to
+from drive_seg.lab.models.blocks import MEAN, STD, BasicBlock, ConvBN, normalise, resize_to
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Low(nn.Module):
 
     def __init__(self, c: DeepLabConfig) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor([104.0, 107.0, 105.0]).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor([78.0, 78.0, 77.0]).view(1, 3, 1, 1))
+        self.register_buffer("mean", MEAN.clone())
+        self.register_buffer("std", STD.clone())
         blocks = (BasicBlock(c.fine) for _ in range(c.fine_blocks))
         self.fine = nn.Sequential(ConvBN(3, c.stem, stride=2), ConvBN(c.stem, c.fine, stride=2), ConvBN(c.fine, c.fine), *blocks)
         self.detail = nn.Sequential(ConvBN(c.fine, c.detail, stride=2), BasicBlock(c.detail))

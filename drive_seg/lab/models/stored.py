@@ -1,0 +1,67 @@
+"""A network as a bundle holds it: batch norms folded, its weights in the ONNX files and nowhere else, read back into torch."""
+
+import copy
+from itertools import pairwise
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from drive_seg.card import Bundle
+from drive_seg.contracts import Array
+from drive_seg.errors import BundleError, UsageError
+from drive_seg.lab.models import make_network
+from drive_seg.lab.models.blocks import Folding
+from drive_seg.lab.models.staged import Staged
+
+HALF = ".fp16"  # ends the name of a weight that is stored as fp16, with a Cast to the weight's own name behind it
+
+
+def fold_batch_norms(network: Staged) -> Staged:
+    """A copy in inference form: every convolution with its batch norm folded in."""
+    folded = copy.deepcopy(network).eval()
+    for module in list(folded.modules()):
+        if isinstance(module, Folding):
+            module.fold()
+        elif isinstance(module, nn.Sequential):
+            for i, (conv, norm) in enumerate(pairwise(list(module))):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[i], module[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return folded
+
+
+@torch.no_grad()
+def read_network(bundle: Bundle) -> Staged:
+    """The bundle's network in inference form, with the weights of its float files: fp16 as they are stored, in fp32.
+
+    What is not exported, auxiliary heads, has random weights. Raises BundleError for a network that is not of drive_seg.lab.models.
+    """
+    about = dict(bundle.card.network)
+    try:
+        network = fold_batch_norms(make_network(str(about.pop("architecture", None)), len(bundle.card.classes), about))
+    except UsageError as error:
+        raise BundleError(f"{bundle.folder}: {error}") from error
+    wanted, found = dict[int, str](), set[int]()  # by where they are: mid and high share modules, and each file holds what its stage runs
+    for name in bundle.card.stages:
+        stored = _weights(bundle.onnx(name))
+        for key, own in getattr(network, name).state_dict().items():
+            if not own.is_floating_point():  # a batch norm's count of batches, which only training reads
+                continue
+            wanted[own.data_ptr()] = f"{name}.{key}"
+            value = stored.get(f"{name}.{key}", stored.get(key))  # the first where the exported stage wraps the network's
+            if value is not None and value.size == own.numel():
+                own.copy_(torch.from_numpy(value.astype(np.float32)).view(own.shape))
+                found.add(own.data_ptr())
+    if missing := [name for place, name in wanted.items() if place not in found]:
+        raise BundleError(f"{bundle.folder}: its files hold no {missing[0]} as its network has it; export the bundle again")
+    return network
+
+
+def _weights(onnx_path: str) -> dict[str, Array]:
+    graph = onnx.load(onnx_path).graph
+    stored = {tensor.name.removesuffix(HALF): numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    same = {node.output[0]: stored[node.input[0]] for node in graph.node if node.op_type == "Identity" and node.input[0] in stored}
+    return stored | same  # equal weights are stored once, such as the zeros of layers that begin as the identity
