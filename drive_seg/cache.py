@@ -80,7 +80,8 @@ class Cache:
         changed = 0.0
         if self._first is not None and self._last is not None:
             changed = float(np.count_nonzero(self._last != self._first) / self._last.size)
-        return View(frame.index, frame.index - self.in_use().index, score, changed, self._last_ms, self._key_ms, self._other_ms)
+        age, mid_age = (frame.index - part.index for part in (self.in_use(), self.in_use().parts[-1]))
+        return View(frame.index, age, score, changed, self._last_ms, self._key_ms, self._other_ms, mid_age)
 
     def shown(self, labels: Labels, ms: float, refreshing: bool) -> None:
         """What became of the frame: its labels (kept, not copied), how long it took, and whether a refresh was in it or beside it."""

@@ -65,8 +65,9 @@ class Card(_Strict):
     key_inputs: dict[Annotated[str, Field(pattern="^key_")], KeyInputCard] = {}  # by the input's name
     propagations: tuple[str, ...] = ("hold", "flow")  # how the context may be brought to a frame
     stages: dict[StageName, StageCard]
-    heads: dict[str, StageCard] = {}  # by propagation: the head that runs instead of the last stage
-    weights: FileCard  # safetensors of the trained network, for the workshop
+    # By propagation: the head that runs instead of the last stage on frames that are not the key frame itself. One with an input last_X
+    # and an output next_X carries a state from frame to frame; it begins with the key's X.
+    heads: dict[str, StageCard] = {}
     network: dict[str, Any]  # the architecture's name and its configuration
     parameters: int
     training: dict[str, Any]
@@ -94,14 +95,14 @@ class Card(_Strict):
     def quantised(self) -> bool:
         return any(stage.int8 for stage in self.stages.values())
 
-    def stage(self, name: StageName, propagation: str = "hold") -> StageCard:
-        return self.heads.get(propagation, self.stages[name]) if name == "head" else self.stages[name]
+    def stage(self, name: StageName, propagation: str | None = None) -> StageCard:
+        """With a propagation, what runs on the frames that are not the key frame itself."""
+        return self.heads.get(propagation or "", self.stages[name]) if name == "head" else self.stages[name]
 
     def files(self) -> Iterator[FileCard]:
         stages = (*self.stages.values(), *self.heads.values())
         yield from stages
         yield from (stage.int8 for stage in stages if stage.int8)
-        yield self.weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Bundle:
     folder: Path
     card: Card
 
-    def onnx(self, stage: StageName, int8: bool = False, propagation: str = "hold") -> str:
+    def onnx(self, stage: StageName, int8: bool = False, propagation: str | None = None) -> str:
         """The path of its file; one that was not quantised has its file in floats alone."""
         card = self.card.stage(stage, propagation)
         return str(self.folder / (card.int8 or card if int8 else card).file)

@@ -17,9 +17,9 @@ Labels = NDArray[np.uint8]  # HxW class ids; an id that is not in the card's cla
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]  # by the tensor's name in the card
 
-StageName = Literal["low", "high", "head"]
-STAGES = ("low", "high", "head")
-TIMED = ("decode", "preprocess", "low", "high", "propagate", "head", "refine", "overlay")  # what the benchmark lists, as a frame meets it
+StageName = Literal["low", "mid", "high", "head"]
+STAGES: tuple[StageName, ...] = ("low", "mid", "high", "head")  # in the order in which they run; few bundles have a `mid`
+TIMED = ("decode", "preprocess", "low", "mid", "high", "propagate", "head", "refine", "overlay")  # what is timed, as a frame meets it
 
 # What decided whether `high` runs. The first five made the cache invalid, before any schedule was asked.
 Reason = Literal["first", "size", "jump", "gap", "cut", "every", "clock", "age", "change", "score", "budget", "busy", "replay"]
@@ -49,7 +49,7 @@ class Span:
     name: str  # of TIMED
     start_s: float  # by time.perf_counter
     ms: float
-    track: str = "pipeline"  # whose time it was: capture, pipeline, or high's own worker
+    track: str = "pipeline"  # whose time it was: capture, pipeline, or the worker of the deep stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,13 @@ class Key:
     own: Tensors = field(default_factory=dict)  # low's tensors of that frame that are fed back, by the name of the input that takes them
     seen: Array | None = None  # what the propagation remembers of its picture
     context: Tensors = field(default_factory=dict)  # empty while `high` has not run
-    span: Span | None = None  # when `high` ran
+    spans: tuple[Span, ...] = ()  # when the stages ran that made it
+    newer: "Key | None" = None  # what `mid` alone has made since, of a later frame; the context is without it
+
+    @property
+    def parts(self) -> tuple["Key", ...]:
+        """Whose contexts together are the cached one, the newest last."""
+        return (self, self.newer) if self.newer else (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +83,19 @@ class View:
     last_ms: float  # how long the last frame took, its overlay included
     key_ms: float  # the same of the last frame that had a refresh to bear, in it or beside it
     other_ms: float | None  # and of the last that had none
+    mid_age_frames: int  # age_frames, or less where `mid` has run alone since
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Whether the deep stage runs for this frame, and why."""
 
-    run_high: bool
+    run_high: bool  # and with it every other stage whose output is cached
     reason: Reason
     text: str  # for people
     score: float | None = None  # what was compared
     threshold: float | None = None  # and with what
+    run_mid: bool = False  # that stage alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,8 @@ class Result:
     @property
     def high_ms(self) -> float | None:
         """Of the refresh whose context came into use with this frame; None when none did. In `total` only when the frame waited for it."""
-        return self.latency_ms.get("high")
+        ms = self.latency_ms.get("high")
+        return None if ms is None else ms + self.latency_ms.get("mid", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +199,11 @@ class Backend(Protocol):
         """Compiles one stage with its inputs fixed to the shapes given. Raises BackendError."""
 
 
-class High(Protocol):
-    """A deep stage at one input size. Called from one thread at a time."""
+class Deep(Protocol):
+    """The stages whose outputs are cached, at one input size. Called from one thread at a time."""
 
-    def __call__(self, low: Tensors) -> Tensors:
-        """From what `low` put out (Network.high_takes of it are enough) to the context, which is the caller's own."""
+    def __call__(self, stage: StageName, tensors: Tensors) -> Tensors:
+        """One of Network.cached, from what `low` (Network.deep_takes of it are enough) and those before it put out; the caller's own."""
 
     def close(self) -> None: ...
 
@@ -236,8 +245,16 @@ class Network(Protocol):
         """The tensor of `low` with View.score, a single number; None where there is none."""
 
     @property
-    def high_takes(self) -> tuple[str, ...]:
-        """The tensors of `low` that `high` reads."""
+    def cached(self) -> tuple[StageName, ...]:
+        """The stages whose outputs are cached, in the order in which they run: `high`, and before it `mid` where there is one."""
+
+    @property
+    def deep_takes(self) -> tuple[str, ...]:
+        """The tensors of `low` that the cached stages read."""
+
+    @property
+    def deep_gives(self) -> tuple[str, ...]:
+        """The tensors of the cached stages that are the context; what only the next of them reads is not."""
 
     def fit(self, frame_hw: tuple[int, int]) -> None:
         """Makes ready for frames of this size; free when the input stays the same. Raises BackendError, UsageError."""
@@ -248,14 +265,17 @@ class Network(Protocol):
     def keep(self, low: Tensors) -> Tensors:
         """A key's own tensors, should this frame become one: copies."""
 
-    def high(self, low: Tensors) -> Tensors:
-        """What is computed on key frames and may be kept; the caller's own."""
+    def deep(self, stage: StageName, tensors: Tensors) -> Tensors:
+        """What is not computed on every frame, stage by stage, as Deep says."""
 
-    def copy_high(self, backend: Backend) -> High:
-        """`high` once more, compiled for the size that was fitted, for another thread; the caller's to close. Raises BackendError."""
+    def copy_deep(self, backend: Backend) -> Deep:
+        """The same once more, compiled for the size that was fitted, for another thread; the caller's to close. Raises BackendError."""
 
-    def head(self, low: Tensors, context: Tensors) -> Labels:
-        """(h, w) class ids at the network's label size, from low's tensors and the key's (context and own); the caller's own."""
+    def head(self, low: Tensors, context: Tensors, fresh: bool) -> Labels:
+        """(h, w) class ids at the network's label size, from low's tensors and the key's (context and own); the caller's own.
+
+        `fresh`: the context was computed from this very frame.
+        """
 
     def close(self) -> None: ...
 

@@ -1,9 +1,10 @@
-"""A bundle's three stages on a backend, fitted to the frame's size, and the rule of who owns their buffers.
+"""A bundle's stages on a backend, fitted to the frame's size, and the rule of who owns their buffers.
 
 Stages overwrite their outputs on their next call. `low`'s tensors are therefore good until the next frame only; the
 context and the labels, which live longer, are copied here, in one place.
 """
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from drive_seg.cache import CUT
 from drive_seg.card import Bundle, Card, StageCard
-from drive_seg.contracts import Array, Backend, Image, Labels, Stage, StageName, Tensors
+from drive_seg.contracts import STAGES, Array, Backend, Image, Labels, Stage, StageName, Tensors
 from drive_seg.errors import BundleError, UsageError
 from drive_seg.preprocess import input_size
 
@@ -28,17 +29,19 @@ def key_shapes(card: Card, input_hw: tuple[int, int]) -> dict[str, tuple[int, ..
     return {name: (1, key.channels, *(-(-side // key.stride) for side in input_hw)) for name, key in card.key_inputs.items()}
 
 
-class DeepStage:
-    """A bundle's `high` as a High (contracts.py)."""
+class DeepStages:
+    """A bundle's cached stages as a Deep (contracts.py)."""
 
-    def __init__(self, stage: Stage, takes: tuple[str, ...]) -> None:
-        self._stage, self._takes = stage, takes
+    def __init__(self, stages: Mapping[StageName, Stage], cards: Mapping[StageName, StageCard]) -> None:
+        self._stages, self._cards = stages, cards
 
-    def __call__(self, low: Tensors) -> Tensors:
-        return {name: np.array(value) for name, value in self._stage({name: low[name] for name in self._takes}).items()}
+    def __call__(self, stage: StageName, tensors: Tensors) -> Tensors:
+        made = self._stages[stage]({name: tensors[name] for name in self._cards[stage].inputs})
+        return {name: np.array(value) for name, value in made.items()}
 
     def close(self) -> None:
-        self._stage.close()
+        for stage in self._stages.values():
+            stage.close()
 
 
 class Engine:
@@ -46,43 +49,59 @@ class Engine:
 
     cut, note = CUT, ""
 
-    def __init__(self, bundle: Bundle, backend: Backend, propagation: str = "hold") -> None:
-        """Raises UsageError when the backend was asked for int8 and the bundle has none, or for a propagation that the bundle cannot."""
+    def __init__(self, bundle: Bundle, backend: Backend, propagation: str = "hold", about_hw: tuple[int, int] | None = None) -> None:
+        """Frames are reduced to about as many pixels as `about_hw` has, the card's input by default.
+
+        Raises UsageError when the backend was asked for int8 and the bundle has none, or for a propagation that the bundle cannot.
+        """
         card = bundle.card
         if propagation not in card.propagations:
             raise UsageError(f"--propagation {propagation}: {card.name} has no such; it has {', '.join(card.propagations)}")
         self.bundle, self.backend = bundle, backend
         self.name, self.classes, self.palette, self.change, self.score = card.name, card.classes, card.palette, card.change, card.score
-        self.stages: dict[StageName, StageCard] = {**card.stages, "head": card.stage("head", propagation)}
-        self.high_takes = card.stages["high"].inputs
+        self.stages = card.stages
+        self.stale = card.heads.get(propagation, card.stages["head"])  # the head of frames that are not the key frame
+        self.cached = tuple(name for name in STAGES[1:-1] if name in card.stages)
+        read = dict.fromkeys(tensor for name in self.cached for tensor in self.stages[name].inputs)
+        made = [tensor for name in self.cached for tensor in self.stages[name].outputs]
+        self.deep_takes = tuple(tensor for tensor in read if tensor not in made)
+        self.deep_gives = tuple(tensor for tensor in made if tensor not in read or tensor in self.stages["head"].inputs)
+        self._carried = tuple(name.removeprefix("last_") for name in self.stale.inputs if name.startswith("last_"))
+        self._began: Tensors = {}  # the key's context from which the head's state began
+        self._state: Tensors = {}  # what the head left for its next frame, by the name of the input that takes it
         self.input_hw = (0, 0)
+        self._about_hw = about_hw or (card.input.height, card.input.width)
         self._propagation = propagation
         self._int8 = run_int8(bundle, backend)
         self._shapes: dict[str, tuple[int, ...]] = {}  # of every tensor
-        self._stages: dict[str, Stage] = {}
+        self._stages: dict[StageName, Stage] = {}
+        self._stale: Stage | None = None
         self._nothing: dict[str, Array] = {}  # what low is told of the key while there is none
 
     def fit(self, frame_hw: tuple[int, int]) -> None:
         """Compiles the stages for frames of this size; free when the network's input stays the same. Raises BackendError."""
         card = self.bundle.card
-        wanted = input_size(frame_hw, (card.input.height, card.input.width), card.input.multiple)
+        wanted = input_size(frame_hw, self._about_hw, card.input.multiple)
         if wanted == self.input_hw:
             return
         self.close()
         self._shapes = {card.input.name: (1, *wanted, 3), **key_shapes(card, wanted)}
-        for name in ("low", "high", "head"):
+        for name in ("low", *self.cached, "head"):
             self._stages[name] = self._load(name, self.backend)
-            self._shapes |= {spec.name: spec.shape for spec in self._stages[name].outputs}
+            self._shapes |= {before + spec.name: spec.shape for spec in self._stages[name].outputs for before in ("", "last_")}
+        self._stale = self._stages["head"]
+        if self.stale != card.stages["head"]:
+            path = self.bundle.onnx("head", self._int8, self._propagation)
+            self._stale = self.backend.load(path, {tensor: self._shapes[tensor] for tensor in self.stale.inputs})
         for key in card.key_inputs:
             if self._shapes[key] != (found := self._shapes[key.removeprefix("key_")]):
                 raise BundleError(f"{card.name}: {key} is {self._shapes[key]} by the card, but low puts out {found}; export it again")
-        self._deep = DeepStage(self._stages["high"], self.high_takes)
+        self._deep = DeepStages({name: self._stages[name] for name in self.cached}, self.stages)
         self._nothing = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in self._stages["low"].inputs if spec.name in card.key_inputs}
         self.input_hw = wanted
 
     def _load(self, name: StageName, backend: Backend) -> Stage:
-        path = self.bundle.onnx(name, self._int8, self._propagation)
-        return backend.load(path, {tensor: self._shapes[tensor] for tensor in self.stages[name].inputs})
+        return backend.load(self.bundle.onnx(name, self._int8), {tensor: self._shapes[tensor] for tensor in self.stages[name].inputs})
 
     def low(self, image: Image, own: Tensors) -> Tensors:
         """(1, H, W, 3) to this frame's features, good until the next call."""
@@ -92,23 +111,32 @@ class Engine:
     def keep(self, low: Tensors) -> Tensors:
         return {name: np.array(low[name.removeprefix("key_")]) for name in self.bundle.card.key_inputs}
 
-    def high(self, low: Tensors) -> Tensors:
-        """This frame's features to the context; a copy, which the caller owns."""
-        return self._deep(low)
+    def deep(self, stage: StageName, tensors: Tensors) -> Tensors:
+        """This frame's features towards the context; copies, which the caller owns."""
+        return self._deep(stage, tensors)
 
-    def copy_high(self, backend: Backend) -> DeepStage:
-        return DeepStage(self._load("high", backend), self.high_takes)
+    def copy_deep(self, backend: Backend) -> DeepStages:
+        return DeepStages({name: self._load(name, backend) for name in self.cached}, self.stages)
 
-    def head(self, low: Tensors, context: Tensors) -> Labels:
+    def head(self, low: Tensors, context: Tensors, fresh: bool) -> Labels:
         """(h, w) class ids at the network's label size; a copy, which the caller owns."""
-        both = {**low, **context}
-        outputs = self._stages["head"]({name: both[name] for name in self.stages["head"].inputs})
+        if fresh:
+            return self._labels(self._stages["head"], {**low, **context})
+        if any(context[name] is not self._began.get(name) for name in self._carried):  # another key's
+            self._began = {name: context[name] for name in self._carried}
+            self._state = {f"last_{name}": value for name, value in self._began.items()}
+        assert self._stale is not None
+        return self._labels(self._stale, {**low, **context, **self._state})
+
+    def _labels(self, head: Stage, tensors: Tensors) -> Labels:
+        outputs = head({spec.name: tensors[spec.name] for spec in head.inputs})
+        self._state = {f"last_{name}": np.array(outputs[f"next_{name}"]) for name in self._carried if f"next_{name}" in outputs}
         return np.array(outputs[self.bundle.card.labels][0], np.uint8)
 
     def close(self) -> None:
-        for stage in self._stages.values():
+        for stage in (*self._stages.values(), *([self._stale] if self._stale else [])):
             stage.close()
-        self._stages, self.input_hw = {}, (0, 0)
+        self._stages, self._stale, self.input_hw, self._began = {}, None, (0, 0), {}
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from drive_seg.classes import VOID, ClassName, palette
-from drive_seg.contracts import Array, Backend, Image, Labels, OnnxFile, Port, Tensors, TensorSpec
+from drive_seg.contracts import Array, Backend, Image, Labels, OnnxFile, Port, StageName, Tensors, TensorSpec
 from drive_seg.errors import BackendError, UsageError
 from drive_seg.postprocess import strongest
 from drive_seg.preprocess import input_size, to_input
@@ -205,7 +205,7 @@ def scene(image: Image) -> Array:
 
 
 class Whole:
-    """The whole network as a High (contracts.py): {"labels": (h, w) uint8}."""
+    """The whole network as a Deep (contracts.py): {"labels": (h, w) uint8}."""
 
     def __init__(self, foreign: Foreign, backend: Backend, size_hw: tuple[int, int]) -> None:
         self._input, self._normalise = foreign.input.name, Normaliser(foreign, size_hw)
@@ -213,8 +213,8 @@ class Whole:
         self._output = read_output(foreign, self._stage.outputs[0], size_hw)
         self._least_hw = (size_hw[0] // 2, size_hw[1] // 2)  # half size costs less than .001 mIoU, and full size four times as much
 
-    def __call__(self, low: Tensors) -> Tensors:
-        outputs = self._stage({self._input: self._normalise(low["image"])})
+    def __call__(self, stage: StageName, tensors: Tensors) -> Tensors:
+        outputs = self._stage({self._input: self._normalise(tensors["image"])})
         return {"labels": self._output.labels(outputs[self._output.tensor], self._least_hw)}
 
     def close(self) -> None:
@@ -224,7 +224,9 @@ class Whole:
 class ForeignEngine:
     """A Network (contracts.py) of one ONNX file. Owned by one thread."""
 
-    change, cut, score, high_takes = "scene", CUT, None, ("image",)
+    change, cut, score = "scene", CUT, None
+    cached: tuple[StageName, ...] = ("high",)
+    deep_takes, deep_gives = ("image",), ("labels",)
 
     def __init__(self, foreign: Foreign, backend: Backend, propagation: str = "hold") -> None:
         """Raises UsageError for a propagation that needs a network of its own."""
@@ -262,15 +264,15 @@ class ForeignEngine:
     def keep(self, low: Tensors) -> Tensors:
         return {}
 
-    def high(self, low: Tensors) -> Tensors:
+    def deep(self, stage: StageName, tensors: Tensors) -> Tensors:
         if self._whole is None:
             raise BackendError(f"{self.name} was not fitted to a frame's size")
-        return self._whole(low)
+        return self._whole(stage, tensors)
 
-    def copy_high(self, backend: Backend) -> Whole:
+    def copy_deep(self, backend: Backend) -> Whole:
         return Whole(self.foreign, backend, self.input_hw)
 
-    def head(self, low: Tensors, context: Tensors) -> Labels:
+    def head(self, low: Tensors, context: Tensors, fresh: bool) -> Labels:
         return np.array(context["labels"], np.uint8)
 
     def close(self) -> None:

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 from drive_seg.cache import Cache
 from drive_seg.contracts import Decision, Frame, Image, Key, Labels, Network, Result, Span, Tensors
-from drive_seg.errors import UsageError
 from drive_seg.preprocess import to_input
 from drive_seg.propagate import Hold, Propagation
-from drive_seg.refresh import Refresher, Sync
-from drive_seg.schedule import Schedule
+from drive_seg.refresh import Refresher, Sync, renewed
+from drive_seg.schedule import Schedule, check_fits
 from drive_seg.trace import Stopwatch
 
 Paint = Callable[[Image, Labels], Image]
@@ -29,8 +28,7 @@ class Pipeline:
         propagation: Propagation | None = None,
     ) -> None:
         """Unless told otherwise a key frame waits for its own `high`, and its context is held. Raises UsageError."""
-        if schedule.needs_score and engine.score is None:
-            raise UsageError(f"--schedule {schedule.name}: {engine.name} puts out no score to tell key frames by; use clockwork or budget")
+        check_fits(schedule, engine)
         self.engine, self.schedule, self.paint, self.refine = engine, schedule, paint, refine
         self.refresher, self.propagation = refresher or Sync(engine), propagation or Hold()
         self._cache = Cache(engine.cut)
@@ -56,14 +54,16 @@ class Pipeline:
         cache.check_features(low[self.engine.change])
         decision = cache.refused or self._ask(frame, low)
         cold = cache.key is None
-        if decision.run_high:
+        if decision.run_high or decision.run_mid:
             bare = Key(frame.index, frame.time_s, frame.take, frame.size_hw, self.engine.keep(low), seen)
-            cache.swap(self.refresher.start(bare, low, wait=cold))
+            cache.swap(self.refresher.start(bare, low, wait=cold) if decision.run_high else renewed(cache.in_use(), bare, low, self.engine))
         key = cache.in_use()
         with watch.time("propagate"):
-            context = {**key.own, **self.propagation.bring(key, seen)}
+            context = dict(key.own)
+            for part in key.parts:
+                context |= self.propagation.bring(part, seen)
         with watch.time("head"):
-            shown = labels = self.engine.head(low, context)
+            shown = labels = self.engine.head(low, context, fresh=key.index == frame.index)
         if self.refine:
             with watch.time("refine"):
                 labels = self.refine(labels, frame.image)
@@ -74,7 +74,7 @@ class Pipeline:
                 overlay = self.paint(frame.image, labels)
         cache.shown(shown, watch.passed_ms(), refreshing=decision.run_high or self.refresher.busy)
         decoded = Span("decode", frame.decoded_s - frame.decode_ms / 1e3, frame.decode_ms, "capture")
-        spans = (decoded, *watch.spans) if key is before or key.span is None else (decoded, *watch.spans, key.span)
+        spans = (decoded, *watch.spans, *(() if key is before else key.parts[-1].spans))
         return Result(
             frame=frame,
             labels=labels,

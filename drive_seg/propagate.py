@@ -1,6 +1,6 @@
 """How the cached context is brought to the frame that is shown: held as it is, or warped along the optical flow.
 
-Propagations that the network has learned itself are in its head; outside of it their context is held.
+Propagations that the network has learned are in its head; outside of it their context is held, or warped for `netwarp`.
 """
 
 from functools import lru_cache
@@ -12,6 +12,7 @@ import numpy as np
 from drive_seg.contracts import Array, Image, Key, Tensors
 from drive_seg.preprocess import input_size
 
+WARPED = ("flow", "netwarp")
 FLOW_HW = (90, 120)  # DIS takes 0.07 ms at this size on one core; a pixel is four of the network's at 480x360
 ASTRAY = 0.01, 0.5  # the flow there and back may differ by this share of its square, and this many squared pixels (Sundaram et al. 2010)
 
@@ -47,10 +48,10 @@ class Flow:
     """The context is warped along DIS optical flow (Kroeger et al. 2016, https://arxiv.org/abs/1603.03590) from the key frame, as in Deep
     Feature Flow (Zhu et al. 2017); where the flow there and back do not agree, it stays where it was."""
 
-    name = "flow"
-
-    def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    def __init__(self, name: str = "flow", own: bool = False, preset: int = cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST) -> None:
+        """`own`: the key's own tensors are warped too."""
+        self.name, self._own = name, own
+        self._dis = cv2.DISOpticalFlow.create(preset)
 
     def see(self, image: Image) -> Array:
         """The picture in grey, of about FLOW_HW and of its shape."""
@@ -62,10 +63,10 @@ class Flow:
         assert seen is not None
         if seen is key.seen:
             return key.context
-        motion = self._motion(seen, key.seen)
-        return {name: warp(tensor, motion) for name, tensor in key.context.items()}
+        motion = self.motion(seen, key.seen)
+        return {name: warp(tensor, motion) for name, tensor in ({**key.own, **key.context} if self._own else key.context).items()}
 
-    def _motion(self, now: Array, before: Array) -> Array:
+    def motion(self, now: Array, before: Array) -> Array:
         """float32 (h, w, 3): x and y in pixels from where something is `now` to where it was `before`, and 1 where that is sure, else 0."""
         there = self._dis.calc(now, before, None)  # type: ignore[call-overload]
         back = self._dis.calc(before, now, None)  # type: ignore[call-overload]
@@ -78,14 +79,9 @@ class Flow:
 
 
 def warp(tensor: Array, motion: Array) -> Array:
-    """A context (1, C, h, w), or a map (h, w) of class ids, with each cell fetched from where most of it was; see Flow for `motion`.
-
-    Half of a cell's pixels have to be sure of their motion; otherwise it stays.
-    """
-    (height, width), (rows, columns) = tensor.shape[-2:], motion.shape[:2]
-    x, y, sure = cv2.split(cv2.resize(motion, (width, height), interpolation=cv2.INTER_AREA))
-    scale = (sure >= 0.5) / np.maximum(sure, 0.5)
-    source = _grid((height, width)) + cv2.merge((x * scale * np.float32(width / columns), y * scale * np.float32(height / rows)))
+    """A context (1, C, h, w), or a map (h, w) of class ids, with each cell fetched from where most of it was; see Flow for `motion`."""
+    height, width = tensor.shape[-2:]
+    source = origins(motion, (height, width))
     if tensor.ndim == 2:
         return np.asarray(cv2.remap(tensor, source, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE))  # type: ignore[call-overload]
     # With the channels last all of them take one call: for 128 of 30x23 0.02 ms, and 0.01 to turn them; a call for each takes 0.45.
@@ -93,6 +89,17 @@ def warp(tensor: Array, motion: Array) -> Array:
     last = cv2.transpose(tensor.reshape(channels, -1)).reshape(height, width, channels)
     moved = cv2.remap(last, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return np.asarray(cv2.transpose(moved.reshape(-1, channels)).reshape(tensor.shape))
+
+
+def origins(motion: Array, size_hw: tuple[int, int]) -> Array:
+    """float32 (h, w, 2): x and y of where each cell of a map of this size was; see Flow for `motion`.
+
+    Half of a cell's pixels have to be sure of their motion; otherwise it stays.
+    """
+    (height, width), (rows, columns) = size_hw, motion.shape[:2]
+    x, y, sure = cv2.split(cv2.resize(motion, (width, height), interpolation=cv2.INTER_AREA))
+    scale = (sure >= 0.5) / np.maximum(sure, 0.5)
+    return np.asarray(_grid(size_hw) + cv2.merge((x * scale * np.float32(width / columns), y * scale * np.float32(height / rows))))
 
 
 @lru_cache(maxsize=8)
@@ -103,4 +110,4 @@ def _grid(size_hw: tuple[int, int]) -> Array:
 
 def make_propagation(name: str) -> Propagation:
     """Whether a network can use it, the network says."""
-    return Flow() if name == "flow" else Hold(name)
+    return Flow(name, own=name != "flow") if name in WARPED else Hold(name)

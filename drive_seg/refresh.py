@@ -1,18 +1,18 @@
-"""Where and when the deep stage does its work: at once, beside the frames in a thread of its own, or a fixed number of frames later."""
+"""Where and when the deep stages do their work: at once, beside the frames in a thread of their own, or a fixed number of frames later."""
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
-from drive_seg.contracts import Backend, High, Key, Network, Span, Tensors
+from drive_seg.contracts import Array, Backend, Deep, Key, Network, Span, StageName, Tensors
 from drive_seg.errors import BackendError
 from drive_seg.workers import Apart, Mailbox, Overflow, Worker
 
-CLOSE_LIMIT_S = 5.0  # longer than `high` takes anywhere
+CLOSE_LIMIT_S = 5.0  # longer than the deep stages take anywhere
 
 
 class Refresher(Protocol):
@@ -54,7 +54,7 @@ class Sync:
         pass
 
     def start(self, key: Key, low: Tensors, wait: bool) -> Key | None:
-        return completed(key, low, self._network.high)
+        return completed(key, low, self._network)
 
     def collect(self, index: int) -> Key | None:
         return None
@@ -82,7 +82,7 @@ class Delayed:
     def start(self, key: Key, low: Tensors, wait: bool) -> Key | None:
         if wait:
             self._under_way.clear()
-            return completed(key, low, self._network.high)
+            return completed(key, low, self._network)
         self._under_way.append((key, copied(low, self._network)))
         return None
 
@@ -90,7 +90,7 @@ class Delayed:
         due = None
         while self._under_way and self._under_way[0][0].index + self._frames <= index:
             due = self._under_way.popleft()
-        return completed(*due, self._network.high) if due else None
+        return completed(*due, self._network) if due else None
 
     def close(self) -> None:
         self._under_way.clear()
@@ -104,9 +104,9 @@ class Async:
     def __init__(self, network: Network, backend: Backend) -> None:
         """`backend` is used for `high` alone."""
         self._network, self._backend = network, backend
-        self._high: High | None = None
+        self._deep: Deep | None = None
         self._fitted_hw = (0, 0)
-        self._jobs: Mailbox[tuple[Key, Tensors, High]] = Mailbox(1, Overflow.WAIT)
+        self._jobs: Mailbox[tuple[Key, Tensors, Deep]] = Mailbox(1, Overflow.WAIT)
         self._keys: Mailbox[Key] = Mailbox(1, Overflow.WAIT)
         self._under_way = self._in_vain = False
         self._apart = Apart()
@@ -119,19 +119,19 @@ class Async:
     def fit(self) -> None:
         if self._network.input_hw != self._fitted_hw:
             self._collect(CLOSE_LIMIT_S)
-            if self._high:
-                self._high.close()
-            self._high = self._network.copy_high(self._backend)
+            if self._deep:
+                self._deep.close()
+            self._deep = self._network.copy_deep(self._backend)
             self._fitted_hw = self._network.input_hw
 
     def start(self, key: Key, low: Tensors, wait: bool) -> Key | None:
         if wait:
             self._in_vain = self._under_way
-            return completed(key, low, self._network.high)
-        assert self._high is not None
+            return completed(key, low, self._network)
+        assert self._deep is not None
         self._apart.first()
         self._under_way = True
-        self._jobs.put((key, copied(low, self._network), self._high))
+        self._jobs.put((key, copied(low, self._network), self._deep))
         return None
 
     def collect(self, index: int) -> Key | None:
@@ -141,9 +141,9 @@ class Async:
         self._apart.release()
         self._jobs.discard()
         self._keys.discard()
-        if self._worker.wait(CLOSE_LIMIT_S) and self._high:  # what still runs must not lose its memory
-            self._high.close()
-            self._high = None
+        if self._worker.wait(CLOSE_LIMIT_S) and self._deep:  # what still runs must not lose its memory
+            self._deep.close()
+            self._deep = None
 
     def _collect(self, timeout_s: float) -> Key | None:
         if not self._under_way:
@@ -159,17 +159,28 @@ class Async:
 
     def _work(self) -> None:
         self._apart.second()
-        for key, low, high in self._jobs:
-            self._keys.put(completed(key, low, high, track="high"))
+        for key, low, deep in self._jobs:
+            self._keys.put(completed(key, low, self._network, deep, track="high"))
 
 
-def completed(key: Key, low: Tensors, high: Callable[[Tensors], Tensors], track: str = "pipeline") -> Key:
-    """The key with its context."""
-    start_s = time.perf_counter()
-    context = high(low)
-    return replace(key, context=context, span=Span("high", start_s, (time.perf_counter() - start_s) * 1e3, track))
+def completed(
+    key: Key, low: Tensors, network: Network, deep: Deep | None = None, stages: Sequence[StageName] = (), track: str = "pipeline"
+) -> Key:
+    """The key with its context, or with what some of the stages make of it; `deep`: whose they are, unless they are the network's own."""
+    made, spans = dict[str, Array](), list[Span]()
+    for stage in stages or network.cached:
+        start_s = time.perf_counter()
+        made |= (deep or network.deep)(stage, {**low, **made})
+        spans.append(Span(stage, start_s, (time.perf_counter() - start_s) * 1e3, track))
+    return replace(key, context={name: made[name] for name in made if name in network.deep_gives}, spans=tuple(spans))
+
+
+def renewed(key: Key, bare: Key, low: Tensors, network: Network) -> Key:
+    """The key with what `mid` makes of a later frame, whose key is `bare`, in the place of what it made before."""
+    newer = completed(replace(bare, own={}), low, network, stages=("mid",))
+    return replace(key, context={name: tensor for name, tensor in key.context.items() if name not in newer.context}, newer=newer)
 
 
 def copied(low: Tensors, network: Network) -> Tensors:
-    """What `high` will read when `low` has long put out something else."""
-    return {name: np.array(low[name]) for name in network.high_takes}
+    """What the deep stages will read when `low` has long put out something else."""
+    return {name: np.array(low[name]) for name in network.deep_takes}

@@ -3,15 +3,16 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import ClassVar, Protocol
 
-from drive_seg.contracts import Decision, Reason, View
+from drive_seg.contracts import Decision, Network, Reason, View
 from drive_seg.errors import UsageError
 
 MAX_AGE = 30  # frames, unless told otherwise: a second at 30 fps
 SYNTAX = (
-    "every-frame, clockwork:N, clockwork:adaptive=0.1, clockwork:pipelined, clockwork:pipelined=3, keyframe:0.08, budget:30ms,"
-    " budget:30fps; adaptive, keyframe and budget also take a largest age, such as keyframe:0.08,max_age=30"
+    "every-frame, clockwork:N, clockwork:1,2,4, clockwork:adaptive=0.1, clockwork:pipelined, clockwork:pipelined=3, keyframe:0.08,"
+    " budget:30ms, budget:30fps; adaptive, keyframe and budget also take a largest age, such as keyframe:0.08,max_age=30"
 )
 
 
@@ -24,6 +25,10 @@ class Schedule(Protocol):
     def name(self) -> str:
         """As the user writes it."""
 
+    @property
+    def needs_cached(self) -> int | None:
+        """How many cached stages it tells apart; None where they all run together, however many there are."""
+
     def decide(self, view: View) -> Decision: ...
 
 
@@ -31,6 +36,7 @@ class Schedule(Protocol):
 class EveryFrame:
     name: str = "every-frame"
     needs_score: ClassVar[bool] = False
+    needs_cached: ClassVar[int | None] = None
 
     def decide(self, view: View) -> Decision:
         return Decision(True, "every", "every frame")
@@ -38,14 +44,24 @@ class EveryFrame:
 
 @dataclass(frozen=True, slots=True)
 class Clockwork:
-    """A key frame every `period` frames (Shelhamer et al. 2016, https://arxiv.org/abs/1608.03609, fixed rates)."""
+    """A key frame every so many frames, the last of `rates` (Shelhamer et al. 2016, https://arxiv.org/abs/1608.03609, fixed rates).
 
-    period: int
+    One rate is for everything that is cached; several are those of the stages one by one, `low` with its 1 included.
+    """
+
+    rates: tuple[int, ...]
     name: str
     needs_score: ClassVar[bool] = False
 
+    @property
+    def needs_cached(self) -> int | None:
+        return len(self.rates) - 1 or None
+
     def decide(self, view: View) -> Decision:
-        return Decision(view.age_frames >= self.period, "clock", f"age {view.age_frames} of {self.period}")
+        run_high, text = view.age_frames >= self.rates[-1], f"age {view.age_frames} of {self.rates[-1]}"
+        if self.needs_cached == 2 and not run_high and view.mid_age_frames >= self.rates[1]:
+            return Decision(False, "clock", f"mid due, {text}", run_mid=True)
+        return Decision(run_high, "clock", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,7 @@ class Pipelined:
     stages: int
     name: str
     needs_score: ClassVar[bool] = False
+    needs_cached: ClassVar[int | None] = None
 
     def decide(self, view: View) -> Decision:
         return Decision(True, "every", f"pipelined in {self.stages} stages")
@@ -71,6 +88,7 @@ class Adaptive:
     max_age: int
     name: str
     needs_score: ClassVar[bool] = False
+    needs_cached: ClassVar[int | None] = None
 
     def decide(self, view: View) -> Decision:
         return _too_old(view, self.max_age) or _compare("change", "changed", view.changed, self.share)
@@ -85,6 +103,7 @@ class KeyFrames:
     max_age: int
     name: str
     needs_score: ClassVar[bool] = True
+    needs_cached: ClassVar[int | None] = None
 
     def decide(self, view: View) -> Decision:
         assert view.score is not None
@@ -107,6 +126,7 @@ class Budget:
     max_age: int
     name: str
     needs_score: ClassVar[bool] = False
+    needs_cached: ClassVar[int | None] = None
     _saved_ms: float = field(default=0.0, init=False)
 
     def decide(self, view: View) -> Decision:
@@ -132,6 +152,10 @@ class Replay:
     name: str
     needs_score: ClassVar[bool] = False
 
+    @property
+    def needs_cached(self) -> int | None:
+        return 2 if any(decision.run_mid for decision in self.recorded.values()) else None
+
     def decide(self, view: View) -> Decision:
         return self.recorded.get(view.index) or Decision(False, "replay", "not in the record")
 
@@ -149,7 +173,7 @@ _SHARE, _OLD = r"(?P<share>0?\.\d*[1-9]\d*)", r"(,max_age=(?P<age>[1-9]\d*))?"
 # What a user can write, and what it means; the first that fits the whole text counts.
 GRAMMAR: dict[str, Callable[[re.Match[str]], Schedule]] = {
     r"every-frame": lambda m: EveryFrame(),
-    r"clockwork:(?P<period>[1-9]\d*)": lambda m: Clockwork(int(m["period"]), m[0]),
+    r"clockwork:(?P<rates>[1-9]\d*(,[1-9]\d*)*)": lambda m: _clockwork(tuple(map(int, m["rates"].split(","))), m[0]),
     rf"clockwork:adaptive={_SHARE}{_OLD}": lambda m: Adaptive(float(m["share"]), _age(m), m[0]),
     r"clockwork:pipelined(=(?P<stages>[23]))?": lambda m: Pipelined(int(m["stages"] or 2), m[0]),
     rf"keyframe:{_SHARE}{_OLD}": lambda m: KeyFrames(float(m["share"]), _age(m), m[0]),
@@ -162,9 +186,29 @@ def _age(match: re.Match[str]) -> int:
     return int(match["age"] or MAX_AGE)
 
 
+def _clockwork(rates: tuple[int, ...], text: str) -> Clockwork:
+    if len(rates) > 1 and rates[0] != 1:
+        raise UsageError(f"--schedule {text}: the first rate is low's, by which scene cuts are seen on every frame; give 1 there")
+    for rate, slower in pairwise(rates):
+        if slower % rate:
+            raise UsageError(
+                f"--schedule {text}: {slower} is no multiple of {rate}, and a stage needs what the one before it makes of the same frame"
+            )
+    return Clockwork(rates, text)
+
+
 def parse_schedule(text: str) -> Schedule:
     """Raises UsageError that lists the schedules there are."""
     for pattern, make in GRAMMAR.items():
         if match := re.fullmatch(pattern, text):
             return make(match)
     raise UsageError(f"{text or 'an empty text'}: no such schedule; there are {SYNTAX}")
+
+
+def check_fits(schedule: Schedule, network: Network) -> None:
+    """Raises UsageError when the network lacks what the schedule decides by."""
+    if schedule.needs_score and network.score is None:
+        raise UsageError(f"--schedule {schedule.name}: {network.name} puts out no score to tell key frames by; use clockwork or budget")
+    if schedule.needs_cached not in (None, len(network.cached)):
+        has = "one cached stage: clockwork:1,N, that is clockwork:N" if len(network.cached) == 1 else "two cached stages: clockwork:1,M,N"
+        raise UsageError(f"--schedule {schedule.name}: {network.name} has {has}")

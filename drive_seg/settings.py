@@ -12,7 +12,7 @@ from drive_seg.errors import UsageError
 
 DEFAULT_MODEL = "camvid"
 DEFAULT_SOURCE = "demo:"
-FOREIGN = ("class_names", "mean", "std", "channels", "input_size")  # what only a network without a card has to be told
+FOREIGN = ("class_names", "mean", "std", "channels")  # what only a network without a card has to be told
 
 
 def _three(value: object) -> object:
@@ -53,7 +53,9 @@ class Settings(BaseModel):
     mean: Three | None = None
     std: Three | None = None
     channels: Literal["rgb", "bgr"] | None = None
-    input_size: Annotated[tuple[int, int], BeforeValidator(_width_and_height)] | None = None  # width, height
+    input_size: Annotated[tuple[int, int], BeforeValidator(_width_and_height)] | None = (
+        None  # width, height; a bundle takes it for a number of pixels
+    )
     backend: str | None = None
     device: str | None = None
     precision: str | None = None

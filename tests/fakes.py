@@ -155,7 +155,7 @@ CARD_CLASSES = ("road", "car", "sky")
 def make_bundle(folder: Path, int8: Collection[str] = (), **overrides: object) -> Bundle:
     """A whole bundle of 3 classes for 32x24 pictures whose ONNX files only FakeBackend can run; `int8`: stages that have one in int8."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("low.onnx", "high.onnx", "head.onnx", "weights.safetensors", *(f"{stage}.int8.onnx" for stage in int8)):
+    for name in ("low.onnx", "high.onnx", "head.onnx", *(f"{stage}.int8.onnx" for stage in int8)):
         (folder / name).write_bytes(name.encode())
     wiring = {"low": (["image"], ["detail"]), "high": (["detail"], ["context"]), "head": (["detail", "context"], ["labels"])}
     card = {
@@ -166,7 +166,6 @@ def make_bundle(folder: Path, int8: Collection[str] = (), **overrides: object) -
             | ({"int8": {"file": f"{stage}.int8.onnx", "sha256": sha256(folder / f"{stage}.int8.onnx")}} if stage in int8 else {})
             for stage, (ins, outs) in wiring.items()
         },
-        "weights": {"file": "weights.safetensors", "sha256": sha256(folder / "weights.safetensors")},
         "network": {}, "parameters": 1, "training": {}, "licence": "none", "limits": "none", "measured": {},
     }  # fmt: skip
     (folder / "card.json").write_text(json.dumps(card | overrides))
@@ -189,6 +188,16 @@ def make_keyed_bundle(folder: Path) -> Bundle:
     attend = {"file": "attend.onnx", "sha256": sha256(folder / "attend.onnx"), "inputs": ["key_detail", "detail", "context"]}
     heads = {"attend": attend | {"outputs": ["labels"], "gflop": 3.0}}
     return make_bundle(folder, stages=made["stages"], heads=heads, **KEYED)
+
+
+def make_two_rate_bundle(folder: Path) -> Bundle:
+    """make_bundle's with a `mid`, from detail to `part`, which is cached, and `pool`, which only high reads."""
+    folder.mkdir(parents=True)
+    (folder / "mid.onnx").write_bytes(b"mid.onnx")
+    low, high, head = json.loads(make_bundle(folder).card.model_dump_json())["stages"].values()
+    mid = {"file": "mid.onnx", "sha256": sha256(folder / "mid.onnx"), "inputs": ["detail"], "outputs": ["pool", "part"], "gflop": 2.0}
+    high["inputs"], head["inputs"] = ["pool"], ["detail", "part", "context"]
+    return make_bundle(folder, stages={"low": low, "mid": mid, "high": high, "head": head})
 
 
 Compute = Callable[[Tensors, dict[str, Array]], None]
@@ -217,7 +226,8 @@ class FakeBackend:
     """Runs make_bundle's stages: the features are the picture's blue mean, the context remembers it, and the labels are what the
     context remembers, so that a label tells which frame's context made it.
 
-    A keyed bundle's score is the blue's distance from the key's, over 100; its `attend` labels are the key's own blue.
+    A keyed bundle's score is the blue's distance from the key's, over 100; its `attend` labels are the key's own blue. The lower half of
+    a two-rate bundle's labels is what `part` remembers.
     `noise` is added to the features; `before_high` is called by every run of `high`, in the thread that it runs in.
     """
 
@@ -225,7 +235,7 @@ class FakeBackend:
 
     def __init__(self, int8: bool | None = None, noise: float = 0.0, before_high: Callable[[], None] = lambda: None) -> None:
         self.int8, self.noise, self.before_high = int8, noise, before_high
-        self.loaded: dict[str, list[FakeStage]] = {"low": [], "high": [], "head": [], "attend": []}
+        self.loaded: dict[str, list[FakeStage]] = {"low": [], "mid": [], "high": [], "head": [], "attend": []}
         self.paths: list[str] = []
 
     def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> FakeStage:
@@ -233,7 +243,8 @@ class FakeBackend:
         stage = Path(onnx_path).name.partition(".")[0]
         specs = {name: TensorSpec(name, "float32", shape) for name, shape in input_shapes.items()}
         make: dict[str, Callable[[FakeBackend, Mapping[str, tuple[int, ...]]], tuple[dict[str, Array], Compute]]] = {
-            "low": FakeBackend._low, "high": FakeBackend._high, "head": FakeBackend._head, "attend": FakeBackend._head,
+            "low": FakeBackend._low, "mid": FakeBackend._mid, "high": FakeBackend._high,
+            "head": FakeBackend._head, "attend": FakeBackend._head,
         }  # fmt: skip
         made = FakeStage(specs, *make[stage](self, input_shapes))
         self.loaded[stage].append(made)
@@ -255,9 +266,16 @@ class FakeBackend:
     def _high(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Array], Compute]:
         def compute(inputs: Tensors, outputs: dict[str, Array]) -> None:
             self.before_high()
-            outputs["context"][:] = inputs["detail"].mean()
+            outputs["context"][:] = next(iter(inputs.values())).mean()
 
-        return {"context": np.zeros(shapes["detail"], np.float32)}, compute
+        return {"context": np.zeros(next(iter(shapes.values())), np.float32)}, compute
+
+    def _mid(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Array], Compute]:
+        def compute(inputs: Tensors, outputs: dict[str, Array]) -> None:
+            for output in outputs.values():
+                output[:] = inputs["detail"].mean()
+
+        return {name: np.zeros(shapes["detail"], np.float32) for name in ("pool", "part")}, compute
 
     def _head(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Array], Compute]:
         _, _, height, width = shapes["detail"]
@@ -265,6 +283,8 @@ class FakeBackend:
 
         def compute(inputs: Tensors, outputs: dict[str, Array]) -> None:
             outputs["labels"][:] = inputs[source].mean()
+            if "part" in inputs:
+                outputs["labels"][:, height * 2 :] = inputs["part"].mean()
 
         return {"labels": np.zeros((1, height * 4, width * 4), np.uint8)}, compute
 

@@ -209,8 +209,8 @@ def test_beside_the_frames_it_labels_the_same_and_its_labels_follow_the_flow(tmp
             results = [pipeline.step(Frame(image, i, i / 30)) for i, image in enumerate(images)]
             assert [result.age_frames for result in results] == [0, 1, 2, 2]
             labels[name] = results[3].labels
-        beside = network.copy_high(open_backend("onnxruntime", device=None, precision="fp32", threads=1))
-        assert_same(beside({"image": images[1][None]})["labels"], labels["hold"])
+        beside = network.copy_deep(open_backend("onnxruntime", device=None, precision="fp32", threads=1))
+        assert_same(beside("high", {"image": images[1][None]})["labels"], labels["hold"])
     truth = scores(images[3]).argmax(0)
     agreed = {name: float((one == truth)[8:-8, 16:-16].mean()) for name, one in labels.items()}
     assert agreed["flow"] > 0.95 > agreed["hold"]

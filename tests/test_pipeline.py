@@ -1,18 +1,19 @@
 """A frame's way on fake stages: whose context made the labels, what is cached, and who owns the buffers."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from drive_seg.card import Bundle, KeyInputCard
-from drive_seg.contracts import STAGES, Frame, Image, Labels, Result
+from drive_seg.contracts import Array, Frame, Image, Key, Labels, Result, Tensors
 from drive_seg.engine import Engine
 from drive_seg.errors import BundleError, UsageError
 from drive_seg.pipeline import Pipeline
-from drive_seg.propagate import make_propagation
+from drive_seg.propagate import Hold, Propagation, make_propagation
 from drive_seg.schedule import parse_schedule
-from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle
+from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_two_rate_bundle
 
 
 def frame(index: int, value: int, size_hw: tuple[int, int] = (24, 32), take: int = 0, time_s: float | None = None) -> Frame:
@@ -73,7 +74,7 @@ def test_an_invalid_cache_is_refreshed_on_the_same_frame(tmp_path: Path, second:
 
 def test_a_new_size_is_fitted_and_the_old_stages_are_closed(tmp_path: Path) -> None:
     results, backend = play(tmp_path, "every-frame", [frame(0, 100), frame(1, 101, (24, 48)), frame(2, 102, (48, 96))])
-    assert [len(backend.loaded[stage]) for stage in STAGES] == [2, 2, 2]  # 48x96 has the shape of 24x48
+    assert [len(backend.loaded[stage]) for stage in ("low", "high", "head")] == [2, 2, 2]  # 48x96 has the shape of 24x48
     assert all(stage.closed for stages in backend.loaded.values() for stage in stages)
     assert results[0].labels.shape == (12, 16)
     assert results[1].labels.shape[1] > results[1].labels.shape[0] * 1.8
@@ -125,7 +126,7 @@ def test_without_a_key_frame_low_is_fed_nothing_and_a_new_size_forgets_it(tmp_pa
 def test_a_propagation_of_the_networks_own_gets_the_key_frames_tensors_and_this_frames(tmp_path: Path) -> None:
     results, backend = keyed(tmp_path, "attend", [100, 110, 120, 125, 130])
     assert contexts(results) == [100, 100, 100, 125, 125]  # FakeBackend's attend shows the key's own tensors
-    assert (backend.calls("attend"), backend.calls("head")) == (5, 0)
+    assert (backend.calls("attend"), backend.calls("head")) == (3, 2)  # a key frame has the bundle's own head
     assert {spec.name for spec in backend.loaded["attend"][0].inputs} == {"key_detail", "detail", "context"}
 
 
@@ -155,3 +156,97 @@ def test_adaptive_clockwork_compares_what_was_shown(tmp_path: Path) -> None:
     results, _ = play(tmp_path, "clockwork:adaptive=.5,max_age=3", [frame(i, 100 + i) for i in range(7)])
     assert [result.decision.reason for result in results] == ["first", "change", "change", "age", "change", "change", "age"]
     assert [result.decision.score for result in results] == [None, 0, 0, None, 0, 0, None]
+
+
+def two_rates(
+    tmp_path: Path, schedule: str, frames: list[Frame], propagation: Propagation | None = None
+) -> tuple[list[Result], FakeBackend]:
+    backend = FakeBackend()
+    with Engine(make_two_rate_bundle(tmp_path / "net"), backend) as engine:
+        pipeline = Pipeline(engine, parse_schedule(schedule), propagation=propagation)
+        return [pipeline.step(one) for one in frames], backend
+
+
+def parts(results: list[Result]) -> tuple[list[int], list[int]]:
+    """The values of the frames that the deepest stage's part of each context was made from, and mid's."""
+    return contexts(results), [int(result.labels[-1, 0]) for result in results]
+
+
+def test_where_mid_alone_is_due_its_part_of_the_context_is_replaced_and_no_other(tmp_path: Path) -> None:
+    results, backend = two_rates(tmp_path, "clockwork:1,2,4", [frame(i, 100 + i) for i in range(9)])
+    assert parts(results) == ([100, 100, 100, 100, 104, 104, 104, 104, 108], [100, 100, 102, 102, 104, 104, 106, 106, 108])
+    assert [backend.calls(stage) for stage in ("low", "mid", "high", "head")] == [9, 5, 3, 9]
+    assert [result.is_key for result in results] == [i % 4 == 0 for i in range(9)]
+    assert [result.age_frames for result in results] == [0, 1, 2, 3, 0, 1, 2, 3, 0]  # of the oldest part
+    for i, result in enumerate(results):
+        assert ("mid" in result.latency_ms, "high" in result.latency_ms) == (i % 2 == 0, i % 4 == 0)
+        assert (result.high_ms is None) == (i % 4 != 0)
+    assert results[0].high_ms == pytest.approx(results[0].latency_ms["mid"] + results[0].latency_ms["high"])
+
+
+@pytest.mark.parametrize("schedule", ["every-frame", "clockwork:1", "clockwork:1,1,1"])
+def test_a_key_frame_refreshes_both_stages(tmp_path: Path, schedule: str) -> None:
+    results, backend = two_rates(tmp_path, schedule, [frame(i, 100 + i) for i in range(4)])
+    assert parts(results) == ([100, 101, 102, 103], [100, 101, 102, 103])
+    assert (backend.calls("mid"), backend.calls("high")) == (4, 4)
+
+
+def test_a_scene_cut_refreshes_both_stages_whatever_is_due(tmp_path: Path) -> None:
+    results, _ = two_rates(tmp_path, "clockwork:1,2,4", [frame(i, 100 if i < 3 else 10) for i in range(6)])
+    assert parts(results) == ([100, 100, 100, 10, 10, 10], [100, 100, 100, 10, 10, 10])
+    assert [result.decision.reason for result in results] == ["first", "clock", "clock", "cut", "clock", "clock"]
+    assert [result.decision.run_mid for result in results] == [False, False, True, False, False, True]
+
+
+def test_the_cache_has_copies_of_its_own_and_not_what_only_high_reads(tmp_path: Path) -> None:
+    backend = FakeBackend()
+    with Engine(make_two_rate_bundle(tmp_path / "net"), backend) as engine:
+        pipeline = Pipeline(engine, parse_schedule("clockwork:1,2,4"))
+        for i in range(3):
+            pipeline.step(frame(i, 100 + i))
+        key = pipeline._cache.in_use()
+        assert [(part.index, set(part.context)) for part in key.parts] == [(0, {"context"}), (2, {"part"})]
+        for part in key.parts:
+            for tensor in part.context.values():
+                for stage in ("low", "mid", "high"):
+                    assert not any(np.shares_memory(tensor, mine) for mine in backend.loaded[stage][0]._outputs.values())
+
+
+class Moving(Hold):
+    """Adds to a context what the picture's blue has gained since that context's frame."""
+
+    def see(self, image: Image) -> Array:
+        return np.array(image[..., 0].mean())
+
+    def bring(self, key: Key, seen: Array | None) -> Tensors:
+        assert key.seen is not None
+        assert seen is not None
+        return {name: tensor + (seen - key.seen) for name, tensor in key.context.items()}
+
+
+def test_each_part_of_the_context_is_brought_from_the_frame_that_it_was_made_of(tmp_path: Path) -> None:
+    values = [100, 103, 107, 112, 118, 125, 133]
+    results, _ = two_rates(tmp_path, "clockwork:1,2,4", [frame(i, value) for i, value in enumerate(values)], Moving())
+    assert parts(results) == (values, values)
+
+
+@pytest.mark.parametrize(
+    ("make", "schedule", "said"),
+    [
+        (make_bundle, "clockwork:1,2,4", "net has one cached stage: clockwork:1,N, that is clockwork:N"),
+        (make_bundle, "clockwork:1,2,4,8", "net has one cached stage"),
+        (make_two_rate_bundle, "clockwork:1,4", "net has two cached stages: clockwork:1,M,N"),
+        (make_two_rate_bundle, "clockwork:1,2,4,8", "net has two cached stages"),
+    ],
+)
+def test_a_schedule_with_as_many_rates_as_the_bundle_has_not_is_refused(
+    tmp_path: Path, make: Callable[[Path], Bundle], schedule: str, said: str
+) -> None:
+    with Engine(make(tmp_path / "net"), FakeBackend()) as engine, pytest.raises(UsageError, match=f"--schedule {schedule}: {said}"):
+        Pipeline(engine, parse_schedule(schedule))
+
+
+def test_one_cached_stage_with_a_rate_of_its_own_is_plain_clockwork(tmp_path: Path) -> None:
+    frames = [frame(i, 100 + i) for i in range(7)]
+    alone, plain = play(tmp_path / "a", "clockwork:1,3", frames)[0], play(tmp_path / "b", "clockwork:3", frames)[0]
+    assert contexts(alone) == contexts(plain) == [100, 100, 100, 103, 103, 103, 106]

@@ -14,9 +14,9 @@ from drive_seg.contracts import Frame, Result
 from drive_seg.engine import Engine
 from drive_seg.errors import BackendError
 from drive_seg.pipeline import Pipeline
-from drive_seg.refresh import Async, Delayed
+from drive_seg.refresh import Async, Delayed, Refresher
 from drive_seg.schedule import parse_schedule
-from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle
+from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_two_rate_bundle
 
 
 def frame(index: int, blue: int | None = None, take: int = 0, size_hw: tuple[int, int] = (24, 32)) -> Frame:
@@ -172,6 +172,29 @@ def test_a_bundle_with_a_score_swaps_the_context_and_the_key_frames_tensors_toge
         assert [result.decision.score for result in results[1:]] == pytest.approx([0.1, 0.2, 0.3, 0.21])
         gate.open(pipeline)
         pipeline.close()
+
+
+@pytest.mark.parametrize("mode", ["async", "async:2", "pipelined"])
+def test_two_cached_stages_are_one_refresh(tmp_path: Path, mode: str) -> None:
+    gate, beside = Gate(), FakeBackend()
+    with Engine(make_two_rate_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        if mode == "async":
+            beside = FakeBackend(before_high=gate)
+            refresher: Refresher = Async(engine, beside)
+        else:
+            refresher = Delayed(engine, 2, 1, mode) if mode == "async:2" else Delayed(engine, 1, 1, mode)
+        pipeline = Pipeline(engine, parse_schedule("every-frame"), refresher=refresher)
+        results = [pipeline.step(frame(i)) for i in range(3)]
+        if mode == "async":
+            gate.open(pipeline)
+        results.append(pipeline.step(frame(3)))
+        assert sources(results) == {"async": [0, 0, 0, 1], "async:2": [0, 0, 0, 1], "pipelined": [0, 0, 1, 2]}[mode]
+        assert all((result.labels[-1] == result.labels[0]).all() for result in results)
+        assert {"mid", "high"} <= set(results[3].latency_ms)
+        if mode == "async":
+            gate.open(pipeline)
+        pipeline.close()
+    assert beside.calls("mid") == beside.calls("high") == (2 if mode == "async" else 0)
 
 
 def test_what_high_fails_with_ends_the_run(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Which frames become key frames: decisions on hand-made sequences, and a budget against a simulated load."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 import pytest
@@ -17,7 +17,7 @@ FPS = 30
 def view(
     age: int = 1, score: float | None = None, changed: float = 0.0, last_ms: float = 10, key_ms: float = 10, other_ms: float | None = 10
 ) -> View:
-    return View(age, age, score, changed, last_ms, key_ms, other_ms)
+    return View(age, age, score, changed, last_ms, key_ms, other_ms, age)
 
 
 def run(schedule: str | Schedule, frames: int, score: Callable[[int], float | None] = lambda age: None) -> list[int]:
@@ -25,7 +25,7 @@ def run(schedule: str | Schedule, frames: int, score: Callable[[int], float | No
     schedule, keys = parse_schedule(schedule) if isinstance(schedule, str) else schedule, [0]
     for index in range(1, frames):
         age = index - keys[-1]
-        if schedule.decide(View(index, age, score(age), score(age) or 0.0, 10, 10, 10)).run_high:
+        if schedule.decide(View(index, age, score(age), score(age) or 0.0, 10, 10, 10, age)).run_high:
             keys.append(index)
     return keys
 
@@ -43,6 +43,73 @@ def test_clockwork_ticks(text: str, keys: list[int]) -> None:
 
 def test_clockwork_does_not_wait_for_a_frame_that_was_dropped() -> None:
     assert parse_schedule("clockwork:3").decide(view(age=5)).run_high
+
+
+def rhythm(text: str, indices: Iterable[int]) -> str:
+    """What is refreshed on the frames of these indices, the first one being cold: H all, m mid alone, - nothing."""
+    schedule, key, mid, said = parse_schedule(text), 0, 0, "H"
+    for index in list(indices)[1:]:
+        decision = schedule.decide(View(index, index - key, None, 0.0, 10, 10, 10, index - mid))
+        key = index if decision.run_high else key
+        mid = index if decision.run_high or decision.run_mid else mid
+        said += "H" if decision.run_high else "m" if decision.run_mid else "-"
+    return said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("clockwork:1,2,4", "H-m-H-m-H"),
+        ("clockwork:1,1,3", "HmmHmmHmm"),
+        ("clockwork:1,3,6", "H--m--H--"),
+        ("clockwork:1,3,3", "H--H--H--"),
+        ("clockwork:1,1,1", "HHHHHHHHH"),
+        ("clockwork:1,3", "H--H--H--"),
+        ("clockwork:3", "H--H--H--"),
+    ],
+)
+def test_each_cached_stage_has_a_rate_of_its_own(text: str, said: str) -> None:
+    assert rhythm(text, range(9)) == said
+
+
+def test_a_stage_whose_frame_was_dropped_is_due_on_the_next_one() -> None:
+    assert rhythm("clockwork:1,2,4", [0, 1, 3, 4, 7, 8, 9, 13]) == "H-mHmH-H"
+
+
+def test_a_decision_says_what_is_due() -> None:
+    decide = parse_schedule("clockwork:1,2,4").decide
+    assert [decide(view(age)).text for age in (1, 2, 4)] == ["age 1 of 4", "mid due, age 2 of 4", "age 4 of 4"]
+    assert [decide(view(age)).reason for age in (1, 2, 4)] == ["clock"] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("clockwork:2,4", "first rate is low's"),
+        ("clockwork:2,4,8", "first rate is low's"),
+        ("clockwork:1,2,3", "3 is no multiple of 2"),
+        ("clockwork:1,4,2", "2 is no multiple of 4"),
+    ],
+)
+def test_rates_that_do_not_fit_each_other_are_refused_with_the_reason(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"--schedule {text}: .*{said}"):
+        parse_schedule(text)
+
+
+@given(
+    rate=st.integers(1, 6),
+    times=st.integers(1, 5),
+    steps=st.lists(st.integers(1, 4), max_size=80),
+)
+def test_nothing_that_is_cached_ever_gets_as_old_as_its_rate(rate: int, times: int, steps: list[int]) -> None:
+    schedule, index, key, mid = parse_schedule(f"clockwork:1,{rate},{rate * times}"), 0, 0, 0
+    for step in steps:
+        index += step
+        decision = schedule.decide(View(index, index - key, None, 0.0, 10, 10, 10, index - mid))
+        key = index if decision.run_high else key
+        mid = index if decision.run_high or decision.run_mid else mid
+        assert index - key < rate * times
+        assert index - mid < rate
 
 
 @pytest.mark.parametrize(("text", "reason"), [("clockwork:adaptive=0.1", "change"), ("keyframe:0.1", "score")])
@@ -68,11 +135,13 @@ def test_a_record_decides_again_as_it_did_and_what_it_did_not_see_is_no_key_fram
 
 
 ALL = [
+    *("clockwork:1,4", "clockwork:1,2,4"),
     *("every-frame", "clockwork:4", "clockwork:adaptive=0.1", "clockwork:adaptive=.1,max_age=8", "clockwork:pipelined"),
     *("clockwork:pipelined=3", "keyframe:0.08", "keyframe:0.08,max_age=30", "budget:30ms", "budget:30fps", "budget:12.5ms,max_age=15"),
 ]
 NONE = [
     *("", "sometimes", "every-frame:2", "clockwork", "clockwork:", "clockwork:0", "clockwork:-1", "clockwork:2.5", "clockwork:4,max_age=3"),
+    *("clockwork:1,", "clockwork:1,0", "clockwork:1,2,", "clockwork:,2"),
     *("clockwork:adaptive", "clockwork:adaptive=0", "clockwork:adaptive=2", "clockwork:pipelined=1", "keyframe", "keyframe:0"),
     *("keyframe:1.5", "keyframe:0.1,max_age=0", "keyframe:0.1,age=3", "budget", "budget:30", "budget:0ms", "budget:30s", "budget:-1fps"),
 ]
@@ -102,7 +171,7 @@ def simulate(
     last: dict[bool, float] = {}
     while now_s < seconds:
         age = index - at
-        run_high = not rows or schedule.decide(View(index, age, score(age), 0.0, rows[-1][2], last[True], last.get(False))).run_high
+        run_high = not rows or schedule.decide(View(index, age, score(age), 0.0, rows[-1][2], last[True], last.get(False), age)).run_high
         if run_high:
             at = index
         ms = key(now_s) if run_high else other(now_s)
@@ -183,7 +252,7 @@ def test_a_budget_spends_on_the_frames_that_need_it() -> None:
     for index in range(1, 900):
         now_s = index / FPS
         score = (0.1 if quick(now_s) else 0.01) * (index - at)
-        run_high = schedule.decide(View(index, index - at, score, 0.0, last[run_high], 60.0, 10.0)).run_high
+        run_high = schedule.decide(View(index, index - at, score, 0.0, last[run_high], 60.0, 10.0, index - at)).run_high
         keys[quick(now_s)] += run_high
         at = index if run_high else at
     assert keys[True] > 1.2 * keys[False]
@@ -203,6 +272,6 @@ def test_the_age_never_exceeds_the_largest(text: str, frames: list[tuple[float, 
     for score, changed, key_ms, other_ms in frames:
         age += 1
         given_score = score if scored or schedule.needs_score else None
-        decision = schedule.decide(View(0, age, given_score, changed, last_ms, key_ms, other_ms))
+        decision = schedule.decide(View(0, age, given_score, changed, last_ms, key_ms, other_ms, age))
         age, last_ms = (0, key_ms) if decision.run_high else (age, other_ms)
         assert age < 7

@@ -65,6 +65,7 @@ def line(result: Result) -> dict[str, Any]:
         "index": result.frame.index,
         "time_s": round(result.frame.time_s, 6),
         "key": decision.run_high,
+        "mid": decision.run_mid,
         "reason": decision.reason,
         "text": decision.text,
         "score": decision.score,
@@ -96,7 +97,8 @@ def read_decisions(path: Path) -> dict[int, Decision]:
 def _decision(kept: Mapping[str, Any]) -> Decision:
     if kept["reason"] not in get_args(Reason):
         raise ValueError(kept["reason"])
-    return Decision(bool(kept["key"]), kept["reason"], str(kept["text"]), kept["score"], kept["threshold"])
+    run_mid = bool(kept.get("mid"))  # of which earlier traces say nothing
+    return Decision(bool(kept["key"]), kept["reason"], str(kept["text"]), kept["score"], kept["threshold"], run_mid)
 
 
 def track_names() -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Every architecture learns, exports to a bundle that the backends run alike, and is what its paper says where that can be told."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,21 +13,25 @@ from torch.nn import functional as F
 from drive_seg import cli
 from drive_seg.backends import open_backend
 from drive_seg.card import Bundle, load_bundle
-from drive_seg.contracts import Frame
+from drive_seg.contracts import Frame, Labels
 from drive_seg.engine import Engine
 from drive_seg.errors import UsageError
 from drive_seg.lab.build import export
+from drive_seg.lab.build.compare import compare
+from drive_seg.lab.build.quantize import quantize_bundle
+from drive_seg.lab.evaluate.accuracy import Scored, evaluate
 from drive_seg.lab.evaluate.pairs import VOID
 from drive_seg.lab.models import ARCHITECTURES, make_network
 from drive_seg.lab.models.blocks import Doubling
 from drive_seg.lab.models.staged import Staged, enlarged
+from drive_seg.lab.models.stored import fold_batch_norms
 from drive_seg.lab.models.unpool import pool, unpool
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.losses import truths
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.pipeline import Pipeline
 from drive_seg.preprocess import to_input
-from drive_seg.schedule import EveryFrame
+from drive_seg.schedule import EveryFrame, parse_schedule
 from drive_seg.score import Confusion
 from tests.lab.conftest import TINY, draw
 
@@ -99,7 +104,7 @@ def miou(network: Staged, images: Tensor, labels: Tensor) -> float:
 
 def as_stored(network: Staged) -> Staged:
     """What a bundle holds of it: batch norms folded, weights rounded to fp16. The rest is up to the backend."""
-    folded = export.fold_batch_norms(network)
+    folded = fold_batch_norms(network)
     with torch.no_grad():
         for weight in folded.parameters():
             if weight.numel() >= 16:
@@ -142,6 +147,66 @@ def test_every_backend_gives_the_networks_own_labels(
             assert (labels == expected).mean() >= 0.999, name
 
 
+@pytest.fixture
+def two_rates(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    """A small FCN-8s, whose scores of pool4 have a rate of their own; nothing taught it anything, but no score is zero."""
+    network = small("fcn8s")
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return exported(network, recipe, "fcn8s", tmp_path / "run", monkeypatch)
+
+
+def drive(bundle: Bundle, schedule: str) -> dict[str, Any]:
+    """Frames of a scene that moves, labelled by nobody: the scores of `evaluate`, and `seen`, its labels."""
+    seen: list[Labels] = []
+
+    class Keep:
+        def add(self, frame: Scored) -> None:
+            seen.append(frame.predicted)
+
+        def figures(self) -> dict[str, Any]:
+            return {}
+
+    rng = np.random.default_rng(0)
+    wide = cv2.resize(rng.integers(0, 256, (9, 20, 3), np.uint8), (160, 72))
+    samples = [(np.ascontiguousarray(wide[:, 4 * i : 4 * i + 96]), np.zeros((72, 96), np.uint8)) for i in range(9)]
+    with Engine(bundle, open_backend("openvino", device=None, precision="fp32", threads=1)) as engine:
+        return evaluate(Pipeline(engine, parse_schedule(schedule)), samples, [Keep()]) | {"seen": np.stack(seen)}
+
+
+def test_two_cached_stages_run_at_their_rates(two_rates: Bundle) -> None:
+    every, ones, clocks, both = (drive(two_rates, text) for text in ("every-frame", "clockwork:1,1,1", "clockwork:1,2,4", "clockwork:4"))
+    gflop = {name: stage.gflop for name, stage in two_rates.card.stages.items()}
+    assert list(gflop) == ["low", "mid", "high", "head"]
+    assert gflop["mid"] > 0 < gflop["high"]
+    assert np.array_equal(every["seen"], ones["seen"])
+    assert every["gflop_per_frame"] == pytest.approx(sum(gflop.values()))
+    assert clocks["key_frame_rate"] == both["key_frame_rate"] == pytest.approx(3 / 9)
+    assert clocks["gflop_per_frame"] == pytest.approx(gflop["low"] + gflop["head"] + gflop["mid"] * 5 / 9 + gflop["high"] * 3 / 9)
+    assert both["gflop_per_frame"] == pytest.approx(gflop["low"] + gflop["head"] + (gflop["mid"] + gflop["high"]) * 3 / 9)
+    same = [bool((clocks["seen"][i] == every["seen"][i]).all()) for i in range(9)]
+    assert [i for i in range(9) if same[i]] == [0, 4, 8]
+    fresher = [i for i in range(9) if (clocks["seen"][i] != both["seen"][i]).any()]
+    assert fresher == [2, 3, 6, 7]  # mid ran on 2 and 6, and is held on 3 and 7
+
+
+def test_a_bundle_with_two_cached_stages_is_quantised_whole(two_rates: Bundle, street: Path) -> None:
+    quantize_bundle(two_rates.folder, street / "images", 3)
+    made = load_bundle(str(two_rates.folder))
+    assert [name for name, stage in made.card.stages.items() if stage.int8] == ["low", "mid", "high", "head"]
+    pairs = ((image, None) for image, _ in (draw(index) for index in range(2)))
+    found = compare(made, "onnxruntime", pairs, runs=2)
+    assert list(found["int8"]["p50_ms"]) == ["low", "mid", "high", "head", "total"]
+    assert found["int8"]["precision"] == "int8"
+
+
+@pytest.mark.parametrize("architecture", ["fcn16s", "fcn8s"])
+def test_weights_have_the_names_that_they_had_before_there_was_a_mid(architecture: str) -> None:
+    names = set(small(architecture).state_dict())
+    assert {name.partition(".")[0] for name in names} == {"low", "high", "head"}
+    assert {"high.conv4.0.0.weight", "high.conv5.1.1.weight", "high.fc.0.0.weight", "high.score.bias", "high.score_pool4.weight"} <= names
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("size_hw", [(8, 8), (40, 56), (96, 64)])
 def test_any_multiple_of_eight_goes_through(architecture: str, size_hw: tuple[int, int]) -> None:
@@ -160,7 +225,7 @@ def test_a_held_context_meets_this_frames_own_features(architecture: str) -> Non
     learn(network, images, labels, steps=12)
     with torch.inference_mode():
         key, now = network.features(images[:1]), network.features(images[2:3])
-        held = {name: key[name] if name in network.wiring.high else value for name, value in now.items()}
+        held = {name: key[name] if name in network.wiring.cached else value for name, value in now.items()}
         shown, old = network.head.labels(*network.head_inputs(held)), network.labels(images[:1])
     assert torch.equal(shown, old) == (architecture in {"fcn32s", "fcn16s", "deeplabv3", "erfnet"})
 

@@ -18,7 +18,7 @@ from drive_seg.pipeline import Pipeline
 from drive_seg.refresh import Async, Delayed, Refresher, Sync
 from drive_seg.schedule import Replay, Schedule, parse_schedule
 from drive_seg.sinks.tracer import Tracer, read_decisions
-from tests.fakes import FakeBackend, make_keyed_bundle, make_result
+from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_result, make_two_rate_bundle
 
 BLUES = [100, 104, 108, 113, 117, 30, 31, 50, 55, 58]  # a cut at 5
 
@@ -50,6 +50,36 @@ def test_without_the_record_that_backend_decides_otherwise(tmp_path: Path) -> No
     first = play(tmp_path / "a", parse_schedule("clockwork:2"), tmp_path / "a.jsonl", FakeBackend())
     again = play(tmp_path / "b", parse_schedule("keyframe:0.1"), tmp_path / "b.jsonl", FakeBackend(noise=-2.5))
     assert [result.is_key for result in first] != [result.is_key for result in again]
+
+
+def play_two_rates(folder: Path, schedule: Schedule, trace: Path) -> list[Result]:
+    with Engine(make_two_rate_bundle(folder), FakeBackend()) as engine, closing(Tracer(trace)) as tracer:
+        pipeline = Pipeline(engine, schedule)
+        results = [pipeline.step(Frame(np.full((24, 32, 3), blue, np.uint8), i, i / 30)) for i, blue in enumerate(BLUES)]
+        for result in results:
+            tracer.put(result)
+    return results
+
+
+def test_a_record_tells_which_stages_ran_and_makes_them_run_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    first = play_two_rates(tmp_path / "a", parse_schedule("clockwork:1,2,4"), path)
+    again = play_two_rates(tmp_path / "b", Replay(read_decisions(path), "replay"), tmp_path / "b.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["index"] for line in lines if line["mid"]] == [2, 7]  # after the cut at 5 the clocks begin again
+    assert [line["index"] for line in lines if "mid" in line["latency_ms"]] == [0, 2, 4, 5, 7, 9]
+    assert [result.decision for result in again] == [result.decision for result in first]
+    assert all(np.array_equal(one.labels, other.labels) for one, other in zip(first, again, strict=True))
+    with Engine(make_bundle(tmp_path / "c"), FakeBackend()) as engine, pytest.raises(UsageError, match="one cached stage"):
+        Pipeline(engine, Replay(read_decisions(path), "replay"))
+
+
+def test_a_record_from_before_there_was_a_mid_is_still_read(tmp_path: Path) -> None:
+    play_two_rates(tmp_path / "a", parse_schedule("clockwork:3"), tmp_path / "a.jsonl")
+    kept = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    old = "".join(json.dumps({key: value for key, value in line.items() if key != "mid"}) + "\n" for line in kept)
+    (tmp_path / "old.jsonl").write_text(old)
+    assert read_decisions(tmp_path / "old.jsonl") == read_decisions(tmp_path / "a.jsonl")
 
 
 def test_a_line_has_what_is_known_of_its_frame(tmp_path: Path) -> None:

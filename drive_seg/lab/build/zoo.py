@@ -11,11 +11,12 @@ import cv2
 
 from drive_seg.backends import open_backend
 from drive_seg.card import Bundle, load_bundle
-from drive_seg.contracts import STAGES, Frame, Image
+from drive_seg.contracts import Frame, Image
 from drive_seg.engine import Engine
 from drive_seg.errors import UsageError
 from drive_seg.lab.build.export import export_bundle
-from drive_seg.lab.build.quantize import quantize_bundle, read_picture, spread
+from drive_seg.lab.build.quantize import quantize_bundle, spread
+from drive_seg.lab.evaluate.pairs import read_picture
 from drive_seg.lab.models import ARCHITECTURES
 from drive_seg.lab.train.loop import train
 from drive_seg.lab.train.recipe import Recipe
@@ -104,7 +105,7 @@ def survey(recipe: Recipe, names: Sequence[str], drives: Sequence[str], out: Pat
     folders = {name: _folder(out, name) / "bundle" for name in names}
     for entry in entries:
         card = export_bundle(_folder(out, entry.name) / drives[0] / "checkpoint.safetensors", folders[entry.name])
-        entry.parameters, entry.gflop = card.parameters, {stage: card.stages[stage].gflop for stage in STAGES}  # type: ignore[index]
+        entry.parameters, entry.gflop = card.parameters, {name: stage.gflop for name, stage in card.stages.items()}
         quantize_bundle(folders[entry.name], images)
     bundles = {name: load_bundle(str(folder)) for name, folder in folders.items()}
     pictures = [read_picture(path) for path in spread(images, PICTURES)]
@@ -121,7 +122,7 @@ def render(entries: Sequence[Entry], drives: Sequence[str]) -> str:
     head = [
         "network",
         "parameters",
-        "GFLOP low / high / head",
+        "GFLOP low / (mid /) high / head",
         *(f"without {drive}" for drive in drives),
         "mean mIoU",
         *(f"{p}, ms" for p in PRECISIONS),

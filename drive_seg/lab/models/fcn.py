@@ -3,9 +3,9 @@
 Long, Shelhamer, Darrell 2015, https://arxiv.org/abs/1411.4038. Narrower than the paper's VGG-16 (138 M parameters): VGG's configuration
 A (https://arxiv.org/abs/1409.1556) at a quarter of its width, with batch norm, because it learns from scratch. Shapes are for 480x360.
 
-The cut, after pool3, is that of Clockwork Convnets (Shelhamer et al. 2016, https://arxiv.org/abs/1608.03609), and so is what is cached:
-the scores of pool4 and fc7, a few planes. Of this frame's own only FCN-8s sees anything, pool3's scores: FCN-16s and FCN-32s have no
-skip that early, and show the key frame's labels until the next one.
+The cuts, after pool3 and pool4, are those of Clockwork Convnets (Shelhamer et al. 2016, https://arxiv.org/abs/1608.03609), and so is what
+is cached: the scores of pool4 and fc7, a few planes, each of which can have a rate of its own (FCN-32s has fc7's alone). Of this frame's
+own only FCN-8s sees anything, pool3's scores: FCN-16s and FCN-32s have no skip that early, and show the last refresh until the next one.
 """
 
 from dataclasses import dataclass
@@ -72,15 +72,26 @@ class High32s(nn.Module):
 
 
 class High(High32s):
-    """The same, and the scores of pool4 before those of fc7."""
+    """From pool4 to the scores of fc7; what is before them is Mid's to run."""
 
     def __init__(self, c: FCNConfig) -> None:
         super().__init__(c)
         self.score_pool4 = zero_score(c.conv4, c.classes)
 
-    def forward(self, pool3: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        pool4 = self.pool4(pool3)
-        return self.score_pool4(pool4), self.deepest(pool4)  # (N, 11, 23, 30), (N, 11, 12, 15)
+    def forward(self, pool4: Tensor) -> Tensor:
+        return self.deepest(pool4)
+
+
+class Mid(nn.Module):
+    """Key frames, and those between for which it is due: pool3 to pool4 and its scores, by the modules of `high`."""
+
+    def __init__(self, high: High) -> None:
+        super().__init__()
+        self.high = high
+
+    def forward(self, pool3: Tensor) -> tuple[Tensor, Tensor]:
+        pool4 = self.high.pool4(pool3)
+        return pool4, self.high.score_pool4(pool4)  # (N, 192, 23, 30), (N, 11, 23, 30)
 
 
 def zero_score(cin: int, classes: int) -> nn.Conv2d:
@@ -138,22 +149,25 @@ class FCN32s(staged.Staged):
 class FCN16s(staged.Staged):
     wiring = staged.Wiring(
         low=("pool3",),
-        high_takes=("pool3",),
-        high=("score_pool4", "score_fc7"),
+        mid_takes=("pool3",),
+        mid=("pool4", "score_pool4"),
+        high_takes=("pool4",),
+        high=("score_fc7",),
         head_takes=("pool3", "score_pool4", "score_fc7"),
         change="pool3",
     )
+    make_head = Head16s
+    high: High
 
     def __init__(self, config: FCNConfig | None = None) -> None:
         super().__init__()
         self.config = config or FCNConfig()
-        self.low, self.high, self.head = Low(self.config), High(self.config), Head16s(self.config)
+        self.low, self.high, self.head = Low(self.config), High(self.config), self.make_head(self.config)
+
+    @property
+    def mid(self) -> Mid:
+        return Mid(self.high)
 
 
-class FCN8s(staged.Staged):
-    wiring = FCN16s.wiring
-
-    def __init__(self, config: FCNConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or FCNConfig()
-        self.low, self.high, self.head = Low(self.config), High(self.config), Head8s(self.config)
+class FCN8s(FCN16s):
+    make_head = Head8s

@@ -1,4 +1,4 @@
-"""What every network of the workshop is: three modules, the named tensors between them, and class scores at the end."""
+"""What every network of the workshop is: three modules or four, the named tensors between them, and class scores at the end."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,11 +14,18 @@ class Wiring:
     """The names of the tensors that stages hand on; the order is that of the modules' arguments and results."""
 
     low: tuple[str, ...]  # what low makes of the image
-    high_takes: tuple[str, ...]  # out of low's
+    high_takes: tuple[str, ...]  # out of low's and mid's
     high: tuple[str, ...]  # the context, which is cached
-    head_takes: tuple[str, ...]  # out of both
+    head_takes: tuple[str, ...]  # out of all
     change: str  # of low's, the one that tells a scene cut
     multiple: int = 8  # heights and widths of images have to be whole multiples of this
+    mid_takes: tuple[str, ...] = ()  # out of low's
+    mid: tuple[str, ...] = ()  # the part of the context that can be refreshed more often
+
+    @property
+    def cached(self) -> tuple[str, ...]:
+        """What may be of an earlier frame when the head takes it."""
+        return (*self.mid, *self.high)
 
 
 class Head(nn.Module):
@@ -30,7 +37,10 @@ class Head(nn.Module):
 
 
 class Staged(nn.Module):
-    """A network cut into `low` (every frame), `high` (key frames) and `head` (every frame). Images are uint8 BGR (N, H, W, 3)."""
+    """A network cut into `low` (every frame), `high` (key frames) and `head` (every frame). Images are uint8 BGR (N, H, W, 3).
+
+    Where something can be refreshed more often than the rest, `mid` is between low and high.
+    """
 
     wiring: ClassVar[Wiring]
     low: nn.Module
@@ -38,10 +48,19 @@ class Staged(nn.Module):
     head: Head
     config: Any  # a dataclass of numbers, which the recipe's [network] can override
 
+    @property
+    def mid(self) -> nn.Module | None:
+        """A view of modules that are high's, and its parameters high's own: weights have the same names with and without it."""
+        return None
+
     def context(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        """low's tensors by name, and high's added."""
-        made = as_tuple(self.high(*(features[name] for name in self.wiring.high_takes)))
-        return features | dict(zip(self.wiring.high, made, strict=True))
+        """low's tensors by name, and mid's and high's added."""
+        wiring = self.wiring
+        for stage, takes, names in ((self.mid, wiring.mid_takes, wiring.mid), (self.high, wiring.high_takes, wiring.high)):
+            if stage is not None:
+                made = as_tuple(stage(*(features[name] for name in takes)))
+                features = features | dict(zip(names, made, strict=True))
+        return features
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
         """Everything that the stages before the head put out, by name."""
