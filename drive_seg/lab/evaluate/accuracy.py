@@ -62,12 +62,19 @@ def from_source(uri: str, classes: Sequence[str]) -> Iterator[Sample]:
             yield frame.image, table[frame.labels]
 
 
-def gflop_per_frame(engine: Network, key_frame_rate: float) -> float | None:
-    """By the card, at its input size: low and head on every frame, high on key frames. None for a network without a card."""
+def without_void(labels: Labels, classes: Sequence[str]) -> Labels:
+    """The same ids, with VOID for those whose class is called void."""
+    void = void_ids(classes)
+    return np.where(np.isin(labels, void), np.uint8(VOID), labels) if void else labels
+
+
+def gflop_per_frame(engine: Network, key_frame_rate: float, mid_alone_rate: float, fresh_rate: float) -> float | None:
+    """By the card, at its input size: low and a head on every frame, what is cached on key frames, and `mid` also on those where it runs
+    alone. `fresh_rate`: of the frames that were shown with their own context. None for a network without a card."""
     if not isinstance(engine, Engine):
         return None
-    gflop = {name: stage.gflop for name, stage in engine.stages.items()}
-    return gflop["low"] + gflop["head"] + gflop["high"] * key_frame_rate
+    rates = {"low": 1.0, "mid": key_frame_rate + mid_alone_rate, "high": key_frame_rate, "head": fresh_rate}
+    return sum(stage.gflop * rates[name] for name, stage in engine.stages.items()) + engine.stale.gflop * (1 - fresh_rate)
 
 
 def evaluate(
@@ -80,14 +87,15 @@ def evaluate(
     asynchronous refresher needs.
     """
     engine, pace, latencies = pipeline.engine, Pace(realtime), Latencies(warmup=0)
-    confusion, frames = Confusion(engine.classes), 0
-    void = void_ids(engine.classes)
+    confusion, frames, mid_alone, fresh = Confusion(engine.classes), 0, 0, 0
     miou_by_frame: list[float | None] = []
     for frames, (image, known) in enumerate(samples, 1):
-        truth = np.where(np.isin(known, void), np.uint8(VOID), known) if void else known
+        truth = without_void(known, engine.classes)
         pace.wait_for((frames - 1) / hz)
         result = pipeline.step(Frame(image, frames - 1, (frames - 1) / hz))
         latencies.add(result, time.perf_counter())
+        mid_alone += result.decision.run_mid
+        fresh += result.age_frames == 0
         predicted = at_size(result.labels, truth.shape)
         miou_by_frame.append(Confusion.of(engine.classes, confusion.add(truth, predicted)).miou)
         for meter in meters:
@@ -112,7 +120,7 @@ def evaluate(
         "miou_by_frame": miou_by_frame,
         "frames": frames,
         "key_frame_rate": latencies.keys / frames,
-        "gflop_per_frame": gflop_per_frame(engine, latencies.keys / frames),
+        "gflop_per_frame": gflop_per_frame(engine, latencies.keys / frames, mid_alone / frames, fresh / frames),
         "latency_ms": ran["latency_ms"],
         "total_ms": ran["total_ms"],
         "model": engine.name,

@@ -31,15 +31,21 @@ HEADLINES = {
     "mean_f1": "mean F1",
     "mean_boundary_f1": "mean boundary F1",
     "mean_average_precision": "mean average precision",
+    "temporal_consistency": "temporal consistency",
+    "truth_consistency": "the truth's own",
+    "flicker": "flicker",
 }
 COLUMNS = {"iou": "IoU", "accuracy": "accuracy", "f1": "F1", "boundary_f1": "boundary F1", "average_precision": "average precision"}
-RAN = ("model", "backend", "precision", "device", "schedule", "mode", "frames", "average_precision_by", "date", "command")
+RAN = (
+    "model", "backend", "precision", "device", "schedule", "mode", "propagation", "gflop_per_frame", "frames", "average_precision_by",
+    "date", "command",
+)  # fmt: skip
 
 
-def provenance(command: str) -> dict[str, Any]:
-    """The command, the date with its time zone, and the versions of what is installed of PACKAGES."""
+def provenance(command: str, packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """The command, the date with its time zone, and the versions of what is installed of the packages."""
     versions = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in packages:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -95,7 +101,7 @@ def write_report(path: Path, scores: Mapping[str, Any], gallery: Gallery, palett
         headlines={said: scores[key] for key, said in HEADLINES.items() if key in scores},
         columns={said: scores[key] for key, said in COLUMNS.items() if scores.get(key) is not None},
         colours=dict(zip(scores["iou"], palette, strict=True)),
-        ran={key.replace("_", " "): scores[key] for key in RAN if key in scores},
+        ran={key.replace("_", " "): _rounded(scores[key]) for key in RAN if scores.get(key) is not None},
         confusion=_confusion_plot(list(scores["iou"]), np.array(scores["confusion"], np.float64)),
         sequence=_sequence_plot(scores["miou_by_frame"], scores["miou"]),
         gallery={title: [_views(frame, painter, len(palette)) for frame in frames] for title, frames in gallery.shown().items() if frames},
@@ -104,6 +110,10 @@ def write_report(path: Path, scores: Mapping[str, Any], gallery: Gallery, palett
         path.write_text(page)
     except OSError as error:
         raise SinkError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 3) if isinstance(value, float) else value
 
 
 def _views(frame: Scored, painter: Painter, classes: int) -> dict[str, Any]:
