@@ -9,25 +9,33 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import torch
 from onnx import numpy_helper
+from torch import Tensor, nn
 
 from drive_seg import cli
-from drive_seg.backends import BACKENDS, open_backend
-from drive_seg.card import Bundle, load_bundle, sha256
-from drive_seg.contracts import STAGES, Frame, Labels
+from drive_seg.backends import open_backend
+from drive_seg.card import Bundle, Card, KeyInputCard, StageCard, load_bundle, sha256
+from drive_seg.contracts import Array, Frame, Labels
 from drive_seg.engine import Engine
 from drive_seg.errors import BundleError, DataError, UsageError
 from drive_seg.lab.build.compare import Example, compare, judge, preferred
-from drive_seg.lab.build.export import export_bundle, write_card
+from drive_seg.lab.build.export import Piece, export_bundle, export_stage, write_card
 from drive_seg.lab.build.quantize import Calibration, float_model, quantize_bundle, spread
 from drive_seg.lab.evaluate.accuracy import evaluate, from_pairs
+from drive_seg.lab.evaluate.pairs import read_picture
+from drive_seg.lab.models.stored import read_network
 from drive_seg.lab.train import loop
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.pipeline import Pipeline
-from drive_seg.schedule import EveryFrame
+from drive_seg.preprocess import to_input
+from drive_seg.propagate import Hold
+from drive_seg.schedule import EveryFrame, parse_schedule
 from tests.lab.conftest import TINY, draw
 
+RUNTIMES = ("openvino", "onnxruntime", "torch")  # TensorRT needs a GPU, and has tests of its own
 CLIP = Path(__file__).parents[2].parent / "shared" / "data" / "camvid" / "clip"
 
 
@@ -77,7 +85,7 @@ def labels(bundle: Bundle, backend: str, precision: str, index: int = 3) -> Labe
 
 
 def test_int8_keeps_the_labels_and_every_backend_gives_the_same(made: Made) -> None:
-    found = {name: (labels(made.bundle, name, "fp32"), labels(made.bundle, name, "int8")) for name in BACKENDS}
+    found = {name: (labels(made.bundle, name, "fp32"), labels(made.bundle, name, "int8")) for name in RUNTIMES}
     reference = found["torch"][1]
     assert len(np.unique(reference)) == 3
     for before, after in found.values():
@@ -85,7 +93,7 @@ def test_int8_keeps_the_labels_and_every_backend_gives_the_same(made: Made) -> N
         assert (after == reference).mean() >= 0.995
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["low", "high", "head"])
 def test_weights_are_int8_symmetric_with_a_scale_for_each_channel(made: Made, stage: str) -> None:
     graph = onnx.load(made.bundle.onnx(stage, int8=True)).graph  # type: ignore[arg-type]
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -102,7 +110,7 @@ def test_weights_are_int8_symmetric_with_a_scale_for_each_channel(made: Made, st
     assert max(value.size for value in floats) <= 64  # scales, biases
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["low", "high", "head"])
 def test_activations_are_uint8_and_heights_and_widths_stay_open(made: Made, stage: str) -> None:
     graph = onnx.load(made.bundle.onnx(stage, int8=True)).graph  # type: ignore[arg-type]
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -251,6 +259,155 @@ def test_the_command_writes_the_files_and_the_record(made: Made, tmp_path: Path,
     with pytest.raises(SystemExit) as end:
         cli.main(["quantize", str(copy.folder), "--images", str(made.images), "--check-images", str(made.images)])
     assert end.value.code == 2
+
+
+class KeyedLow(nn.Module):
+    """The tiny network's low, an embedding at 1/16, and a score from it and the key's."""
+
+    def __init__(self, low: nn.Module) -> None:
+        super().__init__()
+        self.low, self.embed = low, nn.Conv2d(16, 4, 3, 2, padding=1)
+        self.compare = nn.Sequential(nn.Conv2d(8, 4, 1), nn.ReLU(), nn.Conv2d(4, 1, 1))
+
+    def forward(self, image: Tensor, key_embedding: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        fine, detail = self.low(image)
+        embedding = self.embed(detail)
+        return fine, detail, embedding, self.compare(torch.cat([embedding, key_embedding], 1)).sigmoid().mean((1, 2, 3))
+
+
+class Carry(nn.Module):
+    """A head that attends to the key's context and carries it on from frame to frame."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head, self.offer, self.bias = head, nn.Conv2d(4, 4, 1), nn.Parameter(torch.ones(1))
+        self.mix = nn.Conv2d(16, 16, 1)
+
+    def forward(
+        self, fine: Tensor, detail: Tensor, embedding: Tensor, key_embedding: Tensor, context: Tensor, last_context: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        asked, offered = embedding.flatten(2).transpose(1, 2), self.offer(key_embedding).flatten(2)
+        attention = (asked @ offered + self.bias).softmax(2)
+        gathered = (attention @ context.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(context.shape)
+        state = context + 0.1 * self.mix(gathered) + 0.1 * self.mix(last_context)
+        return self.head.labels(fine, detail, state), state
+
+
+@pytest.fixture(scope="module")
+def keyed(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The tiny bundle with a keyed low, a score, and a head for the propagation `carry`."""
+    copy = made.copy(tmp_path_factory.mktemp("keyed") / "tiny")
+    card, network = copy.bundle.card, read_network(copy.bundle)
+    torch.manual_seed(0)
+    low, image = KeyedLow(network.low), torch.from_numpy(draw(0)[0])[None]
+    with torch.no_grad():
+        fine, detail, embedding, _ = low(image, torch.zeros(1, 4, 3, 4))
+        context = network.high(detail)
+        parts = {"fine": fine, "detail": detail, "embedding": embedding, "key_embedding": embedding, "context": context}
+
+    def stage(file: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...]) -> StageCard:
+        export_stage(Piece(module, inputs, outputs), copy.folder / file)
+        return StageCard(file=file, sha256=sha256(copy.folder / file), inputs=tuple(inputs), outputs=outputs, gflop=1.0)
+
+    keyed_low = stage("low.onnx", low, {"image": image, "key_embedding": embedding}, ("fine", "detail", "embedding", "score"))
+    carry = stage("head.carry.onnx", Carry(network.head), parts | {"last_context": context}, ("labels", "next_context"))
+    changed = {
+        "stages": {**card.stages, "low": keyed_low}, "heads": {"carry": carry}, "score": "score",
+        "key_inputs": {"key_embedding": KeyInputCard(channels=4, stride=16)}, "propagations": ("hold", "carry"),
+    }  # fmt: skip
+    write_card(Card.model_validate(card.model_copy(update=changed).model_dump()), copy.folder)
+    return Made(copy.folder, copy.images, quantize_bundle(copy.folder, copy.images, 5))
+
+
+def rounded_inputs(model: onnx.ModelProto) -> dict[str, list[bool]]:
+    """Of every node, by its name: whether each input has been rounded."""
+    rounded = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    return {node.name: [name in rounded for name in node.input] for node in model.graph.node}
+
+
+def test_a_propagations_head_becomes_int8_and_its_attention_does_not(keyed: Made) -> None:
+    head = keyed.bundle.card.heads["carry"]
+    assert head.int8 is not None
+    model = onnx.load(keyed.folder / head.int8.file)
+    rounded, node = rounded_inputs(model), {node.name: node for node in model.graph.node}
+    assert all(rounded[name][:2] == [True, True] for name in node if node[name].op_type == "Conv")
+    assert not any(any(rounded[name]) for name in node if node[name].op_type in ("MatMul", "Softmax"))
+    maker = {name: one for one in model.graph.node for name in one.output}
+    bias = next(maker[one.input[0]] for one in model.graph.node if one.op_type == "Softmax")
+    assert (bias.op_type, any(rounded[bias.name])) == ("Add", False)
+    assert any(any(rounded[name]) for name in node if node[name].op_type == "Add")
+
+
+def test_what_is_for_the_score_alone_stays_in_floats(keyed: Made) -> None:
+    model = onnx.load(keyed.bundle.onnx("low", int8=True))
+    rounded = rounded_inputs(model)
+    convs = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    assert {name: any(rounded[name]) for name in convs} == {name: "compare" not in name for name in convs}
+    assert sum("compare" in name for name in convs) == 2
+    found = {}
+    for precision in ("fp32", "int8"):
+        with Engine(keyed.bundle, open_backend("openvino", device="cpu", precision=precision, threads=1)) as engine:
+            engine.fit((48, 64))
+            low = engine.low(to_input(draw(1)[0], engine.input_hw), {})
+            found[precision] = float(engine.low(to_input(draw(5)[0], engine.input_hw), engine.keep(low))["score"].item())
+    assert 0 < found["fp32"] < 1
+    assert found["int8"] == pytest.approx(found["fp32"], abs=0.01)
+
+
+def test_a_head_is_calibrated_on_the_context_of_its_key_which_is_another_picture_or_its_own(keyed: Made) -> None:
+    contexts, embeddings = list[Array](), list[Array]()
+    for name in keyed.calibration.frames["frames"]:
+        tensors: dict[str, Array] = {"image": to_input(read_picture(keyed.images / name), (360, 480))}
+        tensors["key_embedding"] = np.zeros((1, 4, 23, 30), np.float32)
+        for stage in ("low", "high"):
+            session = onnxruntime.InferenceSession(float_model(keyed.bundle, stage).SerializeToString())
+            outputs = [output.name for output in session.get_outputs()]
+            given = {port.name: tensors[port.name] for port in session.get_inputs()}
+            tensors |= dict(zip(outputs, session.run(outputs, given), strict=True))
+        contexts.append(tensors["context"])
+        embeddings.append(tensors["embedding"])
+    keys = [0, 1, 1, 3, 3]
+    for name, own in (("context", contexts), ("last_context", contexts), ("key_embedding", embeddings)):
+        row = keyed.calibration.ranges["carry"][name]
+        expected = np.mean([(own[key].min(), own[key].max()) for key in keys], 0)
+        assert (row["low"], row["high"]) == pytest.approx(tuple(expected), abs=1e-4)
+
+
+def test_a_learned_propagation_keeps_its_labels_in_int8_on_every_backend(keyed: Made) -> None:
+    pictures = [draw(index // 2)[0] for index in range(6)]
+    for name in RUNTIMES:
+        shown = {}
+        for precision in ("fp32", "int8"):
+            backend = open_backend(name, device="cpu", precision=precision, threads=1)
+            with Engine(keyed.bundle, backend, "carry") as engine:
+                pipeline = Pipeline(engine, parse_schedule("clockwork:3"), propagation=Hold("carry"))
+                results = [pipeline.step(Frame(picture, i, i / 30)) for i, picture in enumerate(pictures)]
+            assert [result.is_key for result in results] == [True, False, False] * 2
+            shown[precision] = np.stack([result.labels for result in results])
+        assert len(np.unique(shown["fp32"])) == 3
+        assert (shown["fp32"] == shown["int8"]).mean() >= 0.98, name
+
+
+def test_a_propagations_head_can_stay_in_floats_and_its_time_is_told(keyed: Made, tmp_path: Path) -> None:
+    copy = keyed.copy(tmp_path / "tiny")
+    with pytest.raises(UsageError, match=r"attend: no such stage or learned propagation; there are low, high, head, carry"):
+        quantize_bundle(copy.folder, copy.images, 2, floats=["attend"])
+    calibration = quantize_bundle(copy.folder, copy.images, 2, floats=["carry"])
+    assert set(calibration.ranges) == {"low", "high", "head"}
+    assert not (copy.folder / "head.carry.int8.onnx").exists()
+    assert copy.bundle.card.heads["carry"].int8 is None
+    report = judge(copy.folder, calibration, copy.examples, tmp_path / "calib", "drive-seg quantize tiny", runs=2)
+    for found in report["measured"].values():
+        assert all(found[side]["heads_p50_ms"]["carry"] > 0 for side in ("float", "int8"))
+    assert report["kilobytes"]["carry"][1] is None
+    assert "| head for carry, ms |" in (tmp_path / "calib" / "report.md").read_text()
+
+
+def test_a_picture_that_is_cut_short_is_not_calibrated_on(made: Made, tmp_path: Path) -> None:
+    data = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))[1].tobytes()
+    (tmp_path / "0.jpg").write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match=r"0\.jpg: is cut short; mend the file, or take it away$"):
+        quantize_bundle(made.folder, tmp_path)
 
 
 def test_the_shipped_bundle_loses_at_most_three_thousandths_in_int8() -> None:

@@ -1,10 +1,11 @@
 """What quantising cost and gained: a bundle's float stages against its int8 ones, frame by frame in turns, and the page that says so."""
 
 import json
+import math
 import platform
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,20 +14,20 @@ import numpy as np
 
 from drive_seg.backends import describe_backend, open_backend
 from drive_seg.card import Bundle, load_bundle
-from drive_seg.contracts import STAGES, Frame, Image, Labels
+from drive_seg.contracts import Frame, Image, Labels
 from drive_seg.engine import Engine
 from drive_seg.errors import SinkError
 from drive_seg.lab.build.export import write_card
 from drive_seg.lab.build.quantize import Calibration
 from drive_seg.pipeline import Pipeline
 from drive_seg.postprocess import at_size
-from drive_seg.schedule import EveryFrame
+from drive_seg.propagate import make_propagation
+from drive_seg.schedule import Clockwork, EveryFrame
 from drive_seg.score import Confusion
 
 RUNTIMES = ("openvino", "onnxruntime")  # the first decides what the card prefers
 LOSS = 0.003  # of mIoU that int8 may cost
 RUNS, WARM_UP, ROUND = 240, 20, 20  # timed frames, frames before them, different pictures among them
-_NAMES = {**{stage: stage for stage in STAGES}, "total": "frame to labels"}
 
 Example = tuple[Image, Labels | None]  # a picture, and the truth where it is known
 
@@ -37,7 +38,7 @@ class _Side:
 
     pipeline: Pipeline
     confusion: Confusion
-    latency_ms: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in _NAMES})
+    latency_ms: dict[str, list[float]]  # of each stage, and "total"
     count: int = 0
 
     def step(self, image: Image) -> Labels:
@@ -59,7 +60,8 @@ class _Side:
 
 
 def compare(bundle: Bundle, runtime: str, examples: Iterable[Example], runs: int = RUNS) -> dict[str, Any]:
-    """Float against int8 on one backend: mIoU, the share of pixels with the same label, and the median times of `runs` frames each.
+    """Float against int8 on one backend: mIoU, the share of pixels with the same label, and the median times of `runs` frames each; of
+    the propagations' heads, their times alone.
 
     The two take every picture in turn, so that a slow moment of the machine meets both.
     Raises BackendError.
@@ -67,11 +69,17 @@ def compare(bundle: Bundle, runtime: str, examples: Iterable[Example], runs: int
     cv2.setNumThreads(1)  # as live
     bundle = replace(bundle, card=bundle.card.model_copy(update={"precision": None}))  # else "float" were what it prefers already
     with ExitStack() as stack:
-        sides = {}
+        running = {}
         for name, precision in (("float", None), ("int8", "int8")):
             backend = open_backend(runtime, device=None, precision=precision, threads=None)
-            engine = stack.enter_context(Engine(bundle, backend))
-            sides[name] = _Side(Pipeline(engine, EveryFrame()), Confusion(bundle.card.classes))
+            for propagation in (None, *bundle.card.heads):
+                engine = stack.enter_context(Engine(bundle, backend, propagation or "hold"))
+                engine.cut = math.inf  # the pictures are of different places
+                schedule = Clockwork((WARM_UP + runs,), "once") if propagation else EveryFrame()
+                pipeline = Pipeline(engine, schedule, propagation=make_propagation(propagation or "hold"))
+                times = {timed: list[float]() for timed in (["head"] if propagation else [*bundle.card.stages, "total"])}
+                running[name, propagation] = _Side(pipeline, Confusion(bundle.card.classes), times)
+        sides = {name: side for (name, propagation), side in running.items() if propagation is None}
         same, images = [], list[Image]()
         for image, truth in examples:
             labels = {name: side.step(image) for name, side in sides.items()}
@@ -83,13 +91,20 @@ def compare(bundle: Bundle, runtime: str, examples: Iterable[Example], runs: int
         for i in range(WARM_UP + runs):
             for side in sides.values():
                 side.step(images[i % len(images)])
+        heads: dict[str, dict[str, float]] = {name: {} for name in sides}
+        for propagation in bundle.card.heads:
+            for i in range(WARM_UP + runs):
+                for name in sides:
+                    running[name, propagation].step(images[i % len(images)])
+            for name in sides:
+                heads[name][propagation] = running[name, propagation].figures(runs)["p50_ms"]["head"]
         return {
             "device": backend.device,
             "version": describe_backend(runtime).version,
             "pictures": len(same),
             "runs": runs,
             "same_labels": round(float(np.mean(same)), 4),
-            **{name: side.figures(runs) for name, side in sides.items()},
+            **{name: side.figures(runs) | {"heads_p50_ms": heads[name]} for name, side in sides.items()},
         }
 
 
@@ -121,8 +136,8 @@ def judge(
     precision, why = preferred(measured[RUNTIMES[0]])
     write_card(bundle.card.model_copy(update={"precision": precision}), bundle.folder)
     kilobytes = {
-        stage: [(bundle.folder / made.file).stat().st_size // 1000 if made else None for made in (card, card.int8)]
-        for stage, card in bundle.card.stages.items()
+        name: [(bundle.folder / made.file).stat().st_size // 1000 if made else None for made in (card, card.int8)]
+        for name, card in (*bundle.card.stages.items(), *bundle.card.heads.items())
     }
     report = {
         "bundle": bundle.card.name,
@@ -162,11 +177,14 @@ def render(report: dict[str, Any]) -> str:
         same = f"{found['same_labels']:.2%} of the pixels of {found['pictures']} pictures get the same label"
         lines += [f"p50 of {found['runs']} frames each, in turns; {same}.", ""]
         lines += [f"| | {before['precision']} | {after['precision']} |", "| --- | --- | --- |"]
-        lines += [f"| {name}, ms | {before['p50_ms'][key]:.2f} | {after['p50_ms'][key]:.2f} |" for key, name in _NAMES.items()]
+        for name, ms in before["p50_ms"].items():
+            lines += [f"| {'frame to labels' if name == 'total' else name}, ms | {ms:.2f} | {after['p50_ms'][name]:.2f} |"]
+        for name, ms in before["heads_p50_ms"].items():
+            lines += [f"| head for {name}, ms | {ms:.2f} | {after['heads_p50_ms'][name]:.2f} |"]
         if before["miou"] is not None:
             lines += [f"| **mIoU** | **{before['miou']:.4f}** | **{after['miou']:.4f}** |"]
             lines += [f"| {name} | {_score(iou)} | {_score(after['iou'][name])} |" for name, iou in before["iou"].items()]
-    lines += ["", "## Files, kB", "", "| stage | float | int8 |", "| --- | --- | --- |"]
+    lines += ["", "## Files, kB", "", "| stage or learned propagation | float | int8 |", "| --- | --- | --- |"]
     lines += [f"| {stage} | {before} | {after or 'stays in floats'} |" for stage, (before, after) in report["kilobytes"].items()]
     return "\n".join(lines) + "\n"
 

@@ -11,7 +11,7 @@ from drive_seg.lab.evaluate.report import HEADLINES
 
 PAGE = "README.md"
 SCORES = (*HEADLINES, "iou", "pixels")  # of an evaluation; one under corruptions is kept for those alone
-RAN = ("frames", "backend", "precision", "device", "schedule", "mode", "date", "command")
+RAN = ("frames", "backend", "precision", "device", "schedule", "mode", "propagation", "gflop_per_frame", "date", "command")
 
 
 def render(card: Card) -> str:

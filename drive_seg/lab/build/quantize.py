@@ -10,12 +10,11 @@ of .700 mIoU, 8 % slower on OpenVINO and half as fast on ONNX Runtime; and behin
 2026.4 computes nonsense.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -23,11 +22,12 @@ from onnx import TensorProto, numpy_helper
 from onnxruntime.quantization import QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
 
-from drive_seg.card import Bundle, FileCard, InputCard, load_bundle, sha256
-from drive_seg.contracts import STAGES, Array, Image
+from drive_seg.card import Bundle, Card, FileCard, InputCard, StageCard, load_bundle, sha256
+from drive_seg.contracts import Array, Image, StageName
+from drive_seg.engine import key_shapes
 from drive_seg.errors import DataError, UsageError
 from drive_seg.lab.build.export import write_card
-from drive_seg.lab.evaluate.pairs import listed
+from drive_seg.lab.evaluate.pairs import listed, read_picture
 from drive_seg.preprocess import input_size, to_input
 
 FRAMES = 64  # of calibration; 16, 32 and 128 gave the same mIoU within .0005
@@ -42,38 +42,79 @@ class Calibration:
     """What the int8 files were made from, ready for JSON."""
 
     frames: dict[str, Any]
-    ranges: dict[str, dict[str, dict[str, Any]]]  # by stage and tensor
+    ranges: dict[str, dict[str, dict[str, Any]]]  # by stage or propagation, and tensor
 
 
 def quantize_bundle(folder: Path, images: Path, count: int = FRAMES, floats: Collection[str] = ()) -> Calibration:
-    """Writes STAGE.int8.onnx for every stage but those in `floats`, and names them in the card, which then prefers no precision.
+    """Writes an int8 file for every stage and every propagation's head but those in `floats`, and names them in the card, which then
+    prefers no precision.
 
     `count` pictures of the folder, evenly spread over it by name, go through the stages in floats, each stage calibrated on what the
-    one before put out. Raises BundleError, UsageError for a stage that does not exist, DataError for pictures that cannot be used.
+    one before put out. Raises BundleError, UsageError for a name that is neither, DataError for pictures that cannot be used.
     """
     bundle = load_bundle(str(folder))
-    if unknown := set(floats) - set(STAGES):
-        raise UsageError(f"{', '.join(sorted(unknown))}: no such stage; there are {', '.join(STAGES)}")
+    card, names = bundle.card, (*bundle.card.stages, *bundle.card.heads)
+    if unknown := set(floats) - set(names):
+        raise UsageError(f"{', '.join(sorted(unknown))}: no such stage or learned propagation; there are {', '.join(names)}")
     paths = spread(images, count)
-    tensors: list[dict[str, Array]] = [{bundle.card.input.name: _as_fed(read_picture(path), bundle.card.input)} for path in paths]
+    tensors = [_as_fed(read_picture(path), card.input) for path in paths]
     files, ranges = dict[str, onnx.ModelProto](), dict[str, dict[str, dict[str, Any]]]()
-    for stage in STAGES:
-        model = float_model(bundle, stage)  # type: ignore[arg-type]
-        found = calibrate(model, tensors)
-        if stage not in floats:
-            files[stage] = quantize(model, found)
-            ranges[stage] = _describe(files[stage], found)
-    stages = {}
-    for stage, card in bundle.card.stages.items():  # at the end and at once: a bundle stopped half-way would not be whole
-        path = bundle.folder / f"{stage}.int8.onnx"
-        path.unlink(missing_ok=True)
-        if stage in files:
-            onnx.save(files[stage], path)
-        made = FileCard(file=path.name, sha256=sha256(path)) if stage in files else None
-        stages[stage] = card.model_copy(update={"int8": made})
-    write_card(bundle.card.model_copy(update={"stages": stages, "precision": None}), bundle.folder)
+
+    def make(name: str, model: onnx.ModelProto, fed: Sequence[dict[str, Array]]) -> None:
+        found = calibrate(model, fed)
+        if name not in floats:
+            files[name] = quantize(model, found, in_floats(model, card.score))
+            ranges[name] = _describe(files[name], found)
+
+    for stage in card.stages:
+        model = float_model(bundle, stage)
+        if stage == "low" and card.key_inputs:
+            _tell_keys(model, card, tensors)
+        make(stage, model, tensors)
+    for propagation in card.heads:
+        make(propagation, float_model(bundle, "head", propagation), _between_keys(card, tensors))
+    # At the end and at once: a bundle stopped half-way would not be whole.
+    stages, heads = _written(bundle.folder, card.stages, files), _written(bundle.folder, card.heads, files)
+    write_card(card.model_copy(update={"stages": stages, "heads": heads, "precision": None}), bundle.folder)
     hashes = {path.name: sha256(path) for path in paths}
     return Calibration({"folder": images.resolve().name, "frames": hashes}, ranges)
+
+
+def _written(folder: Path, cards: Mapping[Any, StageCard], files: Mapping[str, onnx.ModelProto]) -> dict[str, StageCard]:
+    """The cards, with the int8 files that there now are beside their own."""
+    made = {}
+    for name, card in cards.items():
+        path = folder / f"{Path(card.file).stem}.int8.onnx"
+        path.unlink(missing_ok=True)
+        if name in files:
+            onnx.save(files[name], path)
+        made[name] = card.model_copy(update={"int8": FileCard(file=path.name, sha256=sha256(path)) if name in files else None})
+    return made
+
+
+def _key_of(place: int) -> int:
+    """Which picture is another one's key: the one before, then itself, in turns, so that what differs much and little is calibrated."""
+    return max(0, place - 1) if place % 2 == 0 else place
+
+
+def _tell_keys(low: onnx.ModelProto, card: Card, tensors: Sequence[dict[str, Array]]) -> None:
+    """Adds the key inputs to every picture's tensors: what low makes of its key while it is told of none."""
+    run = _session(low)
+    made = []
+    for frame in tensors:
+        blank = {name: np.zeros(shape, np.float32) for name, shape in key_shapes(card, frame[card.input.name].shape[1:3]).items()}
+        made.append(run([name.removeprefix("key_") for name in blank], {**frame, **blank}))
+    for place, frame in enumerate(tensors):
+        frame |= zip(card.key_inputs, made[_key_of(place)], strict=True)
+
+
+def _between_keys(card: Card, tensors: Sequence[dict[str, Array]]) -> list[dict[str, Array]]:
+    """Every picture's tensors, but the context is its key's, and so is the state with which a propagation begins."""
+    cached = [name for stage, made in card.stages.items() if stage not in ("low", "head") for name in made.outputs]
+    brought = [{name: tensors[_key_of(place)][name] for name in cached} for place in range(len(tensors))]
+    return [
+        {**frame, **held, **{f"last_{name}": value for name, value in held.items()}} for frame, held in zip(tensors, brought, strict=True)
+    ]
 
 
 def spread(images: Path, count: int) -> list[Path]:
@@ -85,25 +126,17 @@ def spread(images: Path, count: int) -> list[Path]:
     return [paths[i] for i in chosen]
 
 
-def read_picture(path: Path) -> Image:
-    """HxWx3 BGR uint8. Raises DataError."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{path}: cannot be read as a picture; is the file whole?")
-    return np.asarray(image, np.uint8)
-
-
-def _as_fed(image: Image, card: InputCard) -> Image:
-    """(1, H, W, 3), as the engine gives it to the first stage."""
-    return to_input(image, input_size((image.shape[0], image.shape[1]), (card.height, card.width), card.multiple))
+def _as_fed(image: Image, card: InputCard) -> dict[str, Array]:
+    """The first stage's input (1, H, W, 3), as the engine gives it."""
+    return {card.name: to_input(image, input_size((image.shape[0], image.shape[1]), (card.height, card.width), card.multiple))}
 
 
 # ---- the graph in floats
 
 
-def float_model(bundle: Bundle, stage: Literal["low", "high", "head"]) -> onnx.ModelProto:
+def float_model(bundle: Bundle, stage: StageName, propagation: str | None = None) -> onnx.ModelProto:
     """The stage with its weights as fp32 and what can be folded into the first convolution folded."""
-    model = onnx.load(bundle.onnx(stage))
+    model = onnx.load(bundle.onnx(stage, propagation=propagation))
     unfold_weights(model)
     fold_normalisation(model)
     return onnx.shape_inference.infer_shapes(model)
@@ -168,6 +201,39 @@ def _upwards(node: onnx.NodeProto, operators: Sequence[str], maker: Mapping[str,
 # ---- ranges and rounding
 
 
+def in_floats(model: onnx.ModelProto, score: str | None) -> list[str]:
+    """The names of the nodes whose inputs are not rounded: what a Softmax takes, back to the products, and what is for the score alone.
+
+    A step of attention's logits is a factor of its weights; the score is one number near 0 that is compared with a threshold.
+    """
+    outputs = {output.name for output in model.graph.output}
+    taken = [name for node in model.graph.node if node.op_type == "Softmax" for name in node.input]
+    attention = _above(model, taken, stop="MatMul")
+    forecast = _above(model, outputs & {score}) - _above(model, outputs - {score})
+    return sorted(attention | forecast)
+
+
+def _above(model: onnx.ModelProto, tensors: Iterable[str], stop: str = "") -> set[str]:
+    """The names of the nodes that these tensors come from, up to operators `stop`, which are not among them."""
+    maker = {name: node for node in model.graph.node for name in node.output}
+    found, wanted = set[str](), list(tensors)
+    while wanted:
+        node = maker.get(wanted.pop())
+        if node is not None and node.op_type != stop and node.name not in found:
+            found.add(node.name)
+            wanted += node.input
+    return found
+
+
+def _session(model: onnx.ModelProto) -> Callable[[Sequence[str], Mapping[str, Array]], list[Array]]:
+    """Runs the model: the outputs of these names, from inputs among which there may be others."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    inputs = [info.name for info in model.graph.input]
+    return lambda outputs, values: list(session.run(list(outputs), {name: values[name] for name in inputs}))
+
+
 def calibrate(model: onnx.ModelProto, tensors: Sequence[dict[str, Array]]) -> Ranges:
     """Runs the stage on every picture's `tensors`, adds its outputs to them, and gives each value's range: the mean of the pictures' own.
 
@@ -179,13 +245,11 @@ def calibrate(model: onnx.ModelProto, tensors: Sequence[dict[str, Array]]) -> Ra
     inside = [info for info in model.graph.value_info if info.type.tensor_type.elem_type == TensorProto.FLOAT and info.name not in known]
     watched.graph.output.extend(inside)
     inputs, outputs = [info.name for info in model.graph.input], [info.name for info in watched.graph.output]
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    run = _session(watched)
     seen: dict[str, list[tuple[float, float]]] = {}
     for frame in tensors:
         values = {name: frame[name] for name in inputs}
-        values |= dict(zip(outputs, session.run(outputs, values), strict=True))
+        values |= dict(zip(outputs, run(outputs, values), strict=True))
         for name, value in values.items():
             if value.dtype == np.float32:
                 seen.setdefault(name, []).append((float(value.min()), float(value.max())))
@@ -193,8 +257,11 @@ def calibrate(model: onnx.ModelProto, tensors: Sequence[dict[str, Array]]) -> Ra
     return {name: (float(low), float(high)) for name, found in seen.items() for low, high in [np.mean(found, 0)]}
 
 
-def quantize(model: onnx.ModelProto, ranges: Ranges) -> onnx.ModelProto:
-    """A copy with QuantizeLinear and DequantizeLinear where values are rounded, and int8 weights; heights and widths stay open."""
+def quantize(model: onnx.ModelProto, ranges: Ranges, floats: Sequence[str] = ()) -> onnx.ModelProto:
+    """A copy with QuantizeLinear and DequantizeLinear where values are rounded, and int8 weights; heights and widths stay open.
+
+    Nodes of the names in `floats` are left as they are.
+    """
     made = onnx.ModelProto()
     made.CopyFrom(model)
     found = TensorsData(CalibrationMethod.MinMax, {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()})
@@ -204,7 +271,7 @@ def quantize(model: onnx.ModelProto, ranges: Ranges) -> onnx.ModelProto:
         "QuantizeBias": False,  # fp32: as fast, and TensorRT takes no int32
         "OpTypesToExcludeOutputQuantization": list(ROUNDED),
     }
-    quantizer = QDQQuantizer(made, True, False, QuantType.QInt8, QuantType.QUInt8, found, [], [], list(ROUNDED), options)
+    quantizer = QDQQuantizer(made, True, False, QuantType.QInt8, QuantType.QUInt8, found, [], list(floats), list(ROUNDED), options)
     quantizer.quantize_model()
     quantizer.model.topological_sort()
     made = quantizer.model.model

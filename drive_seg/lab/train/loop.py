@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -49,7 +50,23 @@ def half_precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=has)
 
 
-def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
+class Rates(Protocol):
+    """What a recipe says about how fast is learned."""
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def weight_decay(self) -> float: ...
+
+    @property
+    def warm_up(self) -> float: ...
+
+    @property
+    def cool_down(self) -> float: ...
+
+
+def learning_rate(step: int, steps: int, recipe: Rates) -> float:
     """Linear warm-up, a plateau, then half a cosine to zero over the cool-down, which takes no more than the warm-up leaves."""
     warm = max(1, round(recipe.warm_up * steps))
     if step < warm:
@@ -58,10 +75,10 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * max(0, step - (steps - cool)) / cool))
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """Weight decay on the convolutions only, not on biases and batch norm."""
-    weights = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+def make_optimizer(network: nn.Module, recipe: Rates) -> torch.optim.AdamW:
+    """Of what is to be learned; weight decay on the convolutions only, not on biases and batch norm."""
+    weights = [p for p in network.parameters() if p.ndim > 1 and p.requires_grad]
+    others = [p for p in network.parameters() if p.ndim <= 1 and p.requires_grad]
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=torch.cuda.is_available() or None)
 
