@@ -80,9 +80,8 @@ def find_model(settings: Settings) -> Bundle | Foreign:
         return load_bundle(settings.model)
     if settings.class_names is None:
         raise UsageError(f"{settings.model}: give --class-names FILE with the names of its classes, one a line")
-    size_hw = settings.input_size[::-1] if settings.input_size else None
     names = read_class_names(settings.class_names)
-    return describe(read_onnx(settings.model), names, settings.mean, settings.std, settings.channels, size_hw)
+    return describe(read_onnx(settings.model), names, settings.mean, settings.std, settings.channels, _about_hw(settings))
 
 
 def open_engine(model: Bundle | Foreign, settings: Settings) -> Network:
@@ -90,12 +89,16 @@ def open_engine(model: Bundle | Foreign, settings: Settings) -> Network:
     threads = max(1, thread_count(settings.threads) - 1) if settings.mode == "async" else settings.threads  # the deep stage has its own
     backend = _open_backend(settings, threads)
     if isinstance(model, Bundle):
-        return Engine(model, backend, settings.propagation)
+        return Engine(model, backend, settings.propagation, _about_hw(settings))
     return ForeignEngine(model, backend, settings.propagation)
 
 
-def _open_backend(settings: Settings, threads: int | None) -> Backend:
-    return open_backend(settings.backend, device=settings.device, precision=settings.precision, threads=threads)
+def _about_hw(settings: Settings) -> tuple[int, int] | None:
+    return settings.input_size[::-1] if settings.input_size else None
+
+
+def _open_backend(settings: Settings, threads: int | None, urgent: bool = True) -> Backend:
+    return open_backend(settings.backend, device=settings.device, precision=settings.precision, threads=threads, urgent=urgent)
 
 
 def open_schedule(settings: Settings) -> Schedule:
@@ -120,9 +123,11 @@ def _open_refresher(engine: Network, schedule: Schedule, settings: Settings) -> 
         if mode != "sync":
             raise UsageError(f"--mode {settings.mode}: {schedule.name} has a timing of its own; leave the flag out")
         return Delayed(engine, schedule.stages - 1, schedule.stages - 1, "pipelined")
+    if mode != "sync" and (schedule.needs_cached or 1) > 1:
+        raise UsageError(f"--mode {settings.mode}: {schedule.name} refreshes stage by stage, on the frame itself; leave the flag out")
     if frames:
         return Delayed(engine, int(frames), 1, settings.mode)
-    return Async(engine, _open_backend(settings, 1)) if mode == "async" else Sync(engine)
+    return Async(engine, _open_backend(settings, 1, urgent=False)) if mode == "async" else Sync(engine)
 
 
 def _sinks(settings: Settings, fps: float, overflow: Overflow, stack: ExitStack) -> tuple[Sink, ...]:

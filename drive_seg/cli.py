@@ -6,16 +6,20 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from drive_seg import card as bundles
+from drive_seg.backends.border import PRECISIONS
 from drive_seg.contracts import TIMED, Network, Result
 from drive_seg.errors import DisplayError, DriveSegError, SinkError, UsageError
 from drive_seg.settings import DEFAULT_MODEL, Settings
+
+if TYPE_CHECKING:
+    from drive_seg.lab.evaluate.accuracy import Meter
 
 out, err = Console(highlight=False), Console(stderr=True, highlight=False)
 CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
@@ -28,10 +32,13 @@ Model = Annotated[
 Mean = Annotated[str | None, typer.Option(metavar="R,G,B", help="net.onnx: subtracted from pixels of 0 to 1  [its metadata, or 0]")]
 Std = Annotated[str | None, typer.Option(metavar="R,G,B", help="net.onnx: divides them  [its metadata, or 1]")]
 Channels = Annotated[str | None, typer.Option(help="net.onnx: rgb, bgr  [its metadata, or rgb]")]
-InputSize = Annotated[str | None, typer.Option(metavar="WxH", help="net.onnx of open size: its input  [the frame's, rounded to 32]")]
-Backend = Annotated[str | None, typer.Option(help="openvino, onnxruntime, torch  [the best there is]")]
+InputSize = Annotated[
+    str | None,
+    typer.Option(metavar="WxH", help="the network's input; a bundle keeps the frame's shape, at about as many pixels  [the card's]"),
+]
+Backend = Annotated[str | None, typer.Option(help="tensorrt, openvino, onnxruntime, torch  [the best there is]")]
 Device = Annotated[str | None, typer.Option(help="the backend's name for it: cpu, cuda, GPU …")]
-Precision = Annotated[str | None, typer.Option(help="fp32, bf16, fp16, int8  [int8 where the bundle prefers it, else the fastest]")]
+Precision = Annotated[str | None, typer.Option(help="fp32, bf16, fp16, int8, fp8  [int8 where the bundle prefers it, else the fastest]")]
 Threads = Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads of the network  [all cores]")]
 Schedule = Annotated[
     str | None,
@@ -193,17 +200,18 @@ def _table(summary: dict[str, Any]) -> Table:
     figures = ("p50", "p95", "p99", "max", "mean")
     for figure in figures:
         table.add_column(figure, justify="right")
-    rows = {**{stage: summary["latency_ms"][stage] for stage in TIMED}, "frame to labels": summary["latency_ms"]["total"]}
+    ran = [stage for stage in TIMED if summary["latency_ms"][stage]["p50"] is not None]
+    rows = {**{stage: summary["latency_ms"][stage] for stage in ran}, "frame to labels": summary["latency_ms"]["total"]}
     rows |= {f"  {kind} frames": row for kind, row in summary["total_ms"].items() if row["frames"]}
     for name, row in rows.items():
-        table.add_row(name, *("–" if row[figure] is None else f"{row[figure]:.2f}" for figure in figures), end_section=name == TIMED[-1])
+        table.add_row(name, *("–" if row[figure] is None else f"{row[figure]:.2f}" for figure in figures), end_section=name in ran[-1:])
     return table
 
 
 @app.command()
 def models() -> None:
     """List the bundles that can be run."""
-    table = Table("bundle", "classes", "input", "parameters", "GFLOP low/high/head", "mIoU")
+    table = Table("bundle", "classes", "input", "parameters", "GFLOP low/(mid/)high/head", "mIoU")
     for name in bundles.names():
         card = bundles.load_bundle(name).card
         table.add_row(
@@ -254,6 +262,26 @@ def train(
     out.print(f"{trained.checkpoint}: {trained.steps} steps{said}", soft_wrap=True, markup=False)
 
 
+@app.command("train-temporal")
+def train_temporal(
+    model: Annotated[str, typer.Argument(metavar="BUNDLE", help="bundle, by name or folder; what is learned is written into it")],
+    recipe: Annotated[Path, typer.Argument(help="TOML, such as recipes/temporal.toml")],
+    out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="checkpoint and log; a training that is there goes on")],
+    debug: Debug = False,
+) -> None:
+    """Teach a bundle the frames between its key frames: stale contexts, a forecast, learned propagations. Then quantize it again."""
+    _require_lab()
+    from drive_seg.lab.build.attach import attach
+    from drive_seg.lab.models.stored import read_network
+    from drive_seg.lab.train.temporal import TemporalRecipe, load_taught, teach
+
+    bundle, taught = bundles.load_bundle(model), TemporalRecipe.load(recipe)
+    network = read_network(bundle)
+    learned = teach(bundle, network, taught, out_dir)
+    card = attach(bundle, network, load_taught(learned.checkpoint, network, taught.propagations))
+    out.print(f"{bundle.folder}: propagations {', '.join(card.propagations)}; run `drive-seg quantize` again", soft_wrap=True, markup=False)
+
+
 @app.command()
 def zoo(
     recipe: Annotated[Path, typer.Argument(help="TOML, such as recipes/models.toml")],
@@ -279,7 +307,7 @@ def export(
     out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="the bundle's folder, such as engines/camvid")],
     debug: Debug = False,
 ) -> None:
-    """Turn a training's checkpoint into a bundle: one ONNX per stage, safetensors, card."""
+    """Turn a training's checkpoint into a bundle: one ONNX per stage, and the card."""
     _require_lab()
     from drive_seg.lab.build.export import export_bundle
 
@@ -296,15 +324,18 @@ def quantize(
     check_images: Annotated[Path | None, typer.Option(metavar="DIR", help="pictures to see what it costs")] = None,
     check_labels: Annotated[Path | None, typer.Option(metavar="DIR", help="and their class-id PNGs")] = None,
     frames: Annotated[int, typer.Option(metavar="N", min=1, help="of calibration, evenly spread over the folder")] = 64,
-    floats: Annotated[list[str] | None, typer.Option("--float", metavar="STAGE", help="leave this stage as it is; can be repeated")] = None,
+    floats: Annotated[
+        list[str] | None, typer.Option("--float", metavar="NAME", help="leave this stage, or a propagation's head, as it is; repeatable")
+    ] = None,
     calib: Annotated[Path, typer.Option(metavar="DIR", help="the record goes into DIR/BUNDLE")] = Path("calib"),
     debug: Debug = False,
 ) -> None:
     """Make int8 stages for a bundle, measure what they cost and gain, and let its card prefer them if they are worth it."""
     _require_lab()
     from drive_seg.lab.build.compare import judge
-    from drive_seg.lab.build.quantize import quantize_bundle, read_picture, spread
+    from drive_seg.lab.build.quantize import quantize_bundle, spread
     from drive_seg.lab.evaluate.accuracy import from_pairs
+    from drive_seg.lab.evaluate.pairs import read_picture
 
     if (check_images is None) != (check_labels is None):
         raise UsageError("give --check-images and --check-labels, or neither")
@@ -320,6 +351,92 @@ def quantize(
     report = judge(folder, made, seen, calib / card.name, shlex.join(command))
     out.print(f"{folder}: {report['why']}", soft_wrap=True, markup=False)
     out.print(f"wrote {calib / card.name}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def build(
+    model: Annotated[list[str] | None, typer.Argument(metavar="[BUNDLE …]", help="bundles, by name or folder  [all]")] = None,
+    backend: Annotated[str, typer.Option(help="tensorrt: no other keeps what it compiles")] = "tensorrt",
+    precision: Annotated[str, typer.Option(help="fp16, int8, fp8, fp32")] = "fp16",
+    input_size: InputSize = None,
+    debug: Debug = False,
+) -> None:
+    """Compile bundles for an NVIDIA GPU before their first run; without one, for the GPUs that TensorRT for RTX knows."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from drive_seg.lab.build.compile import compile_bundle
+
+    if backend != "tensorrt":
+        raise UsageError(f"--backend {backend}: compiles when it is run; only tensorrt is built ahead")
+    if precision not in PRECISIONS:
+        raise UsageError(f"--precision {precision}: known are {', '.join(PRECISIONS)}")
+    from drive_seg.backends.tensorrt.backend import AheadOfTime
+
+    settings = Settings.load(None, {"input_size": input_size})
+    found = [bundles.load_bundle(name) for name in model or bundles.names()]
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err, transient=True) as bar:
+        under_way = bar.add_task("", total=1.0)
+
+        def tell(line: str) -> None:
+            err.print(line, soft_wrap=True, markup=False)
+            bar.reset(under_way, description=line.partition(":")[0], total=1.0)
+
+        made = AheadOfTime(precision, tell, lambda phase, share: bar.update(under_way, description=phase, completed=share))
+        for bundle in found:
+            compile_bundle(bundle, made, settings.input_size[::-1] if settings.input_size else None)
+    out.print(f"{len(made.entries)} engines by {made.what}, in {made.folder}", soft_wrap=True, markup=False)
+
+
+@app.command("gpu-check")
+def gpu_check(
+    context: typer.Context,
+    model: Annotated[list[str] | None, typer.Argument(metavar="[BUNDLE …]", help="bundles, by name or folder  [all]")] = None,
+    clip: Annotated[Path | None, typer.Option(metavar="DIR", help="pictures, or DIR/images, to compare labels on beside the demo")] = None,
+    out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="the figures go into DIR/<gpu>.json")] = Path("docs/bench"),
+    debug: Debug = False,
+) -> None:
+    """On a machine with an NVIDIA GPU: build every bundle, compare its labels with the CPU's, time it, and say what could not be had."""
+    from drive_seg.lab.build.gpucheck import check, make_table, require_good
+
+    found = [bundles.load_bundle(name) for name in model or bundles.names()]
+    command = shlex.join(("drive-seg", *context.obj))
+    report = check(found, clip, out_dir, command, lambda line: err.print(line, soft_wrap=True, markup=False))
+    out.print(make_table(report))
+    if report["file"]:
+        out.print(f"wrote {report['file']}", soft_wrap=True, markup=False)
+    require_good(report)
+
+
+engines = typer.Typer(no_args_is_help=True, help="What was compiled for this machine: list, clear.")
+app.add_typer(engines, name="engines")
+
+
+@engines.command("list")
+def engines_list(debug: Debug = False) -> None:
+    """Every compiled engine, what it is of, and whether it is whole."""
+    from drive_seg.backends.tensorrt.store import ANY_GPU, Store
+
+    store, table = Store(), Table("engine", "precision", "input", "MiB", "s", "for")
+    for one in store.listed():
+        if one.about is None:
+            table.add_row(one.path.name, "–", "–", "–", "–", one.why)
+            continue
+        key = one.about.key
+        first = "x".join(map(str, one.about.inputs[0].shape))
+        fits = f"{key.flavour} {key.version}" + ("" if key.gpu == ANY_GPU else f" on {key.gpu}")
+        figures = f"{one.about.bytes / 2**20:.1f}", f"{one.about.build_s:.1f}"
+        table.add_row(key.source, one.about.precision, first, *figures, one.why or fits)
+    out.print(table if table.row_count else f"no engine in {store.folder}; make some with `drive-seg build`")
+
+
+@engines.command("clear")
+def engines_clear(debug: Debug = False) -> None:
+    """Remove every compiled engine; what is needed is built again."""
+    from drive_seg.backends.tensorrt.store import Store
+
+    store = Store()
+    count, size = store.clear()
+    out.print(f"{store.folder}: removed {count} engines, {size / 2**20:.1f} MiB", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -359,13 +476,10 @@ def evaluate(
 ) -> None:
     """Score a network against true labels, through the same engine, precision and preprocessing as live."""
     from drive_seg.assemble import find_model, open_engine, open_pipeline, open_schedule
-    from drive_seg.lab.evaluate.accuracy import CLIP_HZ, Meter, from_pairs, from_source
+    from drive_seg.lab.evaluate.accuracy import CLIP_HZ, from_pairs, from_source
     from drive_seg.lab.evaluate.accuracy import evaluate as measure
-    from drive_seg.lab.evaluate.average_precision import AveragePrecision
-    from drive_seg.lab.evaluate.boundary import BoundaryF1
     from drive_seg.lab.evaluate.pairs import how_many_left_out
-    from drive_seg.lab.evaluate.report import HEADLINES, Gallery, provenance, write_report
-    from drive_seg.postprocess import refine as smooth
+    from drive_seg.lab.evaluate.report import Gallery, provenance, write_report
     from drive_seg.schedule import EveryFrame
 
     if (images is None) != (labels is None) or sum(given is not None for given in (data, images, clip, source)) != 1:
@@ -387,17 +501,9 @@ def evaluate(
     samples = from_pairs(place, engine.classes, left_out if skip_bad else None) if place else from_source(str(source), engine.classes)
     if report:
         _require_lab("jinja2", "matplotlib")
-    sharpen = smooth if refine else None
-    meters: list[Meter] = [BoundaryF1(engine.classes)]
-    if corruptions:
-        _require_lab("torch", "kornia")
-        from drive_seg.lab.evaluate.corruptions import Corruptions
-
-        meters.append(Corruptions(engine, sharpen))
-    if (json_file or report) and isinstance(found, bundles.Bundle) and keys == EveryFrame():  # it is the network's own
-        meters.append(AveragePrecision(found))
-    if report:
-        meters.append(gallery := Gallery())
+    bundle, gallery = found if isinstance(found, bundles.Bundle) else None, Gallery()
+    ranked = bundle if (json_file or report) and keys == EveryFrame() else None  # average precision is the network's own, every frame
+    meters = [*_meters(engine, ranked, clip is not None, corruptions, settings), *([gallery] if report else [])]
     ran = provenance(shlex.join(("drive-seg", *context.obj)))
     with engine, closing(open_pipeline(engine, keys, settings)) as pipeline:
         scores = measure(pipeline, samples, meters, CLIP_HZ if clip else 30.0, realtime=settings.mode == "async")
@@ -405,20 +511,89 @@ def evaluate(
         _print_note(engine)
     if left_out:
         err.print(how_many_left_out(left_out), soft_wrap=True, markup=False)
-    out.print(_score_table(scores))
-    out.print(", ".join(f"{said} {_figure(scores[key])}" for key, said in HEADLINES.items() if key in scores), soft_wrap=True)
-    out.print(_how_it_ran(scores), soft_wrap=True)
-    if corruptions:
-        _print_corruptions(scores["corruptions"])
+    _print_scores(scores)
     if json_file:
         write_json(json_file, scores)
     if report:
         write_report(report, scores, gallery, engine.palette)
         out.print(f"wrote {report}", soft_wrap=True, markup=False)
-    if record and isinstance(found, bundles.Bundle):
+    if record and bundle:
         from drive_seg.lab.build.modelcard import keep
 
-        out.print(f"wrote {keep(found, record, scores)}", soft_wrap=True, markup=False)
+        out.print(f"wrote {keep(bundle, record, scores)}", soft_wrap=True, markup=False)
+
+
+def _meters(engine: Network, ranked: bundles.Bundle | None, clip: bool, corruptions: bool, settings: Settings) -> "list[Meter]":
+    """What is measured beside the confusion matrix; average precision of `ranked` alone."""
+    from drive_seg.lab.evaluate.average_precision import AveragePrecision
+    from drive_seg.lab.evaluate.boundary import BoundaryF1
+    from drive_seg.lab.evaluate.consistency import Consistency
+    from drive_seg.postprocess import refine
+
+    meters: list[Meter] = [BoundaryF1(engine.classes)]
+    if clip:
+        meters.append(Consistency())
+    if corruptions:
+        _require_lab("torch", "kornia")
+        from drive_seg.lab.evaluate.corruptions import Corruptions
+
+        meters.append(Corruptions(engine, refine if settings.refine else None))
+    if ranked:
+        meters.append(AveragePrecision(ranked))
+    return meters
+
+
+def _print_scores(scores: dict[str, Any]) -> None:
+    from drive_seg.lab.evaluate.report import HEADLINES
+
+    out.print(_score_table(scores))
+    out.print(", ".join(f"{said} {_figure(scores[key])}" for key, said in HEADLINES.items() if key in scores), soft_wrap=True)
+    out.print(_how_it_ran(scores), soft_wrap=True)
+    if "corruptions" in scores:
+        _print_corruptions(scores["corruptions"])
+
+
+@app.command()
+def sweep(
+    context: typer.Context,
+    clip: Annotated[Path, typer.Option(metavar="DIR", help="a drive: its frames at 15 Hz in DIR/images, and DIR/labels")],
+    out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="sweep.md, sweep.json and two plots")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BUNDLE", help=f"bundle; can be repeated: others stand beside it at every frame  [{DEFAULT_MODEL}]"),
+    ] = None,
+    propagation: Annotated[list[str] | None, typer.Option(help="this one; can be repeated  [all that the bundle has]")] = None,
+    schedule: Annotated[
+        list[str] | None,
+        typer.Option(help="this one, or async:K for every frame in that mode; can be repeated  [fixed, adaptive, keyframe, async]"),
+    ] = None,
+    backend: Backend = None,
+    device: Device = None,
+    precision: Precision = None,
+    threads: Threads = None,
+    debug: Debug = False,
+) -> None:
+    """Compare schedules, modes and propagations with each other and with what they have to beat, in one run over the same frames."""
+    _require_lab("matplotlib")
+    from drive_seg.lab.evaluate.report import provenance
+    from drive_seg.lab.evaluate.sweep import Row
+    from drive_seg.lab.evaluate.sweep import sweep as measure
+    from drive_seg.lab.evaluate.sweep_report import conclusions, line, write_sweep
+
+    settings = Settings.load(None, {"backend": backend, "device": device, "precision": precision, "threads": threads})
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"{out_dir}: cannot be made ({error.strerror}); give another --out") from error
+    ran = provenance(shlex.join(("drive-seg", *context.obj)))
+
+    def tell(row: Row) -> None:
+        out.print(line(row), soft_wrap=True, markup=False)
+
+    measured = measure(clip, model or [DEFAULT_MODEL], settings, propagation or (), schedule or (), tell)
+    write_sweep(out_dir, measured, ran)
+    out.print("\n".join(conclusions(measured.rows)), soft_wrap=True, markup=False)
+    out.print(f"wrote {out_dir / 'sweep.md'}", soft_wrap=True, markup=False)
 
 
 def _score_table(scores: dict[str, Any]) -> Table:

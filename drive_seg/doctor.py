@@ -18,6 +18,8 @@ from rich.text import Text
 
 from drive_seg.backends import BACKENDS, describe_backend
 from drive_seg.backends.border import cpu_name, one_line
+from drive_seg.backends.tensorrt.cuda import find_gpu
+from drive_seg.backends.tensorrt.flavour import INSTALL, TITLES, find_flavour
 from drive_seg.card import load_bundle, names
 from drive_seg.errors import BackendError, DriveSegError
 
@@ -49,6 +51,7 @@ def examine() -> list[Finding]:
         *(_backend(name) for name in BACKENDS),
         *(_bundle(name) for name in names()),
         _nvidia(),
+        _tensorrt(),
         _workshop(),
         _window_package(),
         _display(os.environ, sys.platform),
@@ -100,28 +103,38 @@ def _backend(name: str) -> Finding:
     try:
         info = describe_backend(name)
     except BackendError as error:
-        return Finding(f"backend {name}", False, str(error).partition(";")[0], BACKENDS[name].install)
+        return _absent(f"backend {name}", error)
     except Exception as error:  # a broken installation may raise anything, and the report must still come out
         return Finding(f"backend {name}", False, one_line(error), BACKENDS[name].install)
     detail = f"{info.version}, on {', '.join(info.devices)}; {info.devices[0]} runs {', '.join(info.precisions)}"
     return Finding(f"backend {name}", True, detail)
 
 
+def _absent(what: str, error: BackendError) -> Finding:
+    """From an error whose last half sentence is what to do."""
+    reason, _, remedy = str(error).rpartition("; ")
+    return Finding(what, False, reason, remedy)
+
+
 def _nvidia() -> Finding:
-    scope = "this version has no TensorRT backend: using the GPU is not part of it"
-    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
-        cuda = ctypes.CDLL(library)
-    except OSError as error:
-        return Finding("NVIDIA GPU", False, f"no NVIDIA driver: {one_line(error)}; {scope}")
-    count, version = ctypes.c_int(), ctypes.c_int()
-    status = cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)) or cuda.cuDriverGetVersion(ctypes.byref(version))
-    if status or not count.value:
-        return Finding("NVIDIA GPU", False, f"the NVIDIA driver is here and finds no GPU (CUDA status {status}); {scope}")
-    name = ctypes.create_string_buffer(128)
-    cuda.cuDeviceGetName(name, len(name), 0)
-    driver = f"driver for CUDA {version.value // 1000}.{version.value % 1000 // 10}"
-    return Finding("NVIDIA GPU", True, f"{count.value} x {name.value.decode()}, {driver}; {scope}")
+        gpu = find_gpu()
+    except BackendError as error:
+        return _absent("NVIDIA GPU", error)
+    return Finding("NVIDIA GPU", True, f"{gpu.name}, compute capability {gpu.compute_capability}, driver for CUDA {gpu.driver}")
+
+
+def _tensorrt() -> Finding:
+    """The packages, whether or not there is a GPU to use them."""
+    what = "TensorRT packages"
+    try:
+        found = [find_flavour(package=package).title for package in TITLES if _present(package)]
+    except BackendError as error:
+        return _absent(what, error)
+    drives = [package for package in ("cuda.bindings", "pycuda") if _present(package)]
+    missing = [remedy for there, remedy in ((found, INSTALL), (drives, "pip install cuda-bindings")) if not there]
+    detail = f"{', '.join(found) or 'no TensorRT'}; {', '.join(drives) or 'neither cuda-bindings nor pycuda'} to drive CUDA with"
+    return Finding(what, not missing, detail, "; ".join(missing))
 
 
 def _workshop() -> Finding:
@@ -209,7 +222,7 @@ def _cameras(folder: Path) -> Finding:
 def _present(package: str) -> bool:
     try:
         return find_spec(package) is not None
-    except ValueError:  # sys.modules holds None for it
+    except (ValueError, ModuleNotFoundError):  # sys.modules holds None for it; the package around it is absent
         return False
 
 

@@ -3,8 +3,9 @@
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 
 from drive_seg.assemble import WindowPlayer, assembled, run_headless
-from drive_seg.contracts import Frame, Result
+from drive_seg.backends import open_backend
+from drive_seg.contracts import Backend, Frame, Result, Stage
 from drive_seg.errors import SinkError, SourceError, UsageError
 from drive_seg.settings import Settings
 from drive_seg.sources.demo import DemoDrive
 from tests.fakes import FakeSource
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 def settings(source: str = "demo:?size=128x96&frames=6", **values: object) -> Settings:
@@ -89,6 +93,33 @@ def test_in_async_mode_the_deep_stage_runs_beside_and_no_thread_is_left() -> Non
     assert tracks == {"pipeline", "high"}  # the cold frame's, and all others
     assert max(result.age_frames for result in results) < len(results) - 1
     assert set(threading.enumerate()) <= before
+
+
+def test_the_stage_that_runs_beside_the_frames_is_the_only_one_that_is_not_urgent(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: dict[bool, set[str]] = {True: set(), False: set()}
+
+    def opened(*which: str | None, urgent: bool = True, **how: Any) -> Backend:
+        backend = open_backend(*which, urgent=urgent, **how)
+        load = backend.load
+
+        def noted(onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> Stage:
+            loaded[urgent].add(Path(onnx_path).name.partition(".")[0])
+            return load(onnx_path, input_shapes)
+
+        monkeypatch.setattr(backend, "load", noted)
+        return backend
+
+    monkeypatch.setattr("drive_seg.assemble.open_backend", opened)
+    play(mode="async", max_frames=1)
+    assert loaded == {True: {"low", "high", "head"}, False: {"high"}}
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [("sync", "camvid has one cached stage"), ("async", "leave the flag out"), ("async:2", "leave the flag out")]
+)
+def test_rates_stage_by_stage_are_refused_where_they_cannot_be_kept(mode: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        play(schedule="clockwork:1,2,4", mode=mode)
 
 
 def test_pipelining_uses_the_context_of_the_frame_before() -> None:
@@ -207,3 +238,21 @@ def test_other_backends_give_the_same_labels_in_fp32(backend: str) -> None:
     reference, other = (play(source="demo:?size=480x360&frames=2", backend=name, precision="fp32")[0] for name in ("openvino", backend))
     for one, two in zip(reference, other, strict=True):
         assert (one.labels == two.labels).mean() >= 0.995
+
+
+@pytest.mark.parametrize("source", ["camvid/clip/images", "video/kitti_2011_09_26_city.mp4"])
+def test_a_run_recorded_on_openvino_is_replayed_on_torch(tmp_path: Path, source: str) -> None:
+    pytest.importorskip("torch", reason="the torch backend needs its package")
+    if not (SHARED / source).exists():
+        pytest.skip(f"real pictures are not beside the project (shared/data/{source})")
+    same = {"source": str(SHARED / source), "precision": "fp32", "max_frames": 40}
+    record = tmp_path / "run.jsonl"
+    recorded, _ = play(**same, backend="openvino", schedule="clockwork:adaptive=0.05", trace=record)
+    replayed, summary = play(**same, backend="torch", replay=record)
+    assert summary["schedule"] == f"replay of {record}"
+    assert [result.decision for result in replayed] == [result.decision for result in recorded]
+    assert [result.age_frames for result in replayed] == [result.age_frames for result in recorded]
+    assert {"first", "change"} <= {result.decision.reason for result in recorded}
+    assert 2 < sum(result.is_key for result in recorded) < 30
+    for one, two in zip(recorded, replayed, strict=True):
+        assert (one.labels == two.labels).mean() >= 0.99, one.frame.index

@@ -87,10 +87,27 @@ def test_no_nvidia_driver_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setattr(doctor.ctypes, "CDLL", absent)
-    found = doctor._nvidia()
+    for found in (doctor._nvidia(), doctor._backend("tensorrt")):
+        assert not found.ok
+        assert "no NVIDIA driver" in found.detail
+        assert "install it" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("absent", "remedies"),
+    [
+        (("tensorrt", "tensorrt_rtx"), ["drive-seg[tensorrt]", "drive-seg[tensorrt-rtx]"]),
+        (("cuda.bindings", "pycuda"), ["pip install cuda-bindings"]),
+    ],
+)
+def test_a_missing_tensorrt_package_has_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, absent: tuple[str, ...], remedies: list[str]
+) -> None:
+    real = doctor._present
+    monkeypatch.setattr(doctor, "_present", lambda package: package not in absent and real(package))
+    found = doctor._tensorrt()
     assert not found.ok
-    assert "no NVIDIA driver" in found.detail
-    assert "no TensorRT backend" in found.detail
+    assert all(remedy in found.remedy for remedy in remedies)
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,11 @@ __all__ = ["BACKENDS", "BackendInfo", "describe_backend", "open_backend", "read_
 class _Entry:
     packages: tuple[str, ...]  # imported before the loader, so that absence has one message
     install: str
-    open: Callable[[str | None, str | None, int | None], Backend]
+    open: Callable[[str | None, str | None, int | None, bool], Backend]
     describe: Callable[[], BackendInfo]
 
 
-def _open_openvino(device: str | None, precision: str | None, threads: int | None) -> Backend:
+def _open_openvino(device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
     from drive_seg.backends.openvino import OpenVinoBackend
 
     return OpenVinoBackend(device, precision, threads)
@@ -36,7 +36,7 @@ def _describe_openvino() -> BackendInfo:
     return describe()
 
 
-def _open_onnxruntime(device: str | None, precision: str | None, threads: int | None) -> Backend:
+def _open_onnxruntime(device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
     from drive_seg.backends.onnxruntime import OnnxRuntimeBackend
 
     return OnnxRuntimeBackend(device, precision, threads)
@@ -48,10 +48,10 @@ def _describe_onnxruntime() -> BackendInfo:
     return describe()
 
 
-def _open_torch(device: str | None, precision: str | None, threads: int | None) -> Backend:
+def _open_torch(device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
     from drive_seg.backends.torch import TorchBackend
 
-    return TorchBackend(device, precision, threads)
+    return TorchBackend(device, precision, threads, urgent=urgent)
 
 
 def _describe_torch() -> BackendInfo:
@@ -60,19 +60,33 @@ def _describe_torch() -> BackendInfo:
     return describe()
 
 
+def _open_tensorrt(device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
+    from drive_seg.backends.tensorrt.backend import TensorRtBackend
+
+    return TensorRtBackend(device, precision, threads, urgent=urgent)
+
+
+def _describe_tensorrt() -> BackendInfo:
+    from drive_seg.backends.tensorrt.backend import describe
+
+    return describe()
+
+
 BACKENDS: dict[str, _Entry] = {  # best first
+    # its own packages are looked for behind the driver: without a GPU they are not what is missing
+    "tensorrt": _Entry((), "pip install 'drive-seg[tensorrt]'", _open_tensorrt, _describe_tensorrt),
     "openvino": _Entry(("openvino",), "pip install openvino", _open_openvino, _describe_openvino),
     "onnxruntime": _Entry(("onnxruntime",), "pip install onnxruntime", _open_onnxruntime, _describe_onnxruntime),
     "torch": _Entry(("torch", "onnx"), "pip install 'drive-seg[lab]'", _open_torch, _describe_torch),
 }
 
 
-def open_backend(name: str | None, *, device: str | None, precision: str | None, threads: int | None) -> Backend:
+def open_backend(name: str | None, *, device: str | None, precision: str | None, threads: int | None, urgent: bool = True) -> Backend:
     """The backend called `name`, or the best that works here.
 
     `device` is the backend's own name for it ("cpu", "cuda:0", "GPU"), None its default. `precision` is "fp32", "bf16", "fp16",
-    "int8" (what a quantised model asks for; the rest of it runs in the default) or None for the backend's default.
-    `threads` is for the CPU; None means every physical core.
+    "int8", "fp8" (what a quantised model asks for; the rest of it runs in the default) or None for the backend's default.
+    `threads` is for the CPU; None means every physical core. `urgent`: on a GPU its stages go before those of a backend that is not.
 
     Raises UsageError for a name, precision or thread count that cannot be meant here, BackendError when a package or device is
     absent; with `name` None the error lists every backend tried and why it was not taken.
@@ -82,12 +96,12 @@ def open_backend(name: str | None, *, device: str | None, precision: str | None,
     if name is not None:
         entry = _entry(name)
         _require(name, entry)
-        return entry.open(device, precision, threads)
+        return entry.open(device, precision, threads, urgent)
     reasons = []
     for known, entry in BACKENDS.items():
         try:
             _require(known, entry)
-            return entry.open(device, precision, threads)
+            return entry.open(device, precision, threads, urgent)
         except (BackendError, UsageError) as error:
             reasons.append(f"{known} ({error})")
     raise BackendError(f"no backend works here; tried {'; '.join(reasons)}")

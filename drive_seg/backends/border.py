@@ -13,7 +13,7 @@ import psutil
 from drive_seg.contracts import Array, Tensors, TensorSpec
 from drive_seg.errors import BackendError, UsageError
 
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8", "fp8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from drive_seg.backends.border import (
     thread_count,
     wants_int8,
 )
+from drive_seg.backends.torch_gpu import GpuRun
 from drive_seg.backends.torch_ops import DTYPES, HEAVY, ON_HOST, OPS, Node, host
 from drive_seg.contracts import Array, Tensors, TensorSpec
 from drive_seg.errors import BackendError
@@ -67,7 +68,17 @@ class TorchStage:
     The outputs are the stage's own C-contiguous arrays: the next call overwrites them.
     """
 
-    def __init__(self, name: str, graph: _Graph, input_shapes: Mapping[str, tuple[int, ...]], device: Any, low: Any, threads: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        graph: _Graph,
+        input_shapes: Mapping[str, tuple[int, ...]],
+        device: Any,
+        low: Any,
+        threads: int,
+        graphs: bool | None,
+        urgent: bool,
+    ) -> None:
         self._name = name
         self._device = device
         self._threads = threads
@@ -79,6 +90,10 @@ class TorchStage:
             self._steps, self._fixed, dry = _plan(name, graph, blank, device, low)
             on_gpu = device.type == "cuda"
             self._buffers = {key: torch.zeros(dry[key].shape, dtype=dt, pin_memory=on_gpu) for key, dt in graph.outputs.items()}
+            self._gpu: GpuRun | None = None
+            if on_gpu:
+                given = {key: tensor.pin_memory() for key, tensor in blank.items()}
+                self._gpu = GpuRun(name, self._run, given, self._buffers, device, graphs, urgent)
         self._results: dict[str, Array] = {key: buffer.numpy() for key, buffer in self._buffers.items()}
         self.outputs = tuple(TensorSpec(key, array.dtype.name, array.shape) for key, array in self._results.items())
         self._closed = False
@@ -91,20 +106,28 @@ class TorchStage:
             torch.set_num_threads(self._threads)
         try:
             with torch.inference_mode():
-                values = dict(self._fixed)
-                for spec, array in zip(self.inputs, arrays, strict=True):
-                    values[spec.name] = _tensor(array).to(self._device)
-                for step in self._steps:
-                    step.run(values)
-                for name, buffer in self._buffers.items():
-                    buffer.copy_(values[name])
+                if self._gpu:
+                    self._gpu(arrays)
+                else:
+                    values = self._run({spec.name: _tensor(array) for spec, array in zip(self.inputs, arrays, strict=True)})
+                    for name, buffer in self._buffers.items():
+                        buffer.copy_(values[name])
         except RuntimeError as error:
             raise BackendError(f"torch failed in {self._name}: {one_line(error)}") from error
         return self._results
 
+    def _run(self, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Every output, and what else nobody dropped, from inputs on the device."""
+        values = {**self._fixed, **inputs}
+        for step in self._steps:
+            step.run(values)
+        return values
+
     def close(self) -> None:
         self._closed = True
-        self._steps, self._fixed, self._buffers, self._results = [], {}, {}, {}
+        if self._gpu:
+            self._gpu.close()
+        self._steps, self._fixed, self._buffers, self._results, self._gpu = [], {}, {}, {}, None
 
 
 class TorchBackend:
@@ -117,10 +140,16 @@ class TorchBackend:
 
     name = "torch"
 
-    def __init__(self, device: str | None, precision: str | None, threads: int | None) -> None:
-        """`device` is "cpu", "cuda" or "cuda:0"; None is CUDA where there is one. Raises BackendError, UsageError."""
+    def __init__(
+        self, device: str | None, precision: str | None, threads: int | None, *, graphs: bool | None = None, urgent: bool = True
+    ) -> None:
+        """`device` is "cpu", "cuda" or "cuda:0"; None is CUDA where there is one.
+
+        For CUDA: `graphs` runs each stage as a CUDA graph, where that can be by default, always or never; `urgent`: before stages that are
+        not. Raises BackendError, UsageError.
+        """
         where = (device or ("cuda" if torch.cuda.is_available() else "cpu")).lower()
-        if where != "cpu" and where not in {"cuda", *_gpus()}:
+        if where != "cpu" and not (_gpus() and where in {"cuda", *_gpus()}):
             raise BackendError(f"torch has no device {where!r} here; it has {', '.join(('cpu', *_gpus()))}")
         self._device = torch.device(where)
         check_options(self.name, precision, threads, _precisions(self._device), where)
@@ -129,6 +158,7 @@ class TorchBackend:
         self._quantised = False
         self.int8 = wants_int8(precision, pays=False)
         self._threads = thread_count(threads)
+        self._graphs, self._urgent = graphs, urgent
         self.device = cpu_label(self._threads) if where == "cpu" else f"{where} ({torch.cuda.get_device_name(self._device)})"
         if self._device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # shapes are fixed
@@ -140,7 +170,8 @@ class TorchBackend:
         try:
             graph = _read(name, onnx_path)
             fix_dimensions(name, graph.dims, input_shapes)
-            stage = TorchStage(name, graph, input_shapes, self._device, _LOW[self._low], self._threads)
+            low = _LOW[self._low]
+            stage = TorchStage(name, graph, input_shapes, self._device, low, self._threads, self._graphs, self._urgent)
             self._quantised = self._quantised or any(node.op == "QuantizeLinear" for node in graph.nodes)
             self.precision = "int8" if self._quantised else "fp32" if self._low == "int8" else self._low
             return stage

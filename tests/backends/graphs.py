@@ -67,10 +67,14 @@ class _Net:
         return self.node("Resize", [x, "", "", sizes], mode=mode, **coords)
 
 
-def segmentation_net(path: Path, seed: int = 0, classes: int = 6) -> str:
-    """uint8 BGR `image` [1,H,W,3] to uint8 `labels` [1,H/2,W/2] and float32 `features` [1,16,H/8,W/8], H and W open."""
-    net = _Net(seed)
-    x = net.node("Cast", [net.node("Transpose", ["image"], perm=[0, 3, 1, 2])], to=TensorProto.FLOAT)
+def segmentation_net(path: Path, seed: int = 0, classes: int = 6, cast_first: bool = False) -> str:
+    """uint8 BGR `image` [1,H,W,3] to uint8 `labels` [1,H/2,W/2] and float32 `features` [1,16,H/8,W/8], H and W open.
+
+    `cast_first`: what comes in is cast before it is turned around, as TensorRT wants it and the bundles have it.
+    """
+    net, x = _Net(seed), "image"
+    for op in ("Cast", "Transpose") if cast_first else ("Transpose", "Cast"):
+        x = net.node(op, [x], **({"to": TensorProto.FLOAT} if op == "Cast" else {"perm": [0, 3, 1, 2]}))
     x = net.node("Sub", [x, net.const(np.array([103, 116, 123], np.float32).reshape(1, 3, 1, 1))])
     x = net.node("Div", [x, net.const(np.float32(58))])
     for c_in, c_out in ((3, 8), (8, 8), (8, 16)):

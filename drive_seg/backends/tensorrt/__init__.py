@@ -1,0 +1,12 @@
+"""Executes stages on an NVIDIA GPU with TensorRT 10, TensorRT 11 or TensorRT for RTX, behind one interface.
+
+flavour     which TensorRT there is, told by what it can do and not by its number
+typed       a stage's ONNX with every type written out: fp16, int8, fp8
+build       ONNX to an engine's bytes, and what precision it came to
+store       engines/.cache: what was built, and whether it may still be run
+obtain      an engine from the store, or built
+cuda        the driver's calls that are needed; cuda_bindings and pycuda make them
+inspector   what a loaded engine says of its layers
+runtime     one engine with its stream, its buffers and its CUDA graph
+backend     all of it as a Backend (contracts.py)
+"""
