@@ -256,3 +256,23 @@ def test_a_run_recorded_on_openvino_is_replayed_on_torch(tmp_path: Path, source:
     assert 2 < sum(result.is_key for result in recorded) < 30
     for one, two in zip(recorded, replayed, strict=True):
         assert (one.labels == two.labels).mean() >= 0.99, one.frame.index
+
+
+@pytest.mark.skipif(not (SHARED / "video").is_dir(), reason="needs the recorded drives of ../shared/data")
+@pytest.mark.parametrize("model", ["camvid", "camvid-large"])
+def test_where_recorded_drives_are_joined_nothing_of_the_first_is_seen_in_the_second(model: str) -> None:
+    pictures: dict[str, list[Any]] = {"clip": [cv2.imread(str(path)) for path in sorted((SHARED / "camvid/clip/images").iterdir())[:4]]}
+    for path in sorted((SHARED / "video").glob("*.mp4")):
+        with av.open(str(path)) as video:
+            frames = [frame.to_ndarray(format="bgr24") for _, frame in zip(range(4), video.decode(video=0), strict=False)]
+        pictures[path.stem] = [cv2.resize(frame, (480, 360), interpolation=cv2.INTER_AREA) for frame in frames]
+    with assembled(settings(schedule="clockwork:1000", propagation="netwarp", model=model), window=False) as run:
+        for first in pictures:
+            for second in pictures.keys() - {first}:
+                run.pipeline.step(Frame(pictures[second][0], 0, 0.0, take=1))
+                alone = run.pipeline.step(Frame(pictures[second][0], 1, 10.0, take=2)).labels
+                joined = [*pictures[first], *pictures[second][:2]]
+                results = [run.pipeline.step(Frame(picture, i, 100 + i / 15)) for i, picture in enumerate(joined)]
+                assert [result.is_key for result in results] == [True, False, False, False, True, False], (first, second)
+                assert results[4].decision.reason == "cut"
+                assert (results[4].labels == alone).all()
