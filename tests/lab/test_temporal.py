@@ -17,6 +17,7 @@ from drive_seg.errors import DataError, UsageError
 from drive_seg.lab.build.attach import attach
 from drive_seg.lab.build.export import export_bundle
 from drive_seg.lab.evaluate.pairs import VOID, plain_pairs, read_all
+from drive_seg.lab.models import make_network
 from drive_seg.lab.models.stored import read_network
 from drive_seg.lab.models.temporal import EMBEDDING, Attend, NetWarp, Recurrent
 from drive_seg.lab.train import loop
@@ -339,6 +340,21 @@ def test_a_checkpoint_of_another_bundle_is_refused(recipe: Recipe, street: Path,
     teach(one, read_network(one), temporal, tmp_path / "out", quiet=True)
     with pytest.raises(DataError, match="bundle differ"):
         teach(two, read_network(two), temporal, tmp_path / "out", quiet=True)
+
+
+def test_a_network_without_the_features_is_refused(recipe: Recipe, street: Path, tmp_path: Path) -> None:
+    trained = loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", quiet=True)
+    export_bundle(trained.checkpoint, tmp_path / "tiny")
+    bundle = load_bundle(str(tmp_path / "tiny"))
+    card = bundle.card.model_copy(update={"network": {"architecture": "unet"}})
+    with pytest.raises(UsageError, match="is a unet"):
+        teach(
+            Bundle(bundle.folder, card),
+            make_network("unet", 3, {}),
+            TemporalRecipe(images=street, labels=street),
+            tmp_path / "out",
+            quiet=True,
+        )
 
 
 def test_flow_for_netwarp_warps_what_the_key_left_too() -> None:

@@ -31,6 +31,7 @@ from drive_seg.contracts import Array
 from drive_seg.engine import Engine
 from drive_seg.errors import Stopped, UsageError
 from drive_seg.lab.evaluate.pairs import plain_pairs, read_all
+from drive_seg.lab.models.deeplab import DeepLab
 from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.models.temporal import PROPAGATIONS, Embedding, PropagatingHead, Selector
 from drive_seg.lab.train import checkpoint
@@ -311,9 +312,11 @@ def teach(
     """Teaches, or goes on where the checkpoint in `out` stands. `network` is the bundle's own in torch. Writes checkpoint.safetensors and
     log.jsonl there.
 
-    Raises DataError for pictures that cannot be used and for a checkpoint of something else, Stopped after SIGINT or SIGTERM, with the
-    checkpoint of that moment written.
+    Raises UsageError for a network that is not `deeplab`, whose features this is made for; DataError for pictures that cannot be used and
+    for a checkpoint of something else; Stopped after SIGINT or SIGTERM, with the checkpoint of that moment written.
     """
+    if not isinstance(network, DeepLab):
+        raise UsageError(f"{bundle.card.name}: is a {bundle.card.network['architecture']}, and propagation is learned for deeplab alone")
     out.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     card, path = bundle.card, out / "checkpoint.safetensors"
