@@ -13,7 +13,7 @@ from drive_seg.contracts import Frame, Image, Labels, Network
 from drive_seg.engine import Engine
 from drive_seg.errors import DataError
 from drive_seg.lab.evaluate.datasets import Place, find_pairs
-from drive_seg.lab.evaluate.pairs import VOID, Sample, read_all
+from drive_seg.lab.evaluate.pairs import VOID, Sample, ids_by_name, read_all
 from drive_seg.pipeline import Pipeline
 from drive_seg.postprocess import at_size
 from drive_seg.score import Confusion
@@ -52,10 +52,7 @@ def from_pairs(place: Place, classes: Sequence[str], left_out: list[Path] | None
 def from_source(uri: str, classes: Sequence[str]) -> Iterator[Sample]:
     """The frames of a labelled source, its ids turned into the network's by name. Raises DataError for one without labels."""
     with open_source(uri) as source:
-        table = np.full(256, VOID, np.uint8)
-        for theirs, name in enumerate(source.info.classes or classes):
-            if name in classes:
-                table[theirs] = classes.index(name)
+        table = ids_by_name(source.info.classes or classes, classes)
         while frame := source.read():
             if frame.labels is None:
                 raise DataError(f"{uri}: frame {frame.index} has no labels; give a labelled source, or --data")

@@ -70,6 +70,15 @@ class ColourCoding:
         return labels
 
 
+def ids_by_name(theirs: Sequence[str], classes: Sequence[str]) -> NDArray[np.uint8]:
+    """For each of 256 ids of `theirs`, that of the class of the same name, or VOID."""
+    table = np.full(256, VOID, np.uint8)
+    for stored, name in enumerate(theirs):
+        if name in classes:
+            table[stored] = classes.index(name)
+    return table
+
+
 def id_coding(values: Mapping[int, int], unknown: int = UNKNOWN) -> IdCoding:
     """Of {stored id: class or VOID}; `unknown` for every other id."""
     table = np.full(256, unknown, np.uint8)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DataError
-from drive_seg.lab.evaluate.pairs import VOID, Pair, Sample
+from drive_seg.lab.evaluate.pairs import VOID, Pair, Sample, ids_by_name
 from drive_seg.lab.train.motion import HZ, moved, pass_by
 from drive_seg.lab.train.paste import Cutout, cut_out
 from drive_seg.lab.train.transforms import degrade
@@ -91,10 +91,7 @@ class Clips:
         return Clip(images, np.full(images.shape[:3], VOID, np.uint8))
 
     def _demo(self, times: NDArray[np.float64], rng: np.random.Generator) -> Clip:
-        table = np.full(256, VOID, np.uint8)
-        for theirs, name in enumerate(DEMO_CLASSES):
-            if name in self.classes:
-                table[theirs] = self.classes.index(name)
+        table = ids_by_name(DEMO_CLASSES, self.classes)
         drive, first = DemoDrive(FIRST_DEMO_SEED + int(rng.integers(1000))), int(rng.integers(900))
         shots = [drive.frame(first + int(time)) for time in times]
         fitted = [_fitted(image, table[labels], self.size_hw) for image, labels in shots]

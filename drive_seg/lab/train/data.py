@@ -1,9 +1,10 @@
 """The training set in memory, and batches that depend on nothing but the recipe and the step."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -12,12 +13,14 @@ from torch import Tensor
 
 from drive_seg.errors import DataError
 from drive_seg.lab.evaluate.datasets import find_pairs
-from drive_seg.lab.evaluate.pairs import Pair, Sample, in_drives
+from drive_seg.lab.evaluate.pairs import Pair, Sample, ids_by_name, in_drives
 from drive_seg.lab.train.paste import cut_out, paste
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.lab.train.transforms import degrade, recolour, warp
 from drive_seg.sources.demo import CLASSES as DEMO_CLASSES
 from drive_seg.sources.demo import DemoDrive
+
+Made = TypeVar("Made")
 
 FIRST_DEMO_SEED = 1000  # what is tested and shown uses smaller ones, so that it is never one that was learned
 FRAMES_PER_DEMO_SEED = 4
@@ -43,10 +46,7 @@ def split(recipe: Recipe, left_out: list[Path] | None = None) -> tuple[list[Pair
 
 def demo_samples(recipe: Recipe) -> list[Sample]:
     """Demo frames of many seeds at any of their times, reduced to the real pictures' 480x360, in the recipe's classes."""
-    table = np.full(256, 255, np.uint8)
-    for ours, name in enumerate(DEMO_CLASSES):
-        if name in recipe.classes:
-            table[ours] = recipe.classes.index(name)
+    table = ids_by_name(DEMO_CLASSES, recipe.classes)
     samples: list[Sample] = []
     rng = np.random.default_rng((recipe.seed, 7))
     for n in range(recipe.demo_frames):
@@ -95,10 +95,16 @@ class Batches:
 
     def __call__(self, first_step: int) -> Iterator[tuple[int, Tensor, Tensor]]:
         """(step, images, labels) from `first_step` to the end, the next one being made while this one is learned."""
-        with ThreadPoolExecutor(1, "batches") as pool:
-            ahead = pool.submit(self.batch, first_step) if first_step < self.steps else None
-            for step in range(first_step, self.steps):
-                assert ahead is not None
-                images, labels = ahead.result()
-                ahead = pool.submit(self.batch, step + 1) if step + 1 < self.steps else None
-                yield step, images, labels
+        for step, (images, labels) in ahead(self.batch, first_step, self.steps):
+            yield step, images, labels
+
+
+def ahead(make: Callable[[int], Made], first: int, end: int) -> Iterator[tuple[int, Made]]:
+    """(n, make(n)) for each n, the next one being made in a thread while this one is used."""
+    with ThreadPoolExecutor(1, "ahead") as pool:
+        coming = pool.submit(make, first) if first < end else None
+        for n in range(first, end):
+            assert coming is not None
+            made = coming.result()
+            coming = pool.submit(make, n + 1) if n + 1 < end else None
+            yield n, made

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, field_validator, model_validator
 
@@ -13,10 +13,33 @@ from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.train.losses import LOSSES
 
 
-class Recipe(BaseModel):
+class TomlRecipe(BaseModel):
     """Relative paths are meant from the working folder. An unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: ClassVar[str]  # of recipe, for people
+
+    @classmethod
+    def load(cls, path: Path, **overrides: object) -> Self:
+        """Raises UsageError that names the file, the key and what is wrong with it."""
+        try:
+            values = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read ({error.strerror}); give a {cls.kind} recipe in TOML") from error
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"{path}: not valid TOML: {error}") from error
+        try:
+            return cls(**(values | {key: value for key, value in overrides.items() if value is not None}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+class Recipe(TomlRecipe):
+    """Of a network."""
+
+    kind = "training"
 
     data: str | None = None  # KIND:FOLDER[:SPLIT] of drive_seg.lab.evaluate.datasets
     images: Path | None = None  # or a plain folder of pictures
@@ -100,18 +123,3 @@ class Recipe(BaseModel):
     def make_network(self) -> Staged:
         """The network that this recipe trains, with random weights. Raises UsageError."""
         return make_network(self.architecture, len(self.classes), self.network)
-
-    @classmethod
-    def load(cls, path: Path, **overrides: object) -> Self:
-        """Raises UsageError that names the file, the key and what is wrong with it."""
-        try:
-            values = tomllib.loads(path.read_text())
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read ({error.strerror}); give a training recipe in TOML") from error
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{path}: not valid TOML: {error}") from error
-        try:
-            return cls(**(values | {key: value for key, value in overrides.items() if value is not None}))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -9,18 +9,15 @@ import copy
 import json
 import threading
 import time
-import tomllib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import cv2
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -36,8 +33,10 @@ from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.models.temporal import PROPAGATIONS, Embedding, PropagatingHead, Selector
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.clips import KINDS, Clips
+from drive_seg.lab.train.data import ahead
 from drive_seg.lab.train.loop import follow, half_precision, learning_rate, make_optimizer, pick_device
 from drive_seg.lab.train.losses import class_weights, combined
+from drive_seg.lab.train.recipe import TomlRecipe
 from drive_seg.preprocess import to_input
 from drive_seg.propagate import Flow, origins
 from drive_seg.workers import ended_by_signals
@@ -46,17 +45,17 @@ SAVE_EVERY_S = 60.0
 OUTSIDE = ("hold", "flow")  # propagations outside the graph, which need only a head that stands them
 
 
-class TemporalRecipe(BaseModel):
-    """Everything that the result depends on but the bundle. An unknown key is an error; paths are meant from the working folder."""
+class TemporalRecipe(TomlRecipe):
+    """Everything that the result depends on but the bundle."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind = "temporal"
 
     images: Path
     labels: Path
     videos: tuple[Path, ...] = ()  # unlabelled
     clips: int = Field(500, ge=1)  # made, and run through the bundle, before the training; each frame takes 1.5 MB of memory
     frames: int = Field(4, ge=2)  # of a clip
-    shares: dict[str, float] = {"still": 0.4, "demo": 0.25, "video": 0.2, "neighbours": 0.15}
+    shares: dict[str, float] = Field({"still": 0.4, "demo": 0.25, "video": 0.2, "neighbours": 0.15})
     propagations: tuple[str, ...] = tuple(PROPAGATIONS)
     steps: int = Field(500, ge=1)
     batch: int = Field(8, ge=1)
@@ -84,19 +83,6 @@ class TemporalRecipe(BaseModel):
         if unknown := [name for name in names if name not in PROPAGATIONS]:
             raise ValueError(f"{', '.join(unknown)} is not learned; there are {', '.join(PROPAGATIONS)}")
         return names
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Raises UsageError that names the file, the key and what is wrong with it."""
-        try:
-            return cls(**tomllib.loads(path.read_text()))
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read ({error.strerror}); give a temporal recipe in TOML") from error
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{path}: not valid TOML: {error}") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 class Temporal(nn.Module):
@@ -131,16 +117,10 @@ def fill(bundle: Bundle, clips: Clips, count: int, bar: Progress) -> Pool:
     """Runs `count` clips through the bundle, as it runs here by itself."""
     flow = Flow()
     rows: dict[str, list[list[Array]]] = {name: [] for name in Pool.__slots__}
-    with (
-        closing(Engine(bundle, open_backend(None, device=None, precision=None, threads=None))) as engine,
-        ThreadPoolExecutor(1, "clips") as pool,
-    ):
+    with closing(Engine(bundle, open_backend(None, device=None, precision=None, threads=None))) as engine:
         engine.fit(clips.size_hw)
         task = bar.add_task("", total=count, what="clips", said="")
-        ahead = pool.submit(clips, 0)
-        for n in range(count):
-            clip = ahead.result()
-            ahead = pool.submit(clips, n + 1)
+        for n, clip in ahead(clips, 0, count):
             for into in rows.values():
                 into.append([])
             for image, truth in zip(clip.images, clip.labels, strict=True):
@@ -209,12 +189,7 @@ class Batches:
         )
 
     def __call__(self, first_step: int) -> Iterator[tuple[int, Batch]]:
-        with ThreadPoolExecutor(1, "batches") as pool:
-            ahead = pool.submit(self.batch, first_step)
-            for step in range(first_step, self.recipe.steps):
-                made = ahead.result()
-                ahead = pool.submit(self.batch, step + 1)
-                yield step, made
+        return ahead(self.batch, first_step, self.recipe.steps)
 
 
 class Teaching:
