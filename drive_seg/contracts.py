@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ STAGES: tuple[StageName, ...] = ("low", "mid", "high", "head")  # in the order i
 TIMED = ("decode", "preprocess", "low", "mid", "high", "propagate", "head", "refine", "overlay")  # what is timed, as a frame meets it
 
 # What decided whether `high` runs. The first five made the cache invalid, before any schedule was asked.
-Reason = Literal["first", "size", "jump", "gap", "cut", "every", "clock", "age", "change", "score", "budget", "busy", "replay"]
+Reason = Literal["first", "size", "jump", "gap", "cut", "every", "clock", "age", "change", "score", "budget", "busy", "replay", "manual"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,12 @@ class Frame:
     labels: Labels | None = None  # the truth at the image's size, where the source knows it
     take: int = 0  # counts loops, reconnects and seeks; when it changes, nothing cached may be used again
     decoded_s: float = field(default_factory=time.perf_counter)  # when decoding ended, on the clock of the spans
+    released_s: float | None = None  # when the capture let it go on: a file's frame may have been decoded long before its time
+
+    @property
+    def captured_s(self) -> float:
+        """When its way began, on the same clock: as long before it went on as its decoding took, as if it had come from a camera then."""
+        return (self.decoded_s if self.released_s is None else self.released_s) - self.decode_ms / 1e3
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -157,6 +163,17 @@ class Source(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+@runtime_checkable
+class Seekable(Protocol):
+    """A source that can go to any of its frames."""
+
+    def seek(self, index: int) -> None:
+        """The next `read` gives the frame of this index, clamped to 0..frame_count-1: the same picture and time as reading up to it.
+
+        Called from the capture thread alone. Raises SourceError when the source breaks.
+        """
+
+
 class Sink(Protocol):
     """Takes results in order; `put` is called from the pipeline thread and raises SinkError when it cannot go on."""
 
@@ -230,7 +247,7 @@ class Network(Protocol):
 
     @property
     def input_hw(self) -> tuple[int, int]:
-        """The size of `low`'s picture, since the last `fit`."""
+        """The size of `low`'s picture, since the last `fit`; the frames' own where the backend reduces them."""
 
     @property
     def change(self) -> str:

@@ -10,8 +10,6 @@ import numpy as np
 
 from drive_seg.card import Bundle, load_bundle, sha256
 from drive_seg.contracts import Array, Decision, Frame, Image, Labels, Result, SourceInfo, Tensors, TensorSpec
-from drive_seg.sinks.window import WindowSink
-from drive_seg.stats import Numbers
 
 CAMVID = {
     "sky": (128, 128, 128),
@@ -44,47 +42,6 @@ def make_result(
     return Result(frame, labels, None, decision, age, age * 33.3, latency_ms={"total": total_ms})
 
 
-class FakePlayer:
-    """A run over the real window sink whose results the test puts; `calls` remembers what the window wanted."""
-
-    def __init__(self, labelled: bool = False) -> None:
-        self.sink = WindowSink()
-        self.calls: list[str] = []
-        self.paused = self.finished = False
-        self.state = "playing"
-        self.error: BaseException | None = None
-        self.classes, self.palette = tuple(CAMVID), tuple(CAMVID.values())
-        self.info = SourceInfo("drive.mp4", (48, 64), 30.0, live=False, labelled=labelled, classes=self.classes if labelled else ())
-        self.headline = "camvid · openvino bf16 · CPU (2 threads) · every-frame sync"
-        self.dropped, self.opacity = 0, 0.5
-        self.on_start: Callable[[], None] = lambda: None
-
-    def start(self, on_new: Callable[[], None]) -> None:
-        self.calls.append("start")
-        self.sink.on_new = on_new
-        self.on_start()
-
-    def stop(self) -> None:
-        self.calls.append("stop")
-
-    def take(self) -> Result | None:
-        return self.sink.take()
-
-    def numbers(self) -> Numbers:
-        return self.sink.numbers()
-
-    def pause(self) -> None:
-        self.calls.append("pause")
-        self.paused, self.state = True, "paused"
-
-    def resume(self) -> None:
-        self.calls.append("resume")
-        self.paused, self.state = False, "playing"
-
-    def step(self) -> None:
-        self.calls.append("step")
-
-
 class FakeSource:
     """`count` grey frames at `fps`; then the end, or `error`. `reads` counts how often it was asked; `hang` makes the last read block."""
 
@@ -113,6 +70,18 @@ class FakeSource:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+class FakeFile(FakeSource):
+    """A FakeSource that can be sought: `reads` is then the index that comes next. `sought` remembers where to."""
+
+    def __init__(self, count: int = 5, fps: float = 30.0) -> None:
+        super().__init__(count, fps)
+        self.sought: list[int] = []
+
+    def seek(self, index: int) -> None:
+        self.sought.append(index)
+        self.reads = min(max(index, 0), self.count - 1)
 
 
 class FakeVideoCapture:

@@ -1,18 +1,22 @@
-"""The capture thread: reads a source ahead of the pipeline, keeps its pace, pauses it, and hands over its failure."""
+"""The capture thread: reads a source ahead of the pipeline, keeps its pace, pauses and seeks it, and hands over its failure."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol, Self, runtime_checkable
 
-from drive_seg.contracts import Frame, Source
-from drive_seg.errors import SourceError
+from drive_seg.contracts import Frame, Seekable, Source
+from drive_seg.errors import SourceError, UsageError
+from drive_seg.sources.pace import Pace
 from drive_seg.workers import Closed, Mailbox, Overflow, Worker
 
 DEPTH = 1  # a deeper queue is only latency
 STALL_LIMIT_S = 4.5  # a read that takes longer has broken
+STALL_CHECK_S = 0.25
 CLOSE_LIMIT_S = 5.0  # longer than any read of ours blocks
+SPEEDS = (0.1, 8.0)
 
 
 @runtime_checkable
@@ -27,100 +31,32 @@ class Reconnecting(Protocol):
         """From any thread: a `read` that waits returns None soon."""
 
 
-class Pace:
-    """When a frame of a file may go on: paused, stepped, or at its own time. Live frames never wait, they go on or are lost.
-
-    The schedule is absolute (this frame's time less the first one's), so that waits do not add up; a pause shifts it.
-    `clock` gives monotonic seconds.
-    """
-
-    def __init__(self, realtime: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self._realtime, self._clock = realtime, clock
-        self._changed = threading.Condition()
-        self._stopped = False
-        self._paused_s: float | None = None  # since when
-        self._steps = 0
-        self._origin_s: float | None = None  # when the frame of time 0 is, or was, due
-
-    @property
-    def paused(self) -> bool:
-        return self._paused_s is not None
-
-    def pause(self) -> None:
-        with self._changed:
-            if self._paused_s is None:
-                self._paused_s = self._clock()
-            self._changed.notify_all()
-
-    def resume(self) -> None:
-        with self._changed:
-            if self._paused_s is not None and self._origin_s is not None:
-                self._origin_s += self._clock() - self._paused_s
-            self._paused_s, self._steps = None, 0
-            self._changed.notify_all()
-
-    def step(self) -> None:
-        """Pauses, and lets one more frame pass."""
-        with self._changed:
-            if self._paused_s is None:
-                self._paused_s = self._clock()
-            self._steps += 1
-            self._changed.notify_all()
-
-    def stop(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-
-    def wait_for(self, time_s: float) -> bool:
-        """Returns when the frame of this time may go on; False once stopped."""
-        with self._changed:
-            while not self._stopped:
-                wait_s = self._wait_s(time_s)
-                if wait_s == 0:
-                    return True
-                self._changed.wait(wait_s)
-        return False
-
-    def passes_live(self) -> bool:
-        """Whether the live frame just read goes on; while paused all but the stepped ones are lost, so that resuming is live."""
-        with self._changed:
-            return not self.paused or self._take_step()
-
-    def _wait_s(self, time_s: float) -> float | None:
-        """Seconds until the frame is due; 0 now, None until something changes."""
-        now_s = self._clock()
-        if self._paused_s is not None:
-            if not self._take_step():
-                return None
-            self._origin_s, self._paused_s = now_s - time_s, now_s  # it plays on from the frame that was stepped to
-            return 0
-        if not self._realtime:
-            return 0
-        if self._origin_s is None:
-            self._origin_s = now_s - time_s
-        return max(0.0, self._origin_s + time_s - now_s)
-
-    def _take_step(self) -> bool:
-        self._steps -= 1 if (stepped := self._steps > 0) else 0
-        return stepped
-
-
 class Capture:
-    """Iterates over a source's frames, read from now on in a thread of its own, one ahead.
+    """Gives a source's frames, read from now on in a thread of its own, one ahead.
 
     Owns `source` and closes it: only the thread touches it. With `Overflow.WAIT` every frame comes; with `DROP_OLDEST` the
     newest, and `dropped` counts the others. `realtime` plays a file at its own pace; a live source has no other.
-    The iteration ends with the source, or raises what broke it, at the latest STALL_LIMIT_S after a read that hangs.
+    The frames end with the source, or raise what broke it, at the latest STALL_LIMIT_S after a read that hangs. With `stay` the
+    source's end is no end: the state is `ended` and a seek goes on from there, until `close`.
+
+    All methods may be called from any thread, the frames be taken by one.
     """
 
-    def __init__(self, source: Source, overflow: Overflow, realtime: bool) -> None:
+    def __init__(self, source: Source, overflow: Overflow, realtime: bool, stay: bool = False) -> None:
         self.source = source
+        self._stay = stay
         self._pace = Pace(realtime)
-        self._mailbox: Mailbox[Frame] = Mailbox(DEPTH, overflow)
+        self._mailbox: Mailbox[tuple[int, Frame]] = Mailbox(DEPTH, overflow)  # after how many seeks, and what was read
         self._stopped = threading.Event()
         self._state = "opening"
         self._reading_since_s: float | None = None
+        self._changed = threading.Condition()  # guards the next five; Pace has a lock of its own, taken within this one
+        self._looping = False
+        self._wish: int | None = None  # where the source is to go next
+        self._seeks = 0  # asked for, those of the loop included
+        self._wanted = 0  # what was read after fewer seeks is not wanted any more
+        self._arrived = 0  # the seeks that the source has done
+        self._end_s: float | None = None  # when the frame that went on last is over, by the source's clock
         self._worker = Worker("capture", self._run, on_error=self._fail).start()
 
     @property
@@ -132,7 +68,7 @@ class Capture:
 
     @property
     def dropped(self) -> int:
-        """Frames that were read and overtaken by newer ones; those thrown away during a pause are not counted."""
+        """Frames that were read and overtaken by newer ones; those thrown away during a pause or by a seek are not counted."""
         return self._mailbox.dropped
 
     @property
@@ -150,19 +86,79 @@ class Capture:
         """Pauses, and lets one more frame come."""
         self._pace.step()
 
+    @property
+    def speed(self) -> float:
+        """How many times faster than its own time a file is played, where it is paced at all; SPEEDS are its bounds."""
+        return self._pace.speed
+
+    @speed.setter
+    def speed(self, factor: float) -> None:
+        """Raises UsageError."""
+        slowest, fastest = SPEEDS
+        if not slowest <= factor <= fastest:
+            raise UsageError(f"a speed of {factor:g} cannot be played; give one from {slowest:g} to {fastest:g}")
+        self._pace.speed = factor
+
+    @property
+    def seekable(self) -> bool:
+        return isinstance(self.source, Seekable)
+
+    @property
+    def looping(self) -> bool:
+        """Whether a seekable source goes on from its start at its end, which counts as a seek."""
+        return self._looping
+
+    @looping.setter
+    def looping(self, on: bool) -> None:
+        with self._changed:
+            self._looping = on
+            self._changed.notify_all()
+
+    def seek(self, index: int) -> None:
+        """Goes to the frame of this index (clamped) soon; the newest wish counts. Nothing that was read before comes afterwards.
+
+        After the n-th seek every frame's take is its own and n. While paused the one frame arrived at comes. Without `stay` a seek
+        after the end has no effect. Raises UsageError where the source cannot.
+        """
+        if not self.seekable:
+            raise UsageError(f"{self.source.info.name}: cannot be sought; only a video file, pictures and the demo can")
+        with self._changed:
+            self._wish, self._seeks = index, self._seeks + 1
+            self._wanted = self._seeks
+            self._pace.jump()
+            self._changed.notify_all()
+        self._mailbox.take_newest()
+
+    def next(self, timeout_s: float) -> Frame | None:
+        """The next frame, or None when none came in time. Raises Closed at the end, and what broke the source."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.0, deadline_s - time.monotonic())
+            try:
+                seeks, frame = self._mailbox.get(timeout_s=min(left_s, STALL_CHECK_S))
+            except TimeoutError:
+                self._check_stall()
+                if left_s <= STALL_CHECK_S:
+                    return None
+                continue
+            if seeks >= self._wanted:
+                return frame
+
     def __iter__(self) -> Iterator[Frame]:
         while True:
             try:
-                yield self._mailbox.get(timeout_s=0.25)
-            except TimeoutError:
-                self._check_stall()
+                frame = self.next(STALL_CHECK_S)
             except Closed:
                 return
+            if frame is not None:
+                yield frame
 
     def close(self) -> None:
-        """Ends the thread and closes the source; idempotent. Does not raise: what broke the source ends the iteration."""
+        """Ends the thread and closes the source; idempotent. Does not raise: what broke the source ends the frames."""
         self._stopped.set()
         self._pace.stop()
+        with self._changed:
+            self._changed.notify_all()
         self._mailbox.discard()
         if isinstance(self.source, Reconnecting):
             self.source.interrupt()
@@ -178,19 +174,56 @@ class Capture:
     def _run(self) -> None:
         with self.source:
             while not self._stopped.is_set():
+                self._follow_wishes()
                 self._reading_since_s = time.monotonic()
                 frame = self.source.read()
                 self._reading_since_s = None
                 if frame is None:
-                    break
-                if self._passes(frame):
-                    self._mailbox.put(frame)
+                    if not self._goes_on():
+                        break
+                elif self._passes(frame):
+                    self._end_s = frame.time_s + 1 / self.source.info.fps
+                    self._mailbox.put((self._arrived, self._released(frame)))
                     self._state = "playing"
         self._state = "ended"
         self._mailbox.close()
 
+    def _released(self, frame: Frame) -> Frame:
+        return replace(frame, take=frame.take + self._arrived, released_s=time.perf_counter())
+
     def _passes(self, frame: Frame) -> bool:
         return self._pace.passes_live() if self.source.info.live else self._pace.wait_for(frame.time_s)
+
+    def _follow_wishes(self) -> None:
+        """Takes the source to where it was last asked to go."""
+        while True:
+            with self._changed:
+                if (wish := self._wish) is None:
+                    return
+                self._wish, self._arrived, self._end_s = None, self._seeks, None
+                self._pace.arrive()
+            assert isinstance(self.source, Seekable)
+            self.source.seek(wish)
+
+    def _goes_on(self) -> bool:
+        """At the source's end: waits until the last frame is over, also paused, and with `stay` for a wish; whether there is one."""
+        if self._end_s is not None and not self.source.info.live:
+            self._pace.wait_for(self._end_s)
+        with self._changed:
+            if self._stay and not self._goes_elsewhere():
+                self._state = "ended"
+                self._changed.wait_for(self._goes_elsewhere)
+            if self._wish is None and self._loops:
+                self._wish, self._seeks = 0, self._seeks + 1
+            return self._wish is not None
+
+    @property
+    def _loops(self) -> bool:
+        """A source that has given nothing since its start would loop in vain."""
+        return self._looping and self.seekable and self._end_s is not None
+
+    def _goes_elsewhere(self) -> bool:
+        return self._wish is not None or self._loops or self._stopped.is_set()
 
     def _fail(self, error: BaseException) -> None:
         self._state = "failed"

@@ -47,6 +47,9 @@ class ImagesSource:
         labels = _read_labels(self._labels[path.stem], image, path) if path.stem in self._labels else None
         return Frame(image, index, index / NOMINAL_FPS, decode_ms, labels)
 
+    def seek(self, index: int) -> None:
+        self._index = min(max(index, 0), len(self._paths) - 1)
+
     def close(self) -> None:
         self._index = len(self._paths)
 

@@ -13,6 +13,7 @@ class Looping:
     def __init__(self, first: Source, reopen: Callable[[], Source]) -> None:
         self._source, self._reopen = first, reopen
         self.info: SourceInfo = replace(first.info, frame_count=None)
+        self.round_frames = first.info.frame_count  # None where that is not known, or there is no end
         self._round = 0
         self._from_index, self._from_s = 0, 0.0  # where this round began
         self._last: Frame | None = None

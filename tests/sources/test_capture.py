@@ -1,16 +1,18 @@
-"""The capture thread: which frames come and when, pausing and stepping, and how it ends."""
+"""The capture thread: which frames come and when, pausing, stepping, seeking and looping, and how it ends."""
 
+import random
 import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
-from drive_seg.errors import SourceError
+from drive_seg.contracts import Frame
+from drive_seg.errors import SourceError, UsageError
 from drive_seg.sources import capture as module
-from drive_seg.sources.capture import Capture, Pace
-from drive_seg.workers import Overflow
-from tests.fakes import FakeSource
+from drive_seg.sources.capture import Capture
+from drive_seg.workers import Closed, Overflow
+from tests.fakes import FakeFile, FakeSource
 
 
 def until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
@@ -63,6 +65,12 @@ def test_a_file_keeps_its_pace_without_drift() -> None:
     assert min(late_s) > -0.1  # the first may have come late
     assert sorted(late_s)[8] < 0.05
     assert late_s[-1] < 0.2  # an absolute schedule: single waits do not add up
+
+
+def test_the_way_of_a_paced_files_frame_begins_when_it_is_let_go() -> None:
+    with Capture(FakeSource(6, fps=20), Overflow.WAIT, realtime=True) as capture:
+        waited_s = [time.perf_counter() - frame.captured_s for frame in capture]
+    assert max(waited_s) < 0.04  # it was read a twentieth of a second before
 
 
 def test_without_realtime_a_file_is_not_held() -> None:
@@ -199,33 +207,215 @@ def test_closing_while_paused_or_full() -> None:
     assert no_capture_thread()
 
 
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def test_a_pause_shifts_the_schedule() -> None:
-    clock = Clock()
-    pace = Pace(realtime=True, clock=clock)
-    assert pace.wait_for(7.0)  # the first frame's time is where the file begins
-    clock.now_s += 1
-    pace.pause()
-    clock.now_s += 60
-    pace.resume()
-    assert pace._wait_s(8.5) == pytest.approx(0.5)
-    clock.now_s += 2
-    assert pace._wait_s(8.5) == 0
+def following(capture: Capture) -> Frame:
+    frame = capture.next(5.0)
+    assert frame is not None
+    return frame
 
 
-def test_it_plays_on_from_the_frame_stepped_to() -> None:
-    clock = Clock()
-    pace = Pace(realtime=True, clock=clock)
-    assert pace.wait_for(0.0)
-    pace.step()
-    clock.now_s += 5
-    assert pace.wait_for(0.5)
-    clock.now_s += 5
-    pace.resume()
-    assert pace._wait_s(0.6) == pytest.approx(0.1)
+def come(capture: Capture, count: int) -> list[tuple[int, int]]:
+    """Index and take of the next frames."""
+    return [(frame.index, frame.take) for frame in (following(capture) for _ in range(count))]
+
+
+def test_next_waits_as_long_as_told_and_tells_the_end_from_nothing_yet() -> None:
+    with Capture(FakeSource(2), Overflow.WAIT, realtime=False) as capture:
+        assert come(capture, 2) == [(0, 0), (1, 0)]
+        with pytest.raises(Closed):
+            capture.next(5.0)
+    with Capture(FakeSource(2), Overflow.WAIT, realtime=False, stay=True) as capture:
+        come(capture, 2)
+        until(lambda: capture.state == "ended")
+        start = time.monotonic()
+        assert capture.next(0.4) is None
+        assert 0.35 < time.monotonic() - start < 3
+    with pytest.raises(Closed):
+        capture.next(5.0)
+    assert no_capture_thread()
+
+
+@pytest.mark.parametrize("overflow", list(Overflow))
+def test_no_older_frame_comes_after_a_seek(overflow: Overflow) -> None:
+    chance = random.Random(0)
+    with Capture(FakeFile(1000), overflow, realtime=False, stay=True) as capture:
+        for number in range(1, 200):
+            wish = chance.randrange(900)
+            capture.seek(wish)
+            first = following(capture)
+            assert first.take == number
+            assert first.image[0, 0, 0] == first.index % 256
+            assert first.index == wish if overflow is Overflow.WAIT else first.index >= wish
+            time.sleep(chance.choice([0, 0, 0.001]))
+
+
+def test_the_newest_of_many_wishes_counts_and_takes_never_fall() -> None:
+    source = FakeFile(1000)
+    with Capture(source, Overflow.WAIT, realtime=False) as capture:
+        wishes = [number * 7 % 900 for number in range(200)]
+        asking = threading.Thread(target=lambda: [capture.seek(wish) for wish in wishes])
+        asking.start()
+        frames = [following(capture) for _ in range(100)]
+        asking.join()
+        while frames[-1].take < len(wishes):
+            frames.append(following(capture))
+    takes = [frame.take for frame in frames]
+    assert takes == sorted(takes)
+    assert next(frame.index for frame in frames if frame.take == len(wishes)) == wishes[-1]
+    assert source.sought[-1] == wishes[-1]
+
+
+def test_a_wish_during_a_slow_seek_replaces_it() -> None:
+    class Slow(FakeFile):
+        gate = threading.Semaphore(0)
+
+        def seek(self, index: int) -> None:
+            super().seek(index)
+            assert self.gate.acquire(timeout=5)
+
+    source = Slow(100)
+    with Capture(source, Overflow.WAIT, realtime=False) as capture:
+        following(capture)
+        capture.seek(10)
+        until(lambda: source.sought == [10])
+        capture.seek(20)
+        capture.seek(30)
+        source.gate.release(5)
+        assert come(capture, 2) == [(30, 3), (31, 3)]
+        assert source.sought == [10, 30]
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+def test_while_paused_a_seek_shows_exactly_that_frame(realtime: bool) -> None:
+    source = FakeFile(1000, fps=200)
+    with Capture(source, Overflow.WAIT, realtime) as capture:
+        come(capture, 3)
+        capture.pause()
+        for number, wish in enumerate((500, 20, 21, 20, 999), 1):
+            capture.seek(wish)
+            assert come(capture, 1) == [(wish, number)]
+            assert capture.next(0.02) is None
+        assert capture.paused
+        capture.seek(30)
+        capture.step()
+        assert come(capture, 2) == [(30, 6), (31, 6)]
+        assert capture.next(0.02) is None
+        capture.resume()
+        assert come(capture, 2) == [(32, 6), (33, 6)]
+
+
+def test_steps_before_a_seek_are_forgotten_and_a_pause_after_it_does_not_hold_its_frame() -> None:
+    with Capture(FakeFile(1000, fps=0.01), Overflow.WAIT, realtime=True) as capture:
+        come(capture, 1)
+        capture.seek(10)
+        capture.pause()
+        assert come(capture, 1) == [(10, 1)]
+        assert capture.next(0.05) is None
+
+
+def test_far_away_in_time_nothing_is_waited_for_and_nothing_hurried() -> None:
+    with Capture(FakeFile(100_000, fps=20), Overflow.WAIT, realtime=True) as capture:
+        come(capture, 2)
+        for wish in (90_000, 5):
+            start = time.monotonic()
+            capture.seek(wish)
+            assert following(capture).index == wish
+            assert time.monotonic() - start < 2
+            come(capture, 4)
+            assert time.monotonic() - start > 3.5 / 20
+
+
+def test_at_its_end_it_stays_and_a_seek_goes_on_from_there() -> None:
+    source = FakeFile(5, fps=200)
+    with Capture(source, Overflow.WAIT, realtime=True, stay=True) as capture:
+        assert [index for index, _ in come(capture, 5)] == [0, 1, 2, 3, 4]
+        until(lambda: capture.state == "ended")
+        assert not source.closed
+        capture.seek(3)
+        assert come(capture, 2) == [(3, 1), (4, 1)]
+        until(lambda: capture.state == "ended")
+        capture.pause()
+        capture.seek(0)
+        assert come(capture, 1) == [(0, 2)]
+        assert capture.next(0.05) is None
+        assert capture.state == "playing"
+        capture.resume()
+        assert [index for index, _ in come(capture, 4)] == [1, 2, 3, 4]
+    assert source.closed
+    assert no_capture_thread()
+
+
+def test_an_error_ends_also_what_stays() -> None:
+    with Capture(FakeSource(1, error=SourceError("fake: cut short")), Overflow.WAIT, realtime=False, stay=True) as capture:
+        following(capture)
+        with pytest.raises(SourceError, match="cut short"):
+            capture.next(5.0)
+
+
+def test_looping_is_a_seek_to_the_start_of_which_no_frame_is_lost() -> None:
+    source, start = FakeFile(3, fps=100), time.monotonic()
+    with Capture(source, Overflow.WAIT, realtime=True) as capture:
+        capture.looping = True
+        assert come(capture, 7) == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (0, 2)]
+        assert time.monotonic() - start > 0.055  # the last frame of a round has its time too
+        capture.seek(1)
+        capture.looping = False
+        assert [(frame.index, frame.take) for frame in capture] == [(1, 3), (2, 3)]
+
+
+def test_paused_on_the_last_frame_it_does_not_begin_anew() -> None:
+    with Capture(FakeFile(3), Overflow.WAIT, realtime=False) as capture:
+        capture.looping = True
+        capture.pause()
+        capture.seek(2)
+        assert following(capture).index == 2
+        assert capture.next(0.05) is None
+        capture.step()
+        assert following(capture).index == 0
+        assert capture.next(0.05) is None
+
+
+def test_loop_that_is_wished_for_at_the_end_begins_anew() -> None:
+    with Capture(FakeFile(2), Overflow.WAIT, realtime=False, stay=True) as capture:
+        come(capture, 2)
+        until(lambda: capture.state == "ended")
+        capture.looping = True
+        assert come(capture, 3) == [(0, 1), (1, 1), (0, 2)]
+
+
+def test_a_file_without_a_frame_is_not_looped_in_vain() -> None:
+    with Capture(FakeFile(0), Overflow.WAIT, realtime=False) as capture:
+        capture.looping = True
+        with pytest.raises(Closed):
+            capture.next(5.0)
+
+
+def test_a_live_source_refuses_to_seek_in_words() -> None:
+    with Capture(FakeSource(5, live=True), Overflow.WAIT, realtime=True) as capture:
+        assert not capture.seekable
+        with pytest.raises(UsageError, match=r"^fake: cannot be sought; only"):
+            capture.seek(2)
+        assert following(capture).take == 0
+
+
+def test_a_speed_that_cannot_be_played_is_refused() -> None:
+    start = time.monotonic()
+    with Capture(FakeFile(400, fps=50), Overflow.WAIT, realtime=True) as capture:
+        assert capture.speed == 1
+        for factor in (0, 0.05, 9, float("nan")):
+            with pytest.raises(UsageError, match=r"give one from 0\.1 to 8"):
+                capture.speed = factor
+        capture.speed = 8
+        come(capture, 81)
+        assert 0.15 < time.monotonic() - start < 1.2  # of 1.6 s
+        assert capture.speed == 8
+
+
+def test_a_source_that_breaks_in_a_seek_says_so() -> None:
+    class Broken(FakeFile):
+        def seek(self, index: int) -> None:
+            raise SourceError("fake: is gone")
+
+    with Capture(Broken(), Overflow.WAIT, realtime=False, stay=True) as capture:
+        capture.seek(2)
+        with pytest.raises(SourceError, match="fake: is gone"):
+            list(capture)

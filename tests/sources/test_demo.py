@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from drive_seg.contracts import Seekable
 from drive_seg.errors import UsageError
 from drive_seg.sources.demo import CLASSES, DemoDrive, DemoSource, parse_demo_uri
 from drive_seg.sources.demo import source as demo_source
@@ -136,6 +137,24 @@ def test_an_error_in_the_renderer_reaches_the_reader(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(demo_source, "DemoDrive", Broken)
     with DemoSource(size_hw=SMALL) as source, pytest.raises(RuntimeError, match="no paint left"):
         source.read()
+    assert not renderers()
+
+
+def test_any_frame_can_be_gone_to(drive: DemoDrive) -> None:
+    with DemoSource(size_hw=SMALL, frames=400) as source:
+        assert isinstance(source, Seekable)
+        for wish, there in ((350, 350), (3, 3), (3, 3), (-1, 0), (1000, 399)):  # the second and third lie before the cut
+            source.seek(wish)
+            frame = source.read()
+            assert frame is not None
+            assert frame.labels is not None
+            assert (frame.index, frame.time_s, frame.take) == (there, there / 30, 0)
+            assert_same((frame.image, frame.labels), drive.frame(there))
+        assert source.read() is None
+        source.seek(398)
+        assert [frame.index for frame in iter(source.read, None)] == [398, 399]
+        source.seek(0)
+        assert len(renderers()) == 1
     assert not renderers()
 
 

@@ -1,12 +1,16 @@
-"""Video files: the container's own times, and what is said of files that are missing, empty, broken or cut short."""
+"""Video files: the container's own times, exact seeks, and what is said of files that are missing, empty, broken or cut short."""
 
+import random
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import av
 import cv2
+import numpy as np
 import pytest
 
-from drive_seg.contracts import Frame
+from drive_seg.contracts import Frame, Seekable
 from drive_seg.errors import SourceError
 from drive_seg.sources.file import FileSource
 from drive_seg.sources.opencv import MediaClock
@@ -163,3 +167,118 @@ def test_is_cut_does_not_guess(tmp_path: Path) -> None:
     padded = write_video(tmp_path / "padded.mp4", [0, 0.1])
     padded.write_bytes(padded.read_bytes() + bytes(100))
     assert is_cut(padded) is False
+
+
+EVEN = tuple(i / 30 for i in range(300))
+UNEVEN = (
+    *(0, 0.033, 0.066, 0.2, 0.4, 0.433, 1.0, 1.5),
+    *(2 + i / 5 for i in range(20)),
+    *(8 + i / 50 for i in range(300)),
+)  # most in a row
+
+
+def check_seek(source: FileSource, frames: Sequence[Frame], wish: int) -> None:
+    """What comes then is what came when these frames were read in their order."""
+    there = min(max(wish, 0), len(frames) - 1)
+    source.seek(wish)
+    for expected in frames[there : there + 2]:
+        frame = source.read()
+        assert frame is not None
+        assert (frame.index, frame.time_s, frame.take) == (expected.index, expected.time_s, 0)
+        assert np.array_equal(frame.image, expected.image)
+
+
+def check_seeks(path: Path) -> list[Frame]:
+    """From the opening on, after the end, forward, backward and out of bounds. Returns all frames."""
+    frames, _ = play(path)
+    last = len(frames) - 1
+    wishes = random.Random(0).choices(range(last + 1), k=8)
+    with FileSource(path) as source:
+        assert isinstance(source, Seekable)
+        for wish in (*wishes, 0, last, 1, last - 1, -3):
+            check_seek(source, frames, wish)
+        with suppress(SourceError):  # a file that was cut short says so here too
+            while source.read():
+                pass
+        for wish in wishes[:4]:
+            check_seek(source, frames, wish)
+    return frames
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts"])
+@pytest.mark.parametrize("times_s", [EVEN, UNEVEN])
+def test_a_seek_is_exact_at_even_and_uneven_rates(tmp_path: Path, suffix: str, times_s: Sequence[float]) -> None:
+    check_seeks(write_video(tmp_path / f"drive{suffix}", times_s))
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["kitti_2011_09_26_city", "solidWhiteRight", "vehicle_test_video"])
+def test_a_seek_is_exact_in_real_drives(name: str) -> None:
+    """Few of them: each decodes the whole group, up to 78 pictures of 1242x375."""
+    frames, _ = play(DATA / "video" / f"{name}.mp4")
+    with FileSource(DATA / "video" / f"{name}.mp4") as source:
+        for wish in (len(frames) * 2 // 3, 35, 10**6):
+            check_seek(source, frames, wish)
+
+
+@pytest.mark.parametrize("codec", ["MJPG", "mp4v"])
+def test_a_seek_is_exact_in_an_avi(tmp_path: Path, codec: str) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "drive.avi"), cv2.VideoWriter.fourcc(*codec), 10, (96, 64))
+    for number in range(100):
+        writer.write(picture(number))
+    writer.release()
+    check_seeks(tmp_path / "drive.avi")
+
+
+def test_a_seek_is_exact_where_packets_have_no_times_and_key_frames_lead_nowhere(tmp_path: Path) -> None:
+    """A bare H.264 stream, and one of open groups, whose key frames are followed by frames shown before them."""
+    for name in ("bare.h264", "open.mkv"):
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("libx264", rate=30, options={"x264-params": "open-gop=1:keyint=25:bframes=4"})
+            stream.height, stream.width, stream.pix_fmt = 64, 96, "yuv420p"
+            for number in range(150):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="bgr24")))
+            container.mux(stream.encode(None))
+        check_seeks(tmp_path / name)
+
+
+def test_a_seek_is_exact_in_what_is_left_of_a_file(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "drive.mp4", EVEN)
+    left = check_seeks(cut(path))
+    with FileSource(cut(path)) as source:
+        check_seek(source, left, 10**6)  # the last frame that can be decoded
+
+
+def test_a_hole_can_be_gone_over(tmp_path: Path) -> None:
+    """Reading stops at it; what lies behind it has the index that it has in the whole file."""
+    path = write_video(tmp_path / "drive.mp4", EVEN)
+    whole, _ = play(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 8000] = bytes(8000)
+    path.write_bytes(data)
+    assert 50 < len(check_seeks(path)) < 250
+    with FileSource(path) as source:
+        for wish in (295, 10**6, 40):
+            check_seek(source, whole, wish)
+
+
+def test_reading_on_after_a_seek_ends_as_it_would_have(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "drive.mp4", EVEN)
+    with FileSource(path) as source:
+        source.seek(280)
+        assert [frame.index for frame in iter(source.read, None)] == list(range(280, 300))
+    with FileSource(cut(path)) as source:
+        source.seek(10**9)
+        frame = source.read()
+        assert frame is not None
+        with pytest.raises(SourceError, match=f"cut short: {frame.index + 1} of 300 frames are there"):
+            source.read()
+
+
+def test_a_file_that_is_gone_cannot_be_gone_back_in(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "drive.mp4", EVEN)
+    with FileSource(path) as source:
+        source.seek(200)
+        path.unlink()
+        with pytest.raises(SourceError, match=r"drive\.mp4: no such file"):
+            source.seek(0)

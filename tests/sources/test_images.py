@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Frame
+from drive_seg.contracts import Frame, Seekable
 from drive_seg.errors import SourceError
 from drive_seg.sources.images import ImagesSource, natural_key
 from tests.sources.clips import DATA, needs_data, picture
@@ -114,3 +114,21 @@ def test_the_camvid_clip_is_labelled_throughout() -> None:
         assert source.info.size_hw == (360, 480)
         frames = [source.read() for _ in range(3)]
     assert all(frame and frame.labels is not None and frame.labels.max() <= 11 for frame in frames)
+
+
+def test_any_picture_can_be_gone_to(tmp_path: Path) -> None:
+    for number in range(10):
+        save(tmp_path / "images" / f"{number}.png", np.full((8, 8, 3), number, np.uint8))
+        save(tmp_path / "labels" / f"{number}.png", np.full((8, 8), number, np.uint8))
+    frames = play(tmp_path)
+    with ImagesSource(tmp_path) as source:
+        assert isinstance(source, Seekable)
+        for wish, there in ((7, 7), (2, 2), (2, 2), (-4, 0), (99, 9)):
+            source.seek(wish)
+            frame = source.read()
+            assert frame is not None
+            assert frame.labels is not None
+            assert (frame.index, frame.time_s, frame.image[0, 0, 0], frame.labels[0, 0]) == (there, frames[there].time_s, there, there)
+        assert source.read() is None
+        source.seek(3)
+        assert [frame.index for frame in iter(source.read, None)] == [3, 4, 5, 6, 7, 8, 9]

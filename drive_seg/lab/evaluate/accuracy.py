@@ -18,7 +18,7 @@ from drive_seg.pipeline import Pipeline
 from drive_seg.postprocess import at_size
 from drive_seg.score import Confusion
 from drive_seg.sources import open_source
-from drive_seg.sources.capture import Pace
+from drive_seg.sources.pace import Pace
 from drive_seg.trace import Latencies
 
 CLIP_HZ = 15.0  # CamVid's clip; pictures do not say when they were taken

@@ -25,8 +25,12 @@ class DemoSource:
         self._frames = frames
         name = _name(seed, size_hw, fps, frames)
         self._info = SourceInfo(name, size_hw, fps, live=False, frame_count=frames, labelled=True, classes=CLASSES)
-        self._mailbox: Mailbox[Frame] = Mailbox(_AHEAD_FRAMES, Overflow.WAIT)
-        self._worker = Worker("demo-renderer", self._render, on_error=self._mailbox.close).start()
+        self._start(0)
+
+    def _start(self, index: int) -> None:
+        """Renders from this frame on. The old mailbox stays the old thread's."""
+        self._mailbox = mailbox = Mailbox[Frame](_AHEAD_FRAMES, Overflow.WAIT)
+        self._worker = Worker("demo-renderer", lambda: self._render(index, mailbox), on_error=mailbox.close).start()
 
     @property
     def info(self) -> SourceInfo:
@@ -44,6 +48,11 @@ class DemoSource:
         except Closed:
             return None
 
+    def seek(self, index: int) -> None:
+        """As Seekable says: every frame is rendered from its index alone."""
+        self.close()
+        self._start(max(0, index if self._frames is None else min(index, self._frames - 1)))
+
     def close(self) -> None:
         """Ends the thread; idempotent."""
         self._mailbox.discard()
@@ -59,15 +68,14 @@ class DemoSource:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _render(self) -> None:
-        index = 0
+    def _render(self, index: int, mailbox: Mailbox[Frame]) -> None:
         while self._frames is None or index < self._frames:
             start = time.perf_counter()
             image, labels = self._drive.frame(index)
             decode_ms = (time.perf_counter() - start) * 1000
-            self._mailbox.put(Frame(image, index, index / self._drive.fps, decode_ms, labels))
+            mailbox.put(Frame(image, index, index / self._drive.fps, decode_ms, labels))
             index += 1
-        self._mailbox.close()
+        mailbox.close()
 
 
 def _name(seed: int, size_hw: tuple[int, int], fps: float, frames: int | None) -> str:
