@@ -1,4 +1,4 @@
-"""Class names of a foreign network, read from a text file, and a colour for each of them."""
+"""Class names of a foreign network, read from a text file, and colours for classes: the usual ones, unlike ones, colour-blind-safe ones."""
 
 import re
 from collections.abc import Sequence
@@ -16,6 +16,12 @@ VOID_NAMES = frozenset({"void", "unlabelled", "unlabeled", "ignore"})
 MOST = VOID  # ids are uint8, and 255 is taken
 
 RGB = tuple[int, int, int]
+# Okabe and Ito's seven (Color Universal Design, 2008), then the five that lie farthest in CIELAB from all before them and from black,
+# as people see them without and with protanopia, deuteranopia or tritanopia (simulated as in Machado et al. 2009).
+SAFE: tuple[RGB, ...] = (
+    (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167),
+    (128, 0, 255), (223, 255, 255), (96, 32, 0), (0, 32, 128), (96, 64, 96),
+)  # fmt: skip
 _LINE = re.compile(r"(?P<name>[^#]*[^#\s])(?:\s+#(?P<colour>[0-9a-fA-F]{6}))?")
 
 
@@ -95,3 +101,15 @@ def _unlike(taken: Sequence[RGB], count: int) -> list[RGB]:
         found.append((red, green, blue))
         distance = np.minimum(distance, np.linalg.norm(lab - lab[best], axis=1))
     return found
+
+
+def safe_palette(count: int) -> tuple[RGB, ...]:
+    """`count` RGB colours that colour-blind people tell apart: those of SAFE, then the same darker, lighter, still darker and so on."""
+    return tuple(_shaded(SAFE[number % len(SAFE)], number // len(SAFE)) for number in range(count))
+
+
+def _shaded(colour: RGB, turn: int) -> RGB:
+    """Mixed with black in odd turns, with white in even ones, every time with more of it; turn 0 is the colour itself."""
+    kept, into = 0.6 ** ((turn + 1) // 2), 0 if turn % 2 else 255
+    red, green, blue = (round(into + (value - into) * kept) for value in colour)
+    return red, green, blue

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from drive_seg.classes import ClassName, palette, read_class_names, void_ids
+from drive_seg.classes import ClassName, palette, read_class_names, safe_palette, void_ids
 from drive_seg.errors import UsageError
 from tests.fakes import CAMVID
 
@@ -65,3 +66,32 @@ def test_names_that_nobody_knows_get_colours_that_can_be_told_apart() -> None:
     colours = np.array(palette([ClassName("road"), *(ClassName(f"thing {i}") for i in range(24))]), float)
     apart = np.abs(colours[:, None] - colours[None]).max(2) + 999 * np.eye(len(colours))
     assert apart.min() >= 60
+
+
+# Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", 2009: full severity
+SEEN = {
+    "normal": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+def test_the_safe_colours_are_told_apart_by_everybody(eyes: str) -> None:
+    colours = np.array([*safe_palette(12), (0, 0, 0)]) / 255  # black is void
+    light = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(light @ np.array(SEEN[eyes]).T, 0, 1)
+    seen = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+    lab = cv2.cvtColor(seen.astype(np.float32)[:, None], cv2.COLOR_RGB2LAB)[:, 0]
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=2) + 999 * np.eye(len(lab))
+    assert apart.min() > 15  # CamVid's own come as near as 6
+
+
+def test_more_classes_than_safe_colours_change_their_lightness() -> None:
+    colours = safe_palette(60)
+    assert len(set(colours)) == 60
+    assert colours[:12] == safe_palette(12)
+    lightness = cv2.cvtColor(np.array(colours, np.float32)[:, None] / 255, cv2.COLOR_RGB2LAB)[:, 0, 0].reshape(5, 12)
+    assert (np.diff(lightness[[3, 1, 0, 2, 4]], axis=0) > 0).all()
+    assert safe_palette(0) == ()

@@ -2,10 +2,7 @@
 
 import base64
 import io
-import platform
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +12,9 @@ import numpy as np
 from drive_seg.contracts import Array, Image
 from drive_seg.errors import SinkError
 from drive_seg.lab.evaluate.accuracy import Scored
-from drive_seg.overlay import Painter
+from drive_seg.overlay import Look, Painter
 
 TEMPLATE = Path(__file__).with_name("report.html")
-PACKAGES = ("drive-seg", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "torch")
 WORST, BEST, SPACED = 6, 3, 6
 WIDTH = 480  # pixels of a picture in the report, at most
 RED = (40, 40, 230)  # BGR
@@ -40,17 +36,6 @@ RAN = (
     "model", "backend", "precision", "device", "schedule", "mode", "propagation", "gflop_per_frame", "frames", "average_precision_by",
     "date", "command",
 )  # fmt: skip
-
-
-def provenance(command: str, packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
-    """The command, the date with its time zone, and the versions of what is installed of the packages."""
-    versions = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {"command": command, "date": datetime.now().astimezone().isoformat(timespec="seconds"), "versions": versions}
 
 
 class Gallery:
@@ -95,7 +80,7 @@ def write_report(path: Path, scores: Mapping[str, Any], gallery: Gallery, palett
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["score"] = lambda value: "–" if value is None else f"{value:.4f}"
-    painter = Painter(palette)
+    painter = Painter(Look(tuple(palette)))
     page = environment.from_string(TEMPLATE.read_text()).render(
         scores=scores,
         headlines={said: scores[key] for key, said in HEADLINES.items() if key in scores},
@@ -169,7 +154,7 @@ def _confusion_plot(classes: Sequence[str], counts: Array) -> str:
     for row, column in np.argwhere(shares >= 0.5):
         share = shares[row, column]
         axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=8, color="white" if share > 50 else "black")
-    return _drawn(figure)
+    return drawn(figure)
 
 
 def _sequence_plot(miou_by_frame: Sequence[float | None], miou: float) -> str:
@@ -181,10 +166,10 @@ def _sequence_plot(miou_by_frame: Sequence[float | None], miou: float) -> str:
     axes.axhline(miou, color="grey", linewidth=1, linestyle="--", label=f"all frames together: {miou:.3f}")
     axes.legend(loc="lower right")
     axes.margins(x=0.01)
-    return _drawn(figure)
+    return drawn(figure)
 
 
-def _drawn(figure: Any) -> str:
+def drawn(figure: Any) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

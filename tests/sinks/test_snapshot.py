@@ -1,0 +1,74 @@
+"""Snapshots: what the files hold when they are read back, and that none is ever overwritten."""
+
+import errno
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from drive_seg.contracts import Array
+from drive_seg.errors import SinkError
+from drive_seg.overlay import Look, Painter
+from drive_seg.sinks.snapshot import save_snapshot
+from tests.fakes import CAMVID, make_result
+
+LOOK = Look(tuple(CAMVID.values()), 0.4, frozenset({0}))
+RUNS = {"model": "camvid", "schedule": "every-frame"}
+
+
+def read(path: Path) -> Array:
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
+    return picture
+
+
+def test_every_file_gives_back_what_was_seen(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    labels = np.full((12, 16), 3, np.uint8)
+    labels[:6], labels[6, :8] = 0, 255
+    result = make_result(42, image, labels, total_ms=7.5, age=2)
+    path = save_snapshot(tmp_path / "new" / "shots", result, LOOK, RUNS, tuple(CAMVID))
+    assert path == tmp_path / "new" / "shots" / "000042.json"
+    assert (read(path.with_suffix(".png")) == image).all()
+    assert (read(path.with_name("000042-overlay.png")) == Painter(LOOK).paint(image, labels)).all()
+    assert (read(path.with_name("000042-mask.png")) == labels.repeat(4, 0).repeat(4, 1)).all()
+    said = json.loads(path.read_text(encoding="utf-8"))
+    assert (said["index"], said["time_s"], said["age_frames"], said["key"]) == (42, 1.4, 2, False)
+    assert (said["reason"], said["text"], said["latency_ms"], said["runs"]) == ("clock", "age 2 of 4", {"total": 7.5}, RUNS)
+    shares = {one["name"]: one["share"] for one in said["classes"]}
+    assert shares.pop("sky") == 0.5
+    assert shares.pop("road") == pytest.approx(88 / 192, abs=1e-6)  # the rest is void
+    assert set(shares.values()) == {0.0}
+    assert said["classes"][3] == {"id": 3, "name": "road", "colour": "#804080", "share": pytest.approx(88 / 192, abs=1e-6)}
+
+
+def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "000007-mask.png").write_text("somebody else's")
+    (tmp_path / "000007-2.json").write_text("and this")
+    saved = [save_snapshot(tmp_path, make_result(7), LOOK, RUNS, tuple(CAMVID)) for _ in range(2)]
+    assert [path.name for path in saved] == ["000007-3.json", "000007-4.json"]
+    assert (tmp_path / "000007-mask.png").read_text() == "somebody else's"
+    assert (tmp_path / "000007-2.json").read_text() == "and this"
+    assert len(list(tmp_path.iterdir())) == 2 + 2 * 4
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SinkError, match=r"shots: cannot be written: Not a directory; choose another place"):
+        save_snapshot(tmp_path / "file" / "shots", make_result(), LOOK, RUNS, tuple(CAMVID))
+
+
+def test_a_full_disk_leaves_no_half_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Path.open
+
+    def full(path: Path, *args: str) -> object:
+        if path.suffix == ".json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(path, *args)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(SinkError, match="cannot be written: No space left on device; free space there"):
+        save_snapshot(tmp_path, make_result(), LOOK, RUNS, tuple(CAMVID))
+    assert list(tmp_path.iterdir()) == []
