@@ -5,15 +5,17 @@ context and the labels, which live longer, are copied here, in one place.
 """
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
+from drive_seg.abilities import PaintStage, StageBeside, Streaming, TakingFrames
 from drive_seg.cache import CUT
 from drive_seg.card import Bundle, Card, StageCard
 from drive_seg.contracts import STAGES, Array, Backend, Image, Labels, Stage, StageName, Tensors
-from drive_seg.errors import BundleError, UsageError
+from drive_seg.errors import BackendError, BundleError, UsageError
 from drive_seg.preprocess import input_size
 
 
@@ -38,6 +40,31 @@ class DeepStages:
     def __call__(self, stage: StageName, tensors: Tensors) -> Tensors:
         made = self._stages[stage]({name: tensors[name] for name in self._cards[stage].inputs})
         return {name: np.array(value) for name, value in made.items()}
+
+    def close(self) -> None:
+        for stage in self._stages.values():
+            stage.close()
+
+
+class DeepBeside:
+    """The same as a Beside (abilities.py)."""
+
+    def __init__(self, stages: Mapping[StageName, StageBeside]) -> None:
+        self._stages = stages
+
+    def start(self) -> None:
+        for stage in self._stages.values():
+            stage.start()
+
+    def take(self) -> tuple[Tensors, Mapping[StageName, float]] | None:
+        made: dict[str, Array] = {}
+        took: dict[StageName, float] = {}
+        for name, stage in self._stages.items():
+            if (taken := stage.take()) is None:
+                return None
+            made |= {tensor: np.array(value) for tensor, value in taken[0].items()}
+            took[name] = taken[1]
+        return made, took
 
     def close(self) -> None:
         for stage in self._stages.values():
@@ -76,18 +103,21 @@ class Engine:
         self._shapes: dict[str, tuple[int, ...]] = {}  # of every tensor
         self._stages: dict[StageName, Stage] = {}
         self._stale: Stage | None = None
+        self._painter: PaintStage | None = None  # loaded when it is first asked for
+        self._paints = False
         self._nothing: dict[str, Array] = {}  # what low is told of the key while there is none
 
     def fit(self, frame_hw: tuple[int, int]) -> None:
         """Compiles the stages for frames of this size; free when the network's input stays the same. Raises BackendError."""
         card = self.bundle.card
-        wanted = input_size(frame_hw, self._about_hw, card.input.multiple)
+        size_hw = input_size(frame_hw, self._about_hw, card.input.multiple)
+        wanted = frame_hw if isinstance(self.backend, TakingFrames) else size_hw
         if wanted == self.input_hw:
             return
         self.close()
-        self._shapes = {card.input.name: (1, *wanted, 3), **key_shapes(card, wanted)}
+        self._shapes = {card.input.name: (1, *size_hw, 3), **key_shapes(card, size_hw)}
         for name in ("low", *self.cached, "head"):
-            self._stages[name] = self._load(name, self.backend)
+            self._stages[name] = self._load_low(wanted) if name == "low" else self._load(name, self.backend)
             self._shapes |= {before + spec.name: spec.shape for spec in self._stages[name].outputs for before in ("", "last_")}
         self._stale = self._stages["head"]
         if self.stale != card.stages["head"]:
@@ -98,7 +128,15 @@ class Engine:
                 raise BundleError(f"{card.name}: {key} is {self._shapes[key]} by the card, but low puts out {found}; export it again")
         self._deep = DeepStages({name: self._stages[name] for name in self.cached}, self.stages)
         self._nothing = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in self._stages["low"].inputs if spec.name in card.key_inputs}
+        self._paints = isinstance(self.backend, TakingFrames)
         self.input_hw = wanted
+
+    def _load_low(self, picture_hw: tuple[int, int]) -> Stage:
+        image = self.bundle.card.input.name
+        if not isinstance(self.backend, TakingFrames) or self._shapes[image] == (1, *picture_hw, 3):
+            return self._load("low", self.backend)
+        shapes = {tensor: self._shapes[tensor] for tensor in self.stages["low"].inputs}
+        return self.backend.load_reducing(self.bundle.onnx("low", self._int8), shapes, image, picture_hw)
 
     def _load(self, name: StageName, backend: Backend) -> Stage:
         return backend.load(self.bundle.onnx(name, self._int8), {tensor: self._shapes[tensor] for tensor in self.stages[name].inputs})
@@ -118,6 +156,22 @@ class Engine:
     def copy_deep(self, backend: Backend) -> DeepStages:
         return DeepStages({name: self._load(name, backend) for name in self.cached}, self.stages)
 
+    def beside(self, backend: Streaming) -> DeepBeside:
+        """The cached stages once more, fed by this engine's `low` where it runs. `backend` is its own; the caller's to close, before it.
+
+        Raises BackendError.
+        """
+        made: dict[StageName, StageBeside] = {}
+        sources: dict[str, Stage | StageBeside] = dict.fromkeys(self.stages["low"].outputs, self._stages["low"])
+        with ExitStack() as stack:
+            for name in self.cached:
+                path = self.bundle.onnx(name, self._int8)
+                made[name] = backend.load_beside(path, {tensor: sources[tensor] for tensor in self.stages[name].inputs})
+                stack.callback(made[name].close)
+                sources |= dict.fromkeys(self.stages[name].outputs, made[name])
+            stack.pop_all()
+        return DeepBeside(made)
+
     def head(self, low: Tensors, context: Tensors, fresh: bool) -> Labels:
         """(h, w) class ids at the network's label size; a copy, which the caller owns."""
         if fresh:
@@ -133,10 +187,29 @@ class Engine:
         self._state = {f"last_{name}": np.array(outputs[f"next_{name}"]) for name in self._carried if f"next_{name}" in outputs}
         return np.array(outputs[self.bundle.card.labels][0], np.uint8)
 
+    def overlay(self, labels: Labels, colours: Array, shares: Array) -> Image | None:
+        """The labels over the frame that `low` was given last, as PaintStage says, where the stages run; None where that cannot be."""
+        if labels.shape != self._shapes[self.bundle.card.labels][1:]:
+            return None
+        self.load_painter()
+        return self._painter(labels, colours, shares) if self._painter else None
+
+    def load_painter(self) -> None:
+        """Makes ready for `overlay`, which does it otherwise, when it is called first."""
+        backend, card = self.backend, self.bundle.card
+        if self._painter or not self._paints or not isinstance(backend, TakingFrames):
+            return
+        labels = self._shapes[card.labels]
+        try:
+            self._painter = backend.load_painter(self._stages["low"], card.input.name, (labels[1], labels[2]))
+        except BackendError:  # the CPU paints the same
+            self._paints = False
+
     def close(self) -> None:
-        for stage in (*self._stages.values(), *([self._stale] if self._stale else [])):
-            stage.close()
-        self._stages, self._stale, self.input_hw, self._began = {}, None, (0, 0), {}
+        for stage in (self._painter, *self._stages.values(), self._stale):
+            if stage:
+                stage.close()
+        self._stages, self._stale, self._painter, self.input_hw, self._began = {}, None, None, (0, 0), {}
 
     def __enter__(self) -> Self:
         return self

@@ -2,12 +2,13 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
+from drive_seg.abilities import Beside
 from drive_seg.contracts import Array, Backend, Deep, Key, Network, Span, StageName, Tensors
 from drive_seg.errors import BackendError
 from drive_seg.workers import Apart, Mailbox, Overflow, Worker
@@ -163,6 +164,57 @@ class Async:
             self._keys.put(completed(key, low, self._network, deep, track="high"))
 
 
+class Streamed:
+    """`high` runs beside the frames where `low` does, on a stream of its own: one refresh at a time, started and polled by this thread."""
+
+    name = "async"
+
+    def __init__(self, network: Network, open_beside: Callable[[], Beside]) -> None:
+        """`open_beside` is called whenever the network has been fitted to another size."""
+        self._network, self._open = network, open_beside
+        self._beside: Beside | None = None
+        self._fitted_hw = (0, 0)
+        self._under_way: tuple[Key, float] | None = None
+        self._in_vain = False
+
+    @property
+    def busy(self) -> bool:
+        return self._under_way is not None
+
+    def fit(self) -> None:
+        if self._network.input_hw != self._fitted_hw:
+            self.close()
+            self._beside = self._open()
+            self._fitted_hw = self._network.input_hw
+
+    def start(self, key: Key, low: Tensors, wait: bool) -> Key | None:
+        if wait:
+            self._in_vain = self.busy
+            return completed(key, low, self._network)
+        assert self._beside is not None
+        self._under_way = key, time.perf_counter()
+        self._beside.start()  # from what `low` has just put out, which is still where it runs
+        return None
+
+    def collect(self, index: int) -> Key | None:
+        if self._under_way is None or self._beside is None or (taken := self._beside.take()) is None:
+            return None
+        (key, start_s), (made, took) = self._under_way, taken
+        in_vain, self._under_way, self._in_vain = self._in_vain, None, False
+        if in_vain:
+            return None
+        spans = list[Span]()
+        for stage, ms in took.items():
+            spans.append(Span(stage, start_s, ms, "high"))
+            start_s += ms / 1e3
+        return replace(key, context=_context(made, self._network), spans=tuple(spans))
+
+    def close(self) -> None:
+        if self._beside:
+            self._beside.close()
+        self._beside, self._fitted_hw, self._under_way, self._in_vain = None, (0, 0), None, False
+
+
 def completed(
     key: Key, low: Tensors, network: Network, deep: Deep | None = None, stages: Sequence[StageName] = (), track: str = "pipeline"
 ) -> Key:
@@ -172,7 +224,11 @@ def completed(
         start_s = time.perf_counter()
         made |= (deep or network.deep)(stage, {**low, **made})
         spans.append(Span(stage, start_s, (time.perf_counter() - start_s) * 1e3, track))
-    return replace(key, context={name: made[name] for name in made if name in network.deep_gives}, spans=tuple(spans))
+    return replace(key, context=_context(made, network), spans=tuple(spans))
+
+
+def _context(made: Tensors, network: Network) -> Tensors:
+    return {name: made[name] for name in made if name in network.deep_gives}
 
 
 def renewed(key: Key, bare: Key, low: Tensors, network: Network) -> Key:

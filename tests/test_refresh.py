@@ -3,18 +3,19 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Frame, Result
+from drive_seg.card import Bundle
+from drive_seg.contracts import Frame, Result, StageName, Tensors
 from drive_seg.engine import Engine
 from drive_seg.errors import BackendError
 from drive_seg.pipeline import Pipeline
-from drive_seg.refresh import Async, Delayed, Refresher
+from drive_seg.refresh import Async, Delayed, Refresher, Streamed
 from drive_seg.schedule import parse_schedule
 from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_two_rate_bundle
 
@@ -258,3 +259,95 @@ def test_a_new_size_gets_a_copy_of_its_own(tmp_path: Path) -> None:
             wait_for_the_worker(pipeline)
         assert [stage.closed for stage in worker.loaded["high"]] == [True, False]
         assert [stage.calls for stage in worker.loaded["high"]] == [1, 1]
+
+
+# ---- where `low` runs
+
+
+class FakeBeside:
+    """A Beside on the host that works when it is told to, on what `low` had put out when it was started."""
+
+    def __init__(self, engine: Engine, backend: FakeBackend) -> None:
+        self._engine, self._deep = engine, engine.copy_deep(backend)
+        self._taken: Tensors | None = None
+        self.finished = self.closed = False
+        self.error: BackendError | None = None
+
+    def start(self) -> None:
+        assert self._taken is None, "started before the last was taken"
+        low = self._engine._stages["low"]._outputs  # type: ignore[attr-defined]
+        self._taken, self.finished = {name: np.array(low[name]) for name in self._engine.deep_takes}, False
+
+    def take(self) -> tuple[Tensors, Mapping[StageName, float]] | None:
+        assert not self.closed
+        if self.error:
+            raise self.error
+        if not self.finished:
+            return None
+        made = dict(self._taken or {})
+        for stage in self._engine.cached:
+            made |= self._deep(stage, made)
+        self._taken = None
+        return made, dict.fromkeys(self._engine.cached, 2.0)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@contextmanager
+def streamed(bundle: Bundle, schedule: str = "every-frame") -> Iterator[tuple[Pipeline, list[FakeBeside]]]:
+    opened: list[FakeBeside] = []
+    with Engine(bundle, FakeBackend()) as engine:
+
+        def open_beside() -> FakeBeside:
+            opened.append(FakeBeside(engine, FakeBackend()))
+            return opened[-1]
+
+        pipeline = Pipeline(engine, parse_schedule(schedule), refresher=Streamed(engine, open_beside))
+        yield pipeline, opened
+        pipeline.close()
+    assert all(one.closed for one in opened)
+
+
+@pytest.mark.parametrize("make", [make_bundle, make_two_rate_bundle])
+def test_on_a_stream_of_its_own_no_frame_waits_either(tmp_path: Path, make: Callable[[Path], Bundle]) -> None:
+    with streamed(make(tmp_path / "net")) as (pipeline, opened):
+        results = [pipeline.step(frame(i)) for i in range(4)]
+        opened[0].finished = True
+        results += [pipeline.step(frame(4)), pipeline.step(frame(5))]
+        opened[0].finished = True
+        results += [pipeline.step(frame(6))]
+        assert sources(results) == [0, 0, 0, 0, 1, 1, 4]
+        assert [result.decision.reason for result in results] == ["first", "every", "busy", "busy", "every", "busy", "every"]
+        assert [result.high_ms is not None for result in results] == [True, False, False, False, True, False, True]
+        stages = pipeline.engine.cached
+        spans = [span for span in results[4].spans if span.track == "high"]
+        assert [(span.name, span.ms) for span in spans] == [(stage, 2.0) for stage in stages]
+        assert results[4].high_ms == 2.0 * len(stages)
+        assert set(results[4].latency_ms) >= set(stages)
+        assert {thread.name for thread in threading.enumerate()}.isdisjoint({"high"})
+
+
+@pytest.mark.parametrize("bad", [frame(2, take=1), frame(2, blue=5)], ids=["jump", "cut"])
+def test_on_a_stream_what_was_under_way_is_thrown_away_after_an_invalidation(tmp_path: Path, bad: Frame) -> None:
+    with streamed(make_bundle(tmp_path / "net")) as (pipeline, opened):
+        pipeline.step(frame(0))
+        pipeline.step(frame(1))
+        cold = pipeline.step(bad)
+        assert (cold.cold, int(cold.labels[0, 0])) == (True, int(bad.image[0, 0, 0]))
+        assert pipeline.step(Frame(bad.image, 3, 3 / 30, take=bad.take)).decision.reason == "busy"
+        opened[0].finished = True
+        after = pipeline.step(Frame(bad.image, 4, 4 / 30, take=bad.take))
+        assert (after.age_frames, after.decision.reason) == (2, "every")
+
+
+def test_on_a_stream_a_new_size_gets_another_one_and_a_failure_ends_the_run(tmp_path: Path) -> None:
+    with streamed(make_bundle(tmp_path / "net")) as (pipeline, opened):
+        pipeline.step(frame(0))
+        pipeline.step(frame(1))  # under way when the size changes
+        assert pipeline.step(frame(2, size_hw=(24, 48))).cold
+        assert [one.closed for one in opened] == [True, False]
+        assert pipeline.step(frame(3, size_hw=(24, 48))).decision.reason == "every"
+        opened[1].error = BackendError("out of memory")
+        with pytest.raises(BackendError, match="out of memory"):
+            pipeline.step(frame(4, size_hw=(24, 48)))

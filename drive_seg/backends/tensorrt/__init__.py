@@ -2,11 +2,16 @@
 
 flavour     which TensorRT there is, told by what it can do and not by its number
 typed       a stage's ONNX with every type written out: fp16, int8, fp8
+reduce      the reduction of frames, written in front of a stage
 build       ONNX to an engine's bytes, and what precision it came to
+calibrate   TensorRT 10's entropy calibrator, and the ranges that it found
 store       engines/.cache: what was built, and whether it may still be run
 obtain      an engine from the store, or built
+ahead       the same as a Backend whose stages are not loaded
 cuda        the driver's calls that are needed; cuda_bindings and pycuda make them
 inspector   what a loaded engine says of its layers
+paint       labels over a frame, as an engine
 runtime     one engine with its stream, its buffers and its CUDA graph
+beside      one that is fed on the GPU, started and polled
 backend     all of it as a Backend (contracts.py)
 """

@@ -32,8 +32,13 @@ class Built:
     build_s: float
 
 
-def build_engine(flavour: Flavour, name: str, model: bytes, precision: str, progress: Progress | None = None) -> Built:
+def build_engine(
+    flavour: Flavour, name: str, model: bytes, precision: str, progress: Progress | None = None, calibrator: Any = None
+) -> Built:
     """Compiles a typed ONNX with static shapes. The same model gives the same bytes where the flavour builds ahead of time.
+
+    With a `calibrator` (calibrate.py) the network is in floats and TensorRT chooses int8 or fp16 by layer; what it came to shows in the
+    engine alone, and `layers` is empty.
 
     Raises BackendError naming the node that the parser cannot read, or why the build failed; and when the network did not come to
     `precision`.
@@ -42,35 +47,44 @@ def build_engine(flavour: Flavour, name: str, model: bytes, precision: str, prog
     start_s = time.perf_counter()
     try:
         builder = trt.Builder(log)
-        network = builder.create_network(flavour.network_flags)
+        network = builder.create_network(flavour.network_flags if calibrator is None else 0)  # 0: weakly typed
         parser = trt.OnnxParser(network, log)
         if not parser.parse(model):
             raise BackendError(f"{flavour.title} cannot read {name}: {_parser_error(parser)}")
         inputs, outputs = _specs(name, network)
-        layers = layer_precisions(network)
+        layers = layer_precisions(network) if calibrator is None else {}
         check_precision(name, precision, layers)
         config = builder.create_builder_config()
-        _configure(trt, config, progress)
+        raised = _configure(trt, config, progress)
+        if calibrator is not None:
+            for flag in (trt.BuilderFlag.INT8, trt.BuilderFlag.FP16):
+                config.set_flag(flag)
+            config.int8_calibrator = calibrator
         plan = builder.build_serialized_network(network, config)
     except (RuntimeError, TypeError) as error:  # TypeError: a Builder without CUDA is a nullptr
         raise BackendError(f"{flavour.title} cannot build {name}: {explain_log([*log.lines, str(error)])}") from error
+    if raised:
+        raise raised[0]
     if plan is None or any(worse in line for line in log.lines for worse in _WORSE):
         raise BackendError(f"{flavour.title} cannot build {name}: {explain_log(log.lines)}")
     return Built(bytes(plan), inputs, outputs, precision, layers, time.perf_counter() - start_s)
 
 
-def _configure(trt: Any, config: Any, progress: Progress | None) -> None:
+def _configure(trt: Any, config: Any, progress: Progress | None) -> list[BaseException]:
+    """Returns where that goes which `progress` raises, and which ends the build."""
+    raised: list[BaseException] = []
     if hasattr(trt.BuilderFlag, "TF32"):
         config.clear_flag(trt.BuilderFlag.TF32)  # on by default: ten bits of mantissa that would call themselves fp32
     if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
         config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # TensorRT for RTX allocates while it runs, which no CUDA graph can hold
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # or the inspector does not tell the types
     if progress is not None and hasattr(trt, "IProgressMonitor"):
-        config.progress_monitor = _monitor(trt.IProgressMonitor, progress)
+        config.progress_monitor = _monitor(trt.IProgressMonitor, progress, raised)
+    return raised
 
 
-def _monitor(base: Any, progress: Progress) -> Any:
-    """Tells of the outermost phase alone: the inner ones begin again and again."""
+def _monitor(base: Any, progress: Progress, raised: list[BaseException]) -> Any:
+    """Tells of the outermost phase alone: the inner ones begin again and again. No error may leave it: it is called by TensorRT."""
 
     class Monitor(base):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -80,16 +94,21 @@ def _monitor(base: Any, progress: Progress) -> Any:
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             if not parent_phase:
                 self._outer, self._steps = phase_name, max(1, num_steps)
-                progress(phase_name, 0.0)
+                self._tell(phase_name, 0.0)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            if phase_name == self._outer:
-                progress(phase_name, (step + 1) / self._steps)
-            return True
+            self._tell(phase_name, (step + 1) / self._steps)
+            return not raised
 
         def phase_finish(self, phase_name: str) -> None:
-            if phase_name == self._outer:
-                progress(phase_name, 1.0)
+            self._tell(phase_name, 1.0)
+
+        def _tell(self, phase_name: str, share: float) -> None:
+            if phase_name == self._outer and not raised:
+                try:
+                    progress(phase_name, share)
+                except BaseException as error:
+                    raised.append(error)
 
     return Monitor()
 

@@ -1,7 +1,8 @@
 """The CUDA layer: the driver's calls that the runtime needs, as a Protocol with two adapters, and which GPU there is.
 
-Handles are numbers that belong to the GPU's primary context, which torch and TensorRT use too. A context is current in one thread at
-a time, and only inside `current()`: every other method is called there. Whoever makes something frees it, before `close`.
+Handles are numbers that belong to the GPU's primary context, which torch and TensorRT use too: what one adapter made, another may use.
+A context is current in one thread at a time, and only inside `current()`: every other method is called there. Whoever makes something
+frees it, before `close`.
 """
 
 import ctypes
@@ -53,7 +54,7 @@ class Cuda(Protocol):
     def synchronize(self, stream: int) -> None:
         """Blocks this thread until the stream is idle. Raises what failed on the GPU."""
 
-    def event(self) -> int: ...
+    def event(self, timed: bool = False) -> int: ...
 
     def destroy_event(self, event: int) -> None: ...
 
@@ -63,9 +64,21 @@ class Cuda(Protocol):
     def wait(self, event: int) -> None:
         """Blocks this thread until what was marked is done. Raises what failed on the GPU since."""
 
+    def wait_for(self, stream: int, event: int) -> None:
+        """What the stream is given from now on begins when what was marked is done; this thread goes on."""
+
+    def done(self, event: int) -> bool:
+        """What was marked is done; waits for nothing. Raises what failed on the GPU since."""
+
+    def elapsed_ms(self, begun: int, ended: int) -> float:
+        """Between two timed events that are done."""
+
     def upload(self, pointer: int, array: Array, stream: int) -> None: ...
 
     def download(self, array: Array, pointer: int, stream: int) -> None: ...
+
+    def copy(self, to: int, pointer: int, size: int, stream: int) -> None:
+        """So many bytes from one place on the GPU to another."""
 
     def begin_capture(self, stream: int) -> None:
         """From here on the stream remembers what it is given, and does nothing."""

@@ -69,8 +69,9 @@ class CudaBindings:
     def synchronize(self, stream: int) -> None:
         self._do("cuStreamSynchronize", stream)
 
-    def event(self) -> int:
-        return int(self._do("cuEventCreate", int(self._driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)))
+    def event(self, timed: bool = False) -> int:
+        flags = self._driver.CUevent_flags
+        return int(self._do("cuEventCreate", int(flags.CU_EVENT_DEFAULT if timed else flags.CU_EVENT_DISABLE_TIMING)))
 
     def destroy_event(self, event: int) -> None:
         self._do("cuEventDestroy", event)
@@ -81,11 +82,28 @@ class CudaBindings:
     def wait(self, event: int) -> None:
         self._do("cuEventSynchronize", event)
 
+    def wait_for(self, stream: int, event: int) -> None:
+        self._do("cuStreamWaitEvent", stream, event, 0)
+
+    def done(self, event: int) -> bool:
+        status, *_ = self._driver.cuEventQuery(event)
+        if status == self._driver.CUresult.CUDA_ERROR_NOT_READY:
+            return False
+        if int(status):
+            raise BackendError(explain_cuda(status.name, "cuEventQuery"))
+        return True
+
+    def elapsed_ms(self, begun: int, ended: int) -> float:
+        return float(self._do("cuEventElapsedTime", begun, ended))
+
     def upload(self, pointer: int, array: Array, stream: int) -> None:
         self._do("cuMemcpyHtoDAsync", pointer, array.ctypes.data, array.nbytes, stream)
 
     def download(self, array: Array, pointer: int, stream: int) -> None:
         self._do("cuMemcpyDtoHAsync", array.ctypes.data, pointer, array.nbytes, stream)
+
+    def copy(self, to: int, pointer: int, size: int, stream: int) -> None:
+        self._do("cuMemcpyDtoDAsync", to, pointer, size, stream)
 
     def begin_capture(self, stream: int) -> None:
         # other threads may allocate meanwhile; it is this one alone that must not

@@ -1,10 +1,12 @@
 """An engine for a stage: from the store where it still fits, else built now, with the sentence why."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from drive_seg.backends.border import check_file
 from drive_seg.backends.tensorrt.build import Progress, build_engine
+from drive_seg.backends.tensorrt.calibrate import calibrated, fingerprint, floats_of, from_cache
 from drive_seg.backends.tensorrt.cuda import Gpu
 from drive_seg.backends.tensorrt.flavour import Flavour
 from drive_seg.backends.tensorrt.store import ANY_GPU, TYPING, Entry, Key, Sidecar, Store
@@ -14,57 +16,81 @@ from drive_seg.errors import BackendError
 Tell = Callable[[str], None]
 
 
-def make_key(onnx_path: str, shapes: Mapping[str, tuple[int, ...]], precision: str, flavour: Flavour, gpu: Gpu | None) -> Key:
-    """`gpu` is None where there is none: the flavour then has to build ahead of time."""
-    bound = None if flavour.ahead_of_time else gpu
-    path = Path(onnx_path).resolve()
-    return Key(
-        source=f"{path.parent.name}/{path.name}",
-        onnx=sha256(path),
-        inputs=dict(sorted(shapes.items())),
-        precision=precision,
-        typing=TYPING,
-        flavour=flavour.package,
-        version=flavour.version,
-        gpu=bound.name if bound else ANY_GPU,
-        compute_capability=bound.compute_capability if bound else ANY_GPU,
-        driver=bound.driver if bound else ANY_GPU,
-    )
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an engine is to be made of."""
+
+    onnx_path: str
+    shapes: Mapping[str, tuple[int, ...]]  # of the inputs, as the stage's ONNX has them
+    precision: str
+    frames: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # height and width of the frames that pictures are reduced from
 
 
-def engine_for(
-    onnx_path: str,
-    shapes: Mapping[str, tuple[int, ...]],
-    precision: str,
-    flavour: Flavour,
-    gpu: Gpu | None,
-    store: Store,
-    tell: Tell,
-    progress: Progress | None = None,
-) -> Entry:
-    """Tells why an engine that is here is not run, that one is built, and what came of it. Raises BackendError."""
-    name = check_file(onnx_path)
-    if gpu is None and not flavour.ahead_of_time:
-        raise BackendError(f"{flavour.title} builds on the GPU that will run the engine, and there is none; build with TensorRT for RTX")
-    key = make_key(onnx_path, shapes, precision, flavour, gpu)
-    found = store.find(key)
-    if isinstance(found, Entry):
-        return found
-    if found.why:
-        tell(f"{found.why}; it is built again")
-    try:
-        from drive_seg.backends.tensorrt.typed import typed_network  # a machine that only runs what is built needs no onnx
-    except ImportError as error:
-        raise BackendError(f"{name}: to build its engine takes the package onnx; pip install 'drive-seg[tensorrt]'") from error
-    typed = typed_network(onnx_path, shapes, precision)
-    tell(f"building {key.source} in {typed.precision} with {flavour.title} …")
-    built = build_engine(flavour, name, typed.model, typed.precision, progress)
-    try:
-        entry = store.put(key, built)
-    except OSError as error:
-        raise BackendError(f"{store.folder}: the engine of {key.source} cannot be written ({error.strerror}); make room there") from error
-    tell(said(entry.about))
-    return entry
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Which TensorRT builds, for which GPU, and where engines are kept."""
+
+    flavour: Flavour
+    gpu: Gpu | None  # None where there is none: the flavour then has to build ahead of time
+    store: Store
+
+    def key(self, wanted: Wanted) -> Key:
+        bound = None if self.flavour.ahead_of_time else self.gpu
+        path = Path(wanted.onnx_path).resolve()
+        ranges = calibrated(wanted.onnx_path, wanted.precision, self.flavour)
+        return Key(
+            source=f"{path.parent.name}/{path.name}",
+            onnx=fingerprint(wanted.onnx_path, ranges) if ranges else sha256(path),
+            inputs=dict(sorted(wanted.shapes.items())),
+            frames=dict(sorted(wanted.frames.items())),
+            precision=wanted.precision,
+            typing=TYPING,
+            flavour=self.flavour.package,
+            version=self.flavour.version,
+            gpu=bound.name if bound else ANY_GPU,
+            compute_capability=bound.compute_capability if bound else ANY_GPU,
+            driver=bound.driver if bound else ANY_GPU,
+        )
+
+    def engine(self, wanted: Wanted, tell: Tell | None, progress: Progress | None = None) -> Entry:
+        """Tells why an engine that is here is not run, that one is built, and what came of it.
+
+        Raises BackendError; also, with nobody to tell, where one would have to be built.
+        """
+        name = check_file(wanted.onnx_path)
+        if self.gpu is None and not self.flavour.ahead_of_time:
+            here = f"{self.flavour.title} builds on the GPU that will run the engine, and there is none"
+            raise BackendError(f"{here}; build with TensorRT for RTX")
+        key = self.key(wanted)
+        found = self.store.find(key)
+        if isinstance(found, Entry):
+            return found
+        if tell is None:
+            raise BackendError(f"{key.source} is not built: {found.why or 'there is no such engine'}; run `drive-seg build`")
+        if found.why:
+            tell(f"{found.why}; it is built again")
+        return self._build(name, key, wanted, tell, progress)
+
+    def _build(self, name: str, key: Key, wanted: Wanted, tell: Tell, progress: Progress | None) -> Entry:
+        try:
+            from drive_seg.backends.tensorrt.typed import typed_network  # a machine that only runs what is built needs no onnx
+        except ImportError as error:
+            raise BackendError(f"{name}: to build its engine takes the package onnx; pip install 'drive-seg[tensorrt]'") from error
+        if ranges := calibrated(wanted.onnx_path, wanted.precision, self.flavour):
+            typed = typed_network(str(floats_of(wanted.onnx_path)), wanted.shapes, "fp32", wanted.frames)
+            tell(f"building {key.source} in int8 by the ranges of {ranges} with {self.flavour.title} …")
+            built = build_engine(self.flavour, name, typed.model, "int8", progress, from_cache(self.flavour, ranges))
+        else:
+            typed = typed_network(wanted.onnx_path, wanted.shapes, wanted.precision, wanted.frames)
+            tell(f"building {key.source} in {typed.precision} with {self.flavour.title} …")
+            built = build_engine(self.flavour, name, typed.model, typed.precision, progress)
+        try:
+            entry = self.store.put(key, built)
+        except OSError as error:
+            folder = self.store.folder
+            raise BackendError(f"{folder}: the engine of {key.source} cannot be written ({error.strerror}); make room there") from error
+        tell(said(entry.about))
+        return entry
 
 
 def said(about: Sidecar) -> str:

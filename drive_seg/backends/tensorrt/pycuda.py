@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from drive_seg.backends.border import one_line
 from drive_seg.contracts import Array
@@ -16,6 +16,8 @@ class PyCuda:
     """Cuda (cuda.py). pycuda.autoinit is never imported: it makes a context of its own, which torch and TensorRT do not share."""
 
     name, captures = "pycuda", False
+    # pycuda's objects by their handles, of all adapters: it frees what nobody holds, and a stream may wait for another adapter's event
+    _things: ClassVar[dict[int, Any]] = {}
 
     def __init__(self, ordinal: int) -> None:
         """Raises ImportError without the package or the driver, BackendError without the GPU."""
@@ -25,7 +27,6 @@ class PyCuda:
             self._context: Any = self._driver.Device(ordinal).retain_primary_context()
         except self._driver.Error as error:
             raise BackendError(f"CUDA: {one_line(error)}; check nvidia-smi") from error
-        self._things: dict[int, Any] = {}  # pycuda's objects by their handles: it frees what nobody holds
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -70,8 +71,9 @@ class PyCuda:
     def synchronize(self, stream: int) -> None:
         self._things[stream].synchronize()
 
-    def event(self) -> int:
-        event = self._driver.Event(self._driver.event_flags.DISABLE_TIMING)
+    def event(self, timed: bool = False) -> int:
+        flags = self._driver.event_flags
+        event = self._driver.Event(flags.DEFAULT if timed else flags.DISABLE_TIMING)
         return self._keep(id(event), event)
 
     def destroy_event(self, event: int) -> None:
@@ -83,11 +85,23 @@ class PyCuda:
     def wait(self, event: int) -> None:
         self._things[event].synchronize()
 
+    def wait_for(self, stream: int, event: int) -> None:
+        self._things[stream].wait_for_event(self._things[event])
+
+    def done(self, event: int) -> bool:
+        return bool(self._things[event].query())
+
+    def elapsed_ms(self, begun: int, ended: int) -> float:
+        return float(self._things[ended].time_since(self._things[begun]))
+
     def upload(self, pointer: int, array: Array, stream: int) -> None:
         self._driver.memcpy_htod_async(pointer, array, self._things[stream])
 
     def download(self, array: Array, pointer: int, stream: int) -> None:
         self._driver.memcpy_dtoh_async(array, pointer, self._things[stream])
+
+    def copy(self, to: int, pointer: int, size: int, stream: int) -> None:
+        self._driver.memcpy_dtod_async(to, pointer, size, self._things[stream])
 
     def begin_capture(self, stream: int) -> None:
         raise BackendError("pycuda cannot capture CUDA graphs; pip install cuda-bindings")

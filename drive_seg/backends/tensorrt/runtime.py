@@ -1,7 +1,8 @@
-"""One engine on a GPU: its stream, its buffers and its CUDA graph, as a Stage (contracts.py)."""
+"""One engine on a GPU: its stream, its buffers and its CUDA graph; and the same as a Stage (contracts.py)."""
 
 import threading
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,124 +31,199 @@ class Program(Protocol):
         """Frees the engine; with the context current."""
 
 
-class TensorRtStage:
-    """One engine with one non-blocking stream; call it from one thread at a time.
+Shared = dict[int, int]  # of the stages of one backend: by the address of what one has put out, where the same is on the GPU
+Route = tuple[int | None, ...]  # for each array that goes in, where it is on the GPU already
 
-    Inputs are copied into page-locked memory, so any array will do. The outputs are views of page-locked memory: the next call
-    overwrites them, and they must not be touched after `close`. Copy in, network and copy out are one CUDA graph, launched once a call,
-    where the CUDA layer and the engine can.
+
+class Prepared:
+    """One engine with one non-blocking stream and fixed buffers, for one thread at a time.
+
+    `results` are views of page-locked memory: the next `launch` overwrites them, and they must not be touched after `close`. Copy in,
+    network and copy out are one CUDA graph for each route that inputs take, where the CUDA layer and the engine can.
     """
 
     def __init__(
-        self, name: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], program: Program, cuda: Cuda, urgent: bool
+        self,
+        name: str,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        program: Program,
+        cuda: Cuda,
+        urgent: bool,
+        shared: Shared,
+        timed: bool = False,
     ) -> None:
-        """Takes `program` and `cuda` over and closes them, also when this fails. `urgent`: goes before stages that are not."""
-        self.inputs, self.outputs = inputs, outputs
-        self._name, self._program, self._cuda = name, program, cuda
-        self._check = Inputs(name, inputs)
+        """Takes `program` and `cuda` over and closes them, also when this fails. `urgent`: goes before stages that are not.
+
+        `timed`: the event `done` is.
+        """
+        self.name, self.cuda, self._program, self._shared = name, cuda, program, shared
         self._busy = threading.Lock()
-        self._closed = False
-        self._graph: int | None = None
+        self.closed = False
+        self._graphs: dict[Route, int] = {}
         with ExitStack() as release, ExitStack() as held:
             release.callback(cuda.close)
             with cuda.current():
                 try:
                     held.callback(program.close)
-                    self._prepare(held, urgent)
+                    self._prepare(inputs, outputs, held, urgent, timed)
                 except BaseException:
                     held.close()  # here, where the context is current
                     raise
             self._held = held.pop_all()
             release.pop_all()
 
-    def _prepare(self, held: ExitStack, urgent: bool) -> None:
-        cuda = self._cuda
-        self._stream = cuda.stream(urgent)
-        held.callback(cuda.destroy_stream, self._stream)
-        self._done = cuda.event()
-        held.callback(cuda.destroy_event, self._done)
-        self._given = [self._buffer(spec, held) for spec in self.inputs]
-        self._made = [self._buffer(spec, held) for spec in self.outputs]
-        self._results = {spec.name: array for spec, (_, array) in zip(self.outputs, self._made, strict=True)}
+    def _prepare(self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], held: ExitStack, urgent: bool, timed: bool) -> None:
+        cuda = self.cuda
+        self.stream = cuda.stream(urgent)
+        held.callback(cuda.destroy_stream, self.stream)
+        self.done = cuda.event(timed)
+        held.callback(cuda.destroy_event, self.done)
+        taken = {spec.name: self._buffer(spec, held) for spec in inputs}
+        made = {spec.name: self._buffer(spec, held) for spec in outputs}
+        self._taken, self._made = list(taken.values()), list(made.values())
+        self.results = {name: array for name, (_, array) in made.items()}
+        self.places = {name: pointer for name, (pointer, _) in (taken | made).items()}
         held.callback(self._settle)
-        for _, array in self._given:
+        for _, array in self._taken:
             array.fill(0)
-        self._enqueue()  # the first time an engine runs it loads and compiles kernels, which no capture may see
-        self._finish()
-        if cuda.captures and self._program.capturable(self._stream):
-            self._graph = self._capture()
-            held.callback(cuda.destroy_graph, self._graph)
+        self._give((None,) * len(inputs))  # the first time an engine runs it loads and compiles kernels, which no capture may see
+        cuda.record(self.done, self.stream)
+        cuda.wait(self.done)
+        self._capturable = cuda.captures and self._program.capturable(self.stream)
+        held.callback(self._forget_graphs)
+        for pointer, array in self._made:
+            self._shared[array.ctypes.data] = pointer
+            held.callback(self._shared.pop, array.ctypes.data)
 
     def _buffer(self, spec: TensorSpec, held: ExitStack) -> tuple[int, Array]:
         """On the GPU and beside it; the tensor's address is set here, once."""
-        array = self._cuda.pinned(spec.shape, spec.dtype)
-        held.callback(self._cuda.unpin, array)
-        pointer = self._cuda.allocate(max(1, array.nbytes))
-        held.callback(self._cuda.free, pointer)
+        array = self.cuda.pinned(spec.shape, spec.dtype)
+        held.callback(self.cuda.unpin, array)
+        pointer = self.cuda.allocate(max(1, array.nbytes))
+        held.callback(self.cuda.free, pointer)
         self._program.bind(spec.name, pointer)
         return pointer, array
 
-    def _capture(self) -> int:
-        self._cuda.begin_capture(self._stream)
+    def capture(self, route: Route) -> None:
+        """Makes the graph of a route, where that can be and there is none yet. The stream has to be idle."""
+        if not self._capturable or route in self._graphs:
+            return
+        self.cuda.begin_capture(self.stream)
         try:
-            self._enqueue()
+            self._give(route)
         except BaseException:
-            self._cuda.destroy_graph(self._cuda.end_capture(self._stream))  # or the stream stays unusable, and cannot be freed
+            self.cuda.destroy_graph(self.cuda.end_capture(self.stream))  # or the stream stays unusable, and cannot be freed
             raise
-        return self._cuda.end_capture(self._stream)
+        self._graphs[route] = self.cuda.end_capture(self.stream)
 
-    def _enqueue(self) -> None:
-        for pointer, array in self._given:
-            self._cuda.upload(pointer, array, self._stream)
-        self._program.enqueue(self._stream)
+    def _give(self, route: Route) -> None:
+        for there, (pointer, array) in zip(route, self._taken, strict=False):
+            if there is None:
+                self.cuda.upload(pointer, array, self.stream)
+            else:
+                self.cuda.copy(pointer, there, array.nbytes, self.stream)
+        self._program.enqueue(self.stream)
         for pointer, array in self._made:
-            self._cuda.download(array, pointer, self._stream)
+            self.cuda.download(array, pointer, self.stream)
 
-    def _finish(self) -> None:
-        self._cuda.record(self._done, self._stream)
-        self._cuda.wait(self._done)
+    def _forget_graphs(self) -> None:
+        for graph in self._graphs.values():
+            self.cuda.destroy_graph(graph)
 
     def _settle(self) -> None:
         """Before anything is freed: the GPU may still be at work on it."""
         with suppress(BackendError):  # what failed has been said already
-            self._cuda.synchronize(self._stream)
+            self.cuda.synchronize(self.stream)
 
-    def __call__(self, tensors: Tensors) -> Tensors:
-        arrays = self._check.take(tensors)
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Everything else happens in here, where the context is current. Raises BackendError when closed, or for a second thread."""
         self._enter()
         try:
-            if self._closed:
-                raise BackendError(f"{self._name} is closed")
-            for (_, own), array in zip(self._given, arrays, strict=True):
-                np.copyto(own, array)
-            with self._cuda.current():
-                if self._graph is None:
-                    self._enqueue()
-                else:
-                    self._cuda.launch(self._graph, self._stream)
-                self._finish()
+            if self.closed:
+                raise BackendError(f"{self.name} is closed")
+            with self.cuda.current():
+                yield
         finally:
             self._busy.release()
-        return self._results
+
+    def launch(self, given: Sequence[Array | int] = ()) -> None:
+        """Gives the stream one run on the inputs, in their order, and marks its end by `done`.
+
+        An input is an array, or an address on the GPU. What another stage of the backend has put out last is taken from where it is on the
+        GPU. Inputs beyond `given` are what others have written to their `places`.
+        """
+        route = tuple(self._where(one) for one in given)
+        for there, (_, own), one in zip(route, self._taken, given, strict=False):
+            if there is None:
+                np.copyto(own, one)
+        self.capture(route)
+        if route in self._graphs:
+            self.cuda.launch(self._graphs[route], self.stream)
+        else:
+            self._give(route)
+        self.cuda.record(self.done, self.stream)
+
+    def _where(self, given: Array | int) -> int | None:
+        """On the GPU; None for what is not there."""
+        if isinstance(given, int):
+            return given
+        return self._shared.get(given.ctypes.data) if given.flags.c_contiguous else None
 
     def _enter(self) -> None:
         if not self._busy.acquire(blocking=False):
-            raise BackendError(f"{self._name} runs in another thread already; give each thread a stage of its own")
+            raise BackendError(f"{self.name} runs in another thread already; give each thread a stage of its own")
 
-    def close(self) -> None:
-        """From any thread, when no call is under way; idempotent."""
+    def close(self, free: Callable[[], None] = lambda: None) -> None:
+        """From any thread, when nothing else is under way in one; idempotent. `free`: what else is freed once the GPU is idle."""
         self._enter()
         try:
-            if self._closed:
+            if self.closed:
                 return
-            self._closed, self._results = True, {}
+            self.closed, self.results = True, {}
             with ExitStack() as release:
-                release.callback(self._cuda.close)
-                with self._cuda.current():
+                release.callback(self.cuda.close)
+                with self.cuda.current():
                     self._settle()
+                    free()
                     self._held.close()
         finally:
             self._busy.release()
+
+
+class TensorRtStage:
+    """An engine as a Stage (contracts.py): call it from one thread at a time.
+
+    Inputs are copied into page-locked memory, so any array will do; but what another stage of the backend has just put out, and is given
+    as it came, is copied on the GPU. A call is one launch and one wait.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        program: Program,
+        cuda: Cuda,
+        urgent: bool,
+        shared: Shared,
+    ) -> None:
+        """See Prepared."""
+        self.inputs, self.outputs = inputs, outputs
+        self._check = Inputs(name, inputs)
+        self.prepared = Prepared(name, inputs, outputs, program, cuda, urgent, shared)
+
+    def __call__(self, tensors: Tensors) -> Tensors:
+        arrays, prepared = self._check.take(tensors), self.prepared
+        with prepared.entered():
+            prepared.launch(arrays)
+            prepared.cuda.wait(prepared.done)
+            return prepared.results
+
+    def close(self) -> None:
+        """From any thread, when no call is under way; idempotent."""
+        self.prepared.close()
 
 
 class Engine:

@@ -13,7 +13,7 @@ from drive_seg.backends.tensorrt.build import Built
 from drive_seg.card import FOLDERS, sha256
 from drive_seg.contracts import TensorSpec
 
-TYPING = 1  # counts the changes of what typed.py makes of an ONNX; engines of another count are stale
+TYPING = 2  # counts the changes of what typed.py makes of an ONNX; engines of another count are stale
 ANY_GPU = "any"  # an engine that is finished on the machine where it runs
 
 
@@ -27,6 +27,7 @@ class Key(_Strict):
     source: str  # bundle/file.onnx
     onnx: str  # its SHA-256
     inputs: dict[str, tuple[int, ...]]  # shapes
+    frames: dict[str, tuple[int, int]]  # inputs that are given as frames of this height and width, and reduced to their shape
     precision: str  # as asked for
     typing: int  # TYPING
     flavour: str  # the package
@@ -149,13 +150,13 @@ class Store:
         """Removes every engine. Returns how many, and their bytes. Raises OSError."""
         plans = list(self.folder.glob("*.plan"))
         size = sum(path.stat().st_size for path in plans)
-        for path in (*plans, *self.folder.glob("*.json"), *self.folder.glob("*.part")):
+        for path in (*plans, *self.folder.glob("*.json"), *self.folder.glob("*.onnx"), *self.folder.glob("*.part")):
             path.unlink(missing_ok=True)
         return len(plans), size
 
     def _nearest(self, key: Key) -> str:
         """Why the engines of this stage, size and precision that are here are not the one."""
-        others = [one for one in self._of(key) if one.inputs == key.inputs and one.precision == key.precision]
+        others = [one for one in self._of(key) if (one.inputs, one.frames, one.precision) == (key.inputs, key.frames, key.precision)]
         return f"the engine of {key.source} that is here {why_not(key, others[-1])}" if others else ""
 
     def _of(self, key: Key) -> Iterator[Key]:

@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
 from drive_seg.backends.border import check_file, fix_dimensions, one_line
+from drive_seg.backends.tensorrt.reduce import take_frames
 from drive_seg.contracts import Array
 from drive_seg.errors import BackendError
 
@@ -30,11 +31,14 @@ class Typed:
     precision: str  # of its arithmetic, by construction
 
 
-def typed_network(onnx_path: str, shapes: Mapping[str, tuple[int, ...]], precision: str) -> Typed:
+def typed_network(
+    onnx_path: str, shapes: Mapping[str, tuple[int, ...]], precision: str, frames: Mapping[str, tuple[int, int]] | None = None
+) -> Typed:
     """The stage with its inputs fixed to `shapes`, in "fp32", "fp16", or, if it is quantised, "int8" or "fp8" with fp16 around it.
 
-    A stage in floats is fp16 when int8 or fp8 was asked for, a quantised one int8 whatever floats were asked for. Raises BackendError
-    for a file that is no ONNX network or does not take these shapes.
+    A stage in floats is fp16 when int8 or fp8 was asked for, a quantised one int8 whatever floats were asked for. `frames`: the size of
+    the frames that pictures among its inputs are reduced from. Raises BackendError for a file that is no ONNX network or does not take
+    these shapes.
     """
     name = check_file(onnx_path)
     try:
@@ -47,6 +51,8 @@ def typed_network(onnx_path: str, shapes: Mapping[str, tuple[int, ...]], precisi
     try:
         if quantised:
             model = _make_symmetric(model, "fp8" if precision == "fp8" else "int8")
+        for picture, frame_hw in (frames or {}).items():
+            take_frames(model, picture, frame_hw)
         if quantised or precision != "fp32":
             model = _halve(model)
     except (onnx.shape_inference.InferenceError, version_converter.ConvertError, RuntimeError) as error:

@@ -5,13 +5,15 @@ from drive_seg.contracts import Backend
 from drive_seg.engine import Engine
 
 
-def compile_bundle(bundle: Bundle, backend: Backend, about_hw: tuple[int, int] | None = None) -> None:
-    """Loads it on `backend`, which keeps what it compiles, for frames of `about_hw`, the card's size by default.
+def compile_bundle(
+    bundle: Bundle, backend: Backend, about_hw: tuple[int, int] | None = None, frame_hw: tuple[int, int] | None = None
+) -> None:
+    """Loads it on `backend`, which keeps what it compiles, for frames of `frame_hw`; by default of `about_hw`, else of the card's size.
 
     Raises UsageError for an int8 that the bundle does not have, BackendError.
     """
     card = bundle.card
-    frame_hw = about_hw or (card.input.height, card.input.width)
+    frame_hw = frame_hw or about_hw or (card.input.height, card.input.width)
     for propagation in card.propagations:
         with Engine(bundle, backend, propagation, about_hw) as engine:
             engine.fit(frame_hw)

@@ -26,14 +26,17 @@ def run(model: bytes, tensors: Mapping[str, Array]) -> dict[str, Array]:
     return dict(zip(names, session.run(None, {one.name: tensors[one.name] for one in session.get_inputs()}), strict=True))
 
 
-def labels(bundle: Bundle, precision: str, image: Array) -> Array:
-    """The labels of one picture (1, H, W, 3), every stage typed."""
-    none = {name: np.zeros(shape, np.float32) for name, shape in key_shapes(bundle.card, image.shape[1:3]).items()}
+def labels(bundle: Bundle, precision: str, image: Array, size_hw: tuple[int, int] | None = None) -> Array:
+    """The labels of one picture (1, H, W, 3), every stage typed; with a size it is `low` that reduces the picture to it."""
+    size_hw = size_hw or (image.shape[1], image.shape[2])
+    none = {name: np.zeros(shape, np.float32) for name, shape in key_shapes(bundle.card, size_hw).items()}
     tensors: dict[str, Array] = {"image": image, **none}
     for stage in bundle.card.stages:
         path = bundle.onnx(stage, int8=precision in ("int8", "fp8"))
         shapes = {name: tensors[name].shape for name in bundle.card.stages[stage].inputs}
-        tensors |= run(typed_network(path, shapes, precision).model, tensors)
+        frames = {"image": (image.shape[1], image.shape[2])} if stage == "low" and size_hw != image.shape[1:3] else {}
+        shapes |= dict.fromkeys(frames, (1, *size_hw, 3))
+        tensors |= run(typed_network(path, shapes, precision, frames).model, tensors)
     return tensors[bundle.card.labels]
 
 

@@ -1,19 +1,30 @@
 """TensorRT as a backend: what a machine lacks is said, what it has runs a bundle, and the stages know what they came to."""
 
+import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from drive_seg import assemble
 from drive_seg.backends import describe_backend, open_backend
 from drive_seg.backends.tensorrt import backend as module
 from drive_seg.backends.tensorrt import store
 from drive_seg.backends.tensorrt.cuda import Gpu
 from drive_seg.backends.tensorrt.inspector import inspected_layers
+from drive_seg.backends.tensorrt.typed import typed_network
+from drive_seg.contracts import Frame, TensorSpec
+from drive_seg.engine import Engine
 from drive_seg.errors import BackendError, UsageError
+from drive_seg.overlay import Look, Painter
+from drive_seg.preprocess import to_input
+from drive_seg.refresh import Streamed
+from drive_seg.settings import Settings
+from drive_seg.workers import Closed
 
-from .fake_cuda import FakeCuda, FakeProgram
+from .fake_cuda import FakeCuda, FakeGpu, FakeProgram
 from .networks import BUNDLES, SIZE, bundle, low_shapes, run
 
 GPU = Gpu(0, "NVIDIA RTX 4000", "8.9", "13.0")
@@ -25,16 +36,19 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[FakeCuda]:
     pytest.importorskip("tensorrt_rtx", reason="pip install 'drive-seg[tensorrt-rtx]'")
     pytest.importorskip("onnxruntime")
     opened: list[FakeCuda] = []
+    gpu = FakeGpu()
 
     def open_cuda(ordinal: int) -> FakeCuda:
-        opened.append(FakeCuda())
+        opened.append(FakeCuda(gpu=gpu))
         return opened[-1]
 
     class Engine(FakeProgram):
         def __init__(self, name: str, flavour: Any, plan: bytes, gpu: str) -> None:
-            found = next(one.about for one in store.Store().listed() if one.about and one.about.key.source == name)
-            model = (BUNDLES[0].parent / name).read_bytes()
-            inputs, outputs = (tuple(module.TensorSpec(t.name, t.dtype, t.shape) for t in ts) for ts in (found.inputs, found.outputs))
+            found = next(one.about for one in store.Store().listed() if one.about and one.about.sha256 == hashlib.sha256(plan).hexdigest())
+            path, key = BUNDLES[0].parent / name, found.key
+            path = path if path.is_file() else tmp_path / path.name
+            model = typed_network(str(path), key.inputs, "fp32", key.frames).model if key.frames else path.read_bytes()
+            inputs, outputs = (tuple(TensorSpec(t.name, t.dtype, t.shape) for t in ts) for ts in (found.inputs, found.outputs))
             super().__init__(opened[-1], inputs, outputs, lambda **tensors: run(model, tensors))
 
         def inspect(self) -> str:
@@ -49,8 +63,6 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[FakeCuda]:
 
 @pytest.mark.tensorrt
 def test_a_bundle_runs_and_nothing_is_left_on_the_gpu(fake_gpu: list[FakeCuda], capsys: pytest.CaptureFixture[str]) -> None:
-    from drive_seg.engine import Engine
-
     backend = open_backend("tensorrt", device=None, precision=None, threads=None)
     assert (backend.precision, backend.int8) == ("fp16", False)
     assert backend.device.startswith("NVIDIA RTX 4000 (TensorRT for RTX ")
@@ -66,6 +78,45 @@ def test_a_bundle_runs_and_nothing_is_left_on_the_gpu(fake_gpu: list[FakeCuda], 
     assert all(not cuda.alive for cuda in fake_gpu)
     assert all(cuda.closed for cuda in fake_gpu)
     assert "building" in capsys.readouterr().err
+
+
+@pytest.mark.tensorrt
+def test_async_needs_no_second_backend_and_swaps_the_context_between_two_frames(fake_gpu: list[FakeCuda]) -> None:
+    """1280x720 go to the GPU as they are; the labels are those of the context that their age tells."""
+    frames = _drive(5)
+    lane = assemble.open_lane(assemble.make_plan(_settings(mode="async")), frames[0].size_hw)
+    assert isinstance(lane.pipeline.refresher, Streamed)
+    assert (lane.runs["mode"], lane.engine.input_hw) == ("async", frames[0].size_hw)
+    ages, shown = [], []
+    painter = Painter(Look(lane.engine.palette, 0.4, frozenset({3})))
+    for frame in frames:
+        result = lane.pipeline.step(frame)
+        ages.append(result.age_frames)
+        shown.append(result.labels)
+        painted = lane.paint(painter, frame.image, result.labels).astype(int)
+        assert np.abs(painted - painter.paint(frame.image, result.labels)).max() <= 2
+        if frame.index >= 2:
+            fake_gpu[0].gpu.finish()
+    painted_on_gpu = [cuda for cuda in fake_gpu if cuda.calls.count("launch") == len(frames) and "copy" in cuda.calls]
+    lane.close()
+    assert painted_on_gpu
+    assert ages == [0, 1, 2, 2, 1]  # frame 1 started a refresh that ended after frame 2; frame 3 started the next
+    assert all(not cuda.alive for cuda in fake_gpu)
+    assert all(cuda.closed for cuda in fake_gpu)
+    with Engine(bundle(BUNDLES[0]), open_backend("onnxruntime", device=None, precision="fp32", threads=1), about_hw=(96, 160)) as engine:
+        engine.fit(frames[0].size_hw)
+        for frame, age, labels in zip(frames, ages, shown, strict=True):
+            key = frames[frame.index - age]
+            context = engine.deep("high", dict(engine.low(to_input(key.image, engine.input_hw), {})))
+            wanted = engine.head(engine.low(to_input(frame.image, engine.input_hw), {}), context, fresh=age == 0)
+            assert np.mean(labels == wanted) >= 0.995
+
+
+def _drive(count: int) -> list[Frame]:
+    from drive_seg.sources import open_source
+
+    with open_source(f"demo:?seed=3&frames={count}&size=1280x720", loop=False) as source:
+        return [frame for frame in iter(source.read, None) if frame is not None]
 
 
 @pytest.mark.tensorrt
@@ -120,6 +171,80 @@ def test_it_is_chosen_by_itself_where_it_works(fake_gpu: list[FakeCuda]) -> None
     assert open_backend(None, device=None, precision=None, threads=None).name == "tensorrt"
     assert open_backend(None, device="cpu", precision=None, threads=None).name != "tensorrt"
     assert describe_backend("tensorrt").devices == ("NVIDIA RTX 4000 (compute capability 8.9)",)
+
+
+# ---- built first, played then
+
+
+LABELS = (72, 52)  # of 320x240 at about 160x96
+
+
+def _settings(**values: object) -> Settings:
+    return Settings(model=str(BUNDLES[0]), backend="tensorrt", input_size="160x96", **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.tensorrt
+def test_what_a_lane_needs_is_built_first_and_told_with_seconds(
+    fake_gpu: list[FakeCuda], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, frame_hw, told = _settings(mode="async", propagation="flow"), (240, 320), list[str]()
+    assert not assemble.ready(settings, frame_hw)
+    assemble.prepare(settings, frame_hw, told.append)
+    assert assemble.ready(settings, frame_hw)
+    assert [not cuda.calls for cuda in fake_gpu] == [True] * len(fake_gpu)  # nothing was put on the GPU
+    assert all(re.search(r", \d+ s$", line) for line in told)
+    assert {line.split()[1] for line in told if line.startswith("building")} == {
+        *(f"{BUNDLES[0].name}/{file}" for file in ("low.onnx", "high.onnx", "head.onnx", "head.flow.onnx")),
+        f"{tmp_path.name}/paint1-320x240-{LABELS[0]}x{LABELS[1]}.onnx",
+    }
+    assert any("100%" in line for line in told)
+    assert capsys.readouterr().err == ""
+    lane = assemble.open_lane(assemble.make_plan(settings), frame_hw)
+    lane.close()
+    assert capsys.readouterr().err == ""  # nothing was left to be built
+    for other in (settings.model_copy(update={"precision": "int8"}), settings.model_copy(update={"propagation": "attend"})):
+        assert not assemble.ready(other, frame_hw)
+    assert not assemble.ready(settings, (120, 160))
+    plan = next(path for path in tmp_path.glob("*low*.plan"))
+    plan.write_bytes(b"rubbish")
+    assert not assemble.ready(settings, frame_hw)
+
+
+@pytest.mark.tensorrt
+def test_a_run_without_a_window_tells_what_it_builds_first(fake_gpu: list[FakeCuda], capsys: pytest.CaptureFixture[str]) -> None:
+    settings, told, seen = _settings(source="demo:?size=128x96&frames=3"), list[str](), list[int]()
+    for known in (False, True):
+        told.clear()
+        with assemble.assembled(settings, told.append) as run:
+            assemble.run_headless(run, lambda result: seen.append(result.frame.index))
+        assert bool(told) is not known
+    assert seen == [0, 1, 2] * 2
+    assert capsys.readouterr().err == ""
+    assert all(cuda.closed for cuda in fake_gpu)
+
+
+@pytest.mark.tensorrt
+@pytest.mark.parametrize("at", ["building", "%"])
+def test_a_building_that_nobody_wants_any_more_ends(fake_gpu: list[FakeCuda], at: str) -> None:
+    def tell(line: str) -> None:
+        if at in line:
+            raise Closed
+
+    with pytest.raises(Closed):
+        assemble.prepare(_settings(), (96, 160), tell)
+    assert not assemble.ready(_settings(), (96, 160))
+
+
+@pytest.mark.tensorrt
+def test_what_cannot_be_opened_is_said_before_anything_is_built(fake_gpu: list[FakeCuda]) -> None:
+    with pytest.raises(UsageError, match="bf16"):
+        assemble.ready(_settings(precision="bf16"), (96, 160))
+
+
+def test_a_cpu_is_always_ready() -> None:
+    settings = Settings(model=str(BUNDLES[0]), backend="openvino")
+    assert assemble.ready(settings, (96, 160))
+    assemble.prepare(settings, (96, 160), lambda line: pytest.fail(line))
 
 
 def test_a_machine_without_a_gpu_is_told_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

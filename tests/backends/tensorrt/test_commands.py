@@ -26,6 +26,18 @@ def command(*arguments: str) -> int:
 
 
 @pytest.mark.tensorrt
+def test_build_for_frames_of_a_size_makes_what_a_run_of_them_takes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="pip install 'drive-seg[tensorrt-rtx]'")
+    assert command("build", str(BUNDLES[0]), "--input-size", "160x96", "--frame-size", "320x240") == 0
+    capsys.readouterr()
+    assert command("engines", "list") == 0
+    low = next(line for line in capsys.readouterr().out.splitlines() if "/low.onnx" in line)
+    assert "1x240x320x3" in low
+    assert command("build", str(BUNDLES[0]), "--frame-size", "320") == 2
+    assert "--frame-size 320: give width and height" in capsys.readouterr().err
+
+
+@pytest.mark.tensorrt
 def test_build_makes_engines_that_list_shows_and_clear_removes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tensorrt_rtx", reason="pip install 'drive-seg[tensorrt-rtx]'")
     assert command("build", str(BUNDLES[0]), "--precision", "int8", "--input-size", "240x192") == 0

@@ -2,7 +2,7 @@
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -58,7 +58,7 @@ class Doubling:
 # ---- cuda-bindings
 
 
-def bindings_double(gpu: HostGpu, real: Any, refuse: str = "") -> Any:
+def bindings_double(gpu: HostGpu, real: Any, refuse: str = "", busy: Collection[int] = ()) -> Any:
     """`cuda.bindings.driver` as far as it is used: every call must be the real module's, and take as many arguments."""
     captured: list[bool] = []
     sizes = {"cuMemAlloc": 0, "cuMemHostAlloc": 0}
@@ -70,6 +70,10 @@ def bindings_double(gpu: HostGpu, real: Any, refuse: str = "") -> Any:
         ok = real.CUresult.CUDA_SUCCESS
         if call in sizes:
             return ok, gpu.make(given[0])
+        if call == "cuEventQuery" and given[0] in busy:
+            return (real.CUresult.CUDA_ERROR_NOT_READY,)
+        if call == "cuEventElapsedTime":
+            return ok, 1.5
         if call in ("cuStreamCreateWithPriority", "cuEventCreate", "cuGraphInstantiate"):
             return ok, gpu.make()
         if call in ("cuMemFree", "cuMemFreeHost", "cuStreamDestroy", "cuEventDestroy", "cuGraphExecDestroy"):
@@ -79,7 +83,7 @@ def bindings_double(gpu: HostGpu, real: Any, refuse: str = "") -> Any:
             return ok, "graph"
         elif call == "cuCtxGetStreamPriorityRange":
             return ok, 0, -5
-        elif call in ("cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync"):
+        elif call in ("cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync", "cuMemcpyDtoDAsync"):
             ctypes.memmove(given[0], given[1], given[2])
         elif call in ("cuDeviceGet", "cuDevicePrimaryCtxRetain", "cuCtxPopCurrent"):
             return ok, 1
@@ -109,7 +113,8 @@ def opened_bindings(monkeypatch: pytest.MonkeyPatch, double: Any) -> Iterator[Cu
 def test_cuda_bindings_runs_a_stage_by_a_graph_and_frees_all(monkeypatch: pytest.MonkeyPatch, real_driver: Any) -> None:
     gpu = HostGpu()
     with opened_bindings(monkeypatch, bindings_double(gpu, real_driver)) as cuda:
-        stage = TensorRtStage("net", *SPECS, Doubling(), cuda, urgent=True)
+        stage = TensorRtStage("net", *SPECS, Doubling(), cuda, urgent=True, shared={})
+        stage({"x": np.ones((1, 4), np.float32)})
         known = len(gpu.calls)
         stage({"x": np.ones((1, 4), np.float32)})
         assert gpu.calls[known:] == ["cuCtxPushCurrent", "cuGraphLaunch", "cuEventRecord", "cuEventSynchronize", "cuCtxPopCurrent"]
@@ -132,11 +137,36 @@ def test_cuda_bindings_copies_what_it_is_told_to(monkeypatch: pytest.MonkeyPatch
         np.testing.assert_array_equal(other, array)
 
 
+def test_cuda_bindings_polls_copies_on_the_gpu_and_lets_one_stream_wait_for_another(
+    monkeypatch: pytest.MonkeyPatch, real_driver: Any
+) -> None:
+    gpu, busy = HostGpu(), set[int]()
+    with opened_bindings(monkeypatch, bindings_double(gpu, real_driver, busy=busy)) as cuda, cuda.current():
+        streams, events = [cuda.stream(urgent) for urgent in (True, False)], [cuda.event(timed=True) for _ in range(2)]
+        places, array = [cuda.allocate(4) for _ in range(2)], cuda.pinned((4,), "uint8")
+        array[:] = 1, 2, 3, 4
+        cuda.upload(places[0], array, streams[0])
+        cuda.record(events[0], streams[0])
+        cuda.wait_for(streams[1], events[0])
+        cuda.copy(places[1], places[0], 4, streams[1])
+        busy.add(events[0])
+        assert not cuda.done(events[0])
+        busy.clear()
+        assert cuda.done(events[0])
+        assert cuda.elapsed_ms(*events) == 1.5
+        array[:] = 0
+        cuda.download(array, places[1], streams[1])
+        assert array.tolist() == [1, 2, 3, 4]
+    refusing = bindings_double(gpu, real_driver, refuse="cuEventQuery")
+    with opened_bindings(monkeypatch, refusing) as cuda, cuda.current(), pytest.raises(BackendError, match="memory is full"):
+        cuda.done(0)
+
+
 def test_cuda_bindings_says_what_is_full(monkeypatch: pytest.MonkeyPatch, real_driver: Any) -> None:
     gpu = HostGpu()
     full = bindings_double(gpu, real_driver, refuse="cuMemAlloc")
     with opened_bindings(monkeypatch, full) as cuda, pytest.raises(BackendError, match=r"memory is full.*--input-size"):
-        TensorRtStage("net", *SPECS, Doubling(), cuda, urgent=True)
+        TensorRtStage("net", *SPECS, Doubling(), cuda, urgent=True, shared={})
     assert not gpu.alive
 
 
@@ -181,9 +211,20 @@ def pycuda_double(gpu: HostGpu) -> ModuleType:
         def synchronize(self) -> None:
             gpu.calls.append("synchronize")
 
+        def wait_for_event(self, event: "Event") -> None:
+            gpu.calls.append("wait_for_event")
+
     class Event(Freed):
         def __init__(self, flags: int) -> None:
             super().__init__()
+            self.timed = not flags
+
+        def query(self) -> bool:
+            return "wait_for_event" in gpu.calls
+
+        def time_since(self, other: "Event") -> float:
+            assert (self.timed, other.timed) == (True, True)
+            return 2.5
 
         def record(self, stream: Stream) -> None:
             gpu.calls.append("record")
@@ -225,10 +266,11 @@ def pycuda_double(gpu: HostGpu) -> ModuleType:
         Context=Context,
         Stream=Stream,
         Event=Event,
-        event_flags=SimpleNamespace(DISABLE_TIMING=2),
+        event_flags=SimpleNamespace(DISABLE_TIMING=2, DEFAULT=0),
         mem_alloc=Freed,
         pagelocked_empty=pagelocked_empty,
         memcpy_htod_async=lambda pointer, array, stream: ctypes.memmove(pointer, array.ctypes.data, array.nbytes),
+        memcpy_dtod_async=lambda to, pointer, size, stream: ctypes.memmove(to, pointer, size),
         memcpy_dtoh_async=lambda array, pointer, stream: ctypes.memmove(array.ctypes.data, pointer, array.nbytes),
     )
     return module
@@ -241,12 +283,44 @@ def test_pycuda_runs_a_stage_without_a_graph_and_frees_all(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "cuda.bindings.driver", None)
     cuda = open_cuda(0)
     assert (cuda.name, cuda.captures) == ("pycuda", False)
-    stage = TensorRtStage("net", *SPECS, Doubling(), cuda, urgent=True)
+    stage = TensorRtStage("net", *SPECS, Doubling(), cuda, urgent=True, shared={})
     for value in (1, 3):
         np.testing.assert_array_equal(stage({"x": np.full((1, 4), value, np.float32)})["y"], 2 * value)
     stage.close()
     assert not gpu.alive
     assert gpu.calls[-1] == "detach"
+
+
+def test_pycuda_polls_and_uses_what_another_of_its_adapters_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = HostGpu()
+    monkeypatch.setitem(sys.modules, "pycuda", ModuleType("pycuda"))
+    monkeypatch.setitem(sys.modules, "pycuda.driver", pycuda_double(gpu))
+    monkeypatch.setitem(sys.modules, "cuda.bindings.driver", None)
+    one, other = open_cuda(0), open_cuda(0)
+    with one.current():
+        stream, event, place, array = one.stream(True), one.event(timed=True), one.allocate(4), one.pinned((4,), "uint8")
+        array[:] = 1, 2, 3, 4
+        one.upload(place, array, stream)
+        one.record(event, stream)
+    with other.current():
+        second, last, copy = other.stream(False), other.event(timed=True), other.allocate(4)
+        assert not other.done(event)
+        other.wait_for(second, event)
+        other.copy(copy, place, 4, stream)
+        assert other.done(event)
+        assert other.elapsed_ms(event, last) == 2.5
+        array[:] = 0
+        other.download(array, copy, second)
+        assert array.tolist() == [1, 2, 3, 4]
+        other.free(copy)
+        other.destroy_event(last)
+        other.destroy_stream(second)
+    with one.current():
+        one.free(place)
+        one.unpin(array)
+        one.destroy_event(event)
+        one.destroy_stream(stream)
+    assert not gpu.alive
 
 
 # ---- what is missing

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from drive_seg.backends.tensorrt.runtime import TensorRtStage
 from drive_seg.contracts import Array, TensorSpec
 from drive_seg.errors import BackendError
 
-from .fake_cuda import FakeCuda, FakeProgram, Misuse
+from .fake_cuda import FakeCuda, FakeGpu, FakeProgram, Misuse
 
 INPUTS = (TensorSpec("image", "uint8", (1, 4, 6, 3)), TensorSpec("bias", "float32", (1, 2)))
 OUTPUTS = (TensorSpec("mean", "float32", (1, 2)), TensorSpec("labels", "uint8", (1, 4, 6)))
@@ -22,7 +23,7 @@ def compute(image: Array, bias: Array) -> dict[str, Array]:
 
 def opened(cuda: FakeCuda, can_be_captured: bool = True, urgent: bool = True) -> tuple[TensorRtStage, FakeProgram]:
     program = FakeProgram(cuda, INPUTS, OUTPUTS, compute, can_be_captured)
-    return TensorRtStage("net/low.onnx", INPUTS, OUTPUTS, program, cuda, urgent), program
+    return TensorRtStage("net/low.onnx", INPUTS, OUTPUTS, program, cuda, urgent, {}), program
 
 
 def given(seed: int) -> dict[str, Array]:
@@ -46,8 +47,9 @@ def test_answers_are_those_of_the_inputs_given_with_and_without_a_graph(captures
 def test_a_call_is_one_launch_and_one_wait() -> None:
     cuda = FakeCuda()
     stage, _ = opened(cuda)
+    stage(given(0))  # the first one captures
     before = len(cuda.calls)
-    stage(given(0))
+    stage(given(1))
     assert cuda.calls[before:] == ["launch", "record", "wait"]
     stage.close()
 
@@ -79,19 +81,25 @@ def test_close_frees_everything_once() -> None:
         stage(given(0))
 
 
-def _calls_to_open() -> int:
+def _calls_to_run() -> int:
     cuda = FakeCuda()
     stage, _ = opened(cuda)
+    stage(given(0))
     count = len(cuda.calls)
     stage.close()
     return count
 
 
-@pytest.mark.parametrize("number", range(_calls_to_open()))
-def test_whichever_call_fails_while_it_opens_nothing_is_left_behind(number: int) -> None:
+@pytest.mark.parametrize("number", range(_calls_to_run()))
+def test_whichever_call_fails_while_it_opens_or_runs_first_nothing_is_left_behind(number: int) -> None:
     cuda = FakeCuda(fail_at=number)
+
+    def use() -> None:
+        with closing(opened(cuda)[0]) as stage:
+            stage(given(0))
+
     with pytest.raises(BackendError, match=r"^CUDA: \w+ fails$"):
-        opened(cuda)
+        use()
     assert not cuda.alive
     assert cuda.closed
 
@@ -107,7 +115,8 @@ def test_a_full_gpu_is_said_and_leaves_nothing_behind() -> None:
 def test_a_call_that_fails_raises_and_the_stage_can_still_be_closed(place: int, call: str) -> None:
     cuda = FakeCuda()
     program = FakeProgram(cuda, INPUTS, OUTPUTS, compute)
-    stage = TensorRtStage("net/low.onnx", INPUTS, OUTPUTS, program, cuda, True)
+    stage = TensorRtStage("net/low.onnx", INPUTS, OUTPUTS, program, cuda, True, {})
+    stage(given(0))
     cuda._fail_at = len(cuda.calls) + place
     with pytest.raises(BackendError, match=f"{call} fails"):
         stage(given(0))
@@ -151,7 +160,7 @@ def test_two_threads_at_once_are_refused() -> None:
 
     program = FakeProgram(cuda, INPUTS, OUTPUTS, slow)
     worker = threading.Thread(target=lambda: stage(given(0)))
-    stage = TensorRtStage("net/low.onnx", INPUTS, OUTPUTS, program, cuda, True)
+    stage = TensorRtStage("net/low.onnx", INPUTS, OUTPUTS, program, cuda, True, {})
     worker.start()
     assert inside.wait(10)
     for use in (lambda: stage(given(1)), stage.close):
@@ -184,6 +193,33 @@ def test_wrong_inputs_are_named(spoil: dict[str, Array], says: str) -> None:
     with pytest.raises(BackendError, match=says):
         stage({**given(0), **spoil})
     stage.close()
+
+
+def test_what_another_stage_has_just_put_out_is_copied_on_the_gpu_and_anything_else_from_the_host() -> None:
+    gpu, shared = FakeGpu(), dict[int, int]()
+    cudas = FakeCuda(gpu=gpu), FakeCuda(gpu=gpu)
+    low = TensorRtStage("low", INPUTS, OUTPUTS, FakeProgram(cudas[0], INPUTS, OUTPUTS, compute), cudas[0], True, shared)
+    takes = (OUTPUTS[0], TensorSpec("context", "float32", (1, 2)))
+    gives = (TensorSpec("sum", "float32", (1, 2)),)
+    program = FakeProgram(cudas[1], takes, gives, lambda mean, context: {"sum": mean + context})
+    head = TensorRtStage("head", takes, gives, program, cudas[1], True, shared)
+    context = np.array([[1, 2]], np.float32)
+    for seed, as_it_came in [(0, True), (1, False), (2, True)]:
+        mean = low(given(seed))["mean"]
+        wanted = mean + context
+        before = cudas[1].calls.count("upload")
+        answer = head({"mean": mean if as_it_came else mean.copy(), "context": context})["sum"]
+        np.testing.assert_array_equal(answer, wanted)
+        if seed < 2:  # the first of its kind captures
+            assert cudas[1].calls.count("upload") - before == (1 if as_it_came else 2)
+    assert cudas[1].calls.count("begin_capture") == 2
+    assert cudas[1].calls.count("copy") == 1
+    low.close()
+    reused = given(3)["bias"]
+    np.testing.assert_array_equal(head({"mean": reused, "context": context})["sum"], reused + context)
+    head.close()
+    assert not shared
+    assert not any(cuda.alive for cuda in cudas)
 
 
 # ---- that the fake would notice

@@ -13,6 +13,7 @@ KEY = Key(
     source="camvid/low.onnx",
     onnx="aa",
     inputs={"image": (1, 8, 8, 3)},
+    frames={},
     precision="fp16",
     typing=TYPING,
     flavour="tensorrt",

@@ -1,0 +1,88 @@
+"""An engine that works beside the others, on a stream that goes after theirs: fed on the GPU, polled, never waited for."""
+
+import math
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+
+import numpy as np
+
+from drive_seg.backends.tensorrt.cuda import Cuda
+from drive_seg.backends.tensorrt.runtime import Prepared, Program, Shared
+from drive_seg.contracts import Tensors, TensorSpec
+from drive_seg.errors import BackendError
+
+
+class TensorRtBeside:
+    """A StageBeside (abilities.py), used by the thread that uses the stages that it is fed by, and closed before them.
+
+    A start copies what it needs behind the source's last run, on the source's own stream: the next run of the source comes after that by
+    itself, and this engine's stream waits for the copy's event. No host memory is touched, and nothing is waited for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        program: Program,
+        cuda: Cuda,
+        shared: Shared,
+        sources: Mapping[str, Prepared],
+    ) -> None:
+        """See Prepared. `sources`: who puts out the tensor, for every input."""
+        self.inputs, self.outputs = inputs, outputs
+        self._under_way = False
+        self._by_source: dict[Prepared, list[str]] = {}
+        for tensor, source in sources.items():
+            self._by_source.setdefault(source, []).append(tensor)
+        self.prepared = Prepared(name, inputs, outputs, program, cuda, False, shared, timed=True)
+        self._sizes = {spec.name: math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in inputs}
+        self._events = ExitStack()
+        try:
+            with self.prepared.entered():
+                self._begun = self._event(timed=True)
+                self._copied = {source: self._event() for source in self._by_source}
+                self.prepared.capture(())  # now: when it is started its stream has others to wait for
+        except BaseException:
+            self.close()
+            raise
+
+    def _event(self, timed: bool = False) -> int:
+        event = self.prepared.cuda.event(timed)
+        self._events.callback(self.prepared.cuda.destroy_event, event)
+        return event
+
+    def start(self) -> None:
+        own = self.prepared
+        if self._under_way:
+            raise BackendError(f"{own.name} is still under way; take what it makes first")
+        with own.entered():
+            for source, tensors in self._by_source.items():
+                if source.closed:
+                    raise BackendError(f"{source.name}, which feeds {own.name}, is closed")
+                for tensor in tensors:
+                    own.cuda.copy(own.places[tensor], source.places[tensor], self._sizes[tensor], source.stream)
+                own.cuda.record(self._copied[source], source.stream)
+                own.cuda.wait_for(own.stream, self._copied[source])
+            own.cuda.record(self._begun, own.stream)
+            own.launch()
+            self._under_way = True
+
+    def take(self) -> tuple[Tensors, float] | None:
+        own = self.prepared
+        with own.entered():
+            if not own.cuda.done(own.done):
+                return None
+            self._under_way = False
+            return own.results, own.cuda.elapsed_ms(self._begun, own.done)
+
+    def close(self) -> None:
+        """From any thread, when neither this nor a source is called; idempotent."""
+        self.prepared.close(self._let_go)
+
+    def _let_go(self) -> None:
+        for source in self._by_source:
+            if not source.closed:  # its stream may have a copy on the way to here
+                with suppress(BackendError):
+                    self.prepared.cuda.synchronize(source.stream)
+        self._events.close()
