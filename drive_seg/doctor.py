@@ -18,7 +18,8 @@ from rich.text import Text
 
 from drive_seg.backends import BACKENDS, describe_backend
 from drive_seg.backends.border import cpu_name, one_line
-from drive_seg.backends.tensorrt.cuda import find_gpu
+from drive_seg.backends.jetson import describe_jetson
+from drive_seg.backends.tensorrt.cuda import Gpu, find_gpu
 from drive_seg.backends.tensorrt.flavour import INSTALL, TITLES, find_flavour
 from drive_seg.card import load_bundle, names
 from drive_seg.errors import BackendError, DriveSegError
@@ -51,7 +52,9 @@ def examine() -> list[Finding]:
         *(_backend(name) for name in BACKENDS),
         *(_bundle(name) for name in names()),
         _nvidia(),
+        *_jetson(),
         _tensorrt(),
+        *_other_gpu_backends(),
         _workshop(),
         _window_package(),
         _display(os.environ, sys.platform),
@@ -124,17 +127,77 @@ def _nvidia() -> Finding:
     return Finding("NVIDIA GPU", True, f"{gpu.name}, compute capability {gpu.compute_capability}, driver for CUDA {gpu.driver}")
 
 
-def _tensorrt() -> Finding:
-    """The packages, whether or not there is a GPU to use them."""
-    what = "TensorRT packages"
+def _jetson() -> list[Finding]:
+    """On a Jetson alone: without its power mode no figure of it means anything."""
+    said = describe_jetson()
+    if said is None:
+        return []
+    free = "jetson_clocks is off" in said
+    return [Finding("Jetson", not free, said, "sudo nvpmodel -m 0 && sudo jetson_clocks, before anything is measured" if free else "")]
+
+
+def _gpu() -> Gpu | None:
     try:
-        found = [find_flavour(package=package).title for package in TITLES if _present(package)]
+        return find_gpu()
+    except BackendError:
+        return None
+
+
+def _tensorrt() -> Finding:
+    """The packages, whether or not there is a GPU to use them; with one, whether they are made for it."""
+    what, gpu = "TensorRT packages", _gpu()
+    try:
+        flavours = {package: find_flavour(package=package) for package in TITLES if _present(package)}
     except BackendError as error:
         return _absent(what, error)
     drives = [package for package in ("cuda.bindings", "pycuda") if _present(package)]
-    missing = [remedy for there, remedy in ((found, INSTALL), (drives, "pip install cuda-bindings")) if not there]
-    detail = f"{', '.join(found) or 'no TensorRT'}; {', '.join(drives) or 'neither cuda-bindings nor pycuda'} to drive CUDA with"
-    return Finding(what, not missing, detail, "; ".join(missing))
+    detail = f"{', '.join(flavour.title for flavour in flavours.values()) or 'no TensorRT'}; "
+    detail += f"{', '.join(drives) or 'neither cuda-bindings nor pycuda'} to drive CUDA with"
+    remedies = []
+    if not flavours:
+        remedies.append("sudo apt install nvidia-jetpack" if describe_jetson() else INSTALL)
+    elif gpu and list(flavours) == ["tensorrt_rtx"] and gpu.compute_capability not in flavours["tensorrt_rtx"].targets:
+        detail += f"; TensorRT for RTX is not made for compute capability {gpu.compute_capability}"
+        remedies.append("pip install 'drive-seg[tensorrt]'")
+    if not drives:
+        remedies.append(f"pip install '{_bindings(gpu)}'" if gpu else "pip install cuda-bindings")
+    elif gpu and drives[0] == "cuda.bindings" and _major(_version("cuda-bindings")) > _major(gpu.driver):
+        detail += f"; cuda-bindings {_version('cuda-bindings')} is newer than the driver, which is for CUDA {gpu.driver}"
+        remedies.append(f"pip install '{_bindings(gpu)}', or install a newer driver")
+    if flavours and not _present("onnx"):
+        detail += "; no onnx to build engines with"
+        remedies.append("pip install onnx")
+    return Finding(what, not remedies, detail, "; ".join(remedies))
+
+
+def _bindings(gpu: Gpu) -> str:
+    """Those for the driver's CUDA, no newer."""
+    return f"cuda-bindings<{_major(gpu.driver) + 1}"
+
+
+def _major(version: str) -> int:
+    first = version.partition(".")[0]
+    return int(first) if first.isdecimal() else 0
+
+
+def _other_gpu_backends() -> list[Finding]:
+    """With a GPU: whether what else is installed uses it. A CPU's wheel does not say that there is another."""
+    if not _gpu():
+        return []
+    remedies = {
+        "torch": "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu130 (cu126 for a driver for CUDA 12)",
+        "onnxruntime": "pip uninstall onnxruntime; pip install onnxruntime-gpu",
+    }
+    findings = []
+    for name, remedy in remedies.items():
+        try:
+            devices = describe_backend(name).devices
+        except BackendError:
+            continue  # is not installed, which has a line of its own
+        uses = any(device.startswith("cuda") for device in devices)
+        detail = f"{name} runs on {', '.join(devices)}" + ("" if uses else ", not on the GPU")
+        findings.append(Finding(f"{name} on the GPU", uses, detail, "" if uses else remedy))
+    return findings
 
 
 def _workshop() -> Finding:

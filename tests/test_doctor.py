@@ -3,12 +3,17 @@
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from drive_seg import doctor
+from drive_seg.backends.border import BackendInfo
+from drive_seg.backends.tensorrt.cuda import Gpu
+from drive_seg.backends.tensorrt.flavour import TITLES
 from drive_seg.doctor import Finding, examine, print_report
+from drive_seg.errors import BackendError
 
 
 def test_examine_reports_every_part_once_and_never_fails() -> None:
@@ -108,6 +113,97 @@ def test_a_missing_tensorrt_package_has_the_command_that_installs_it(
     found = doctor._tensorrt()
     assert not found.ok
     assert all(remedy in found.remedy for remedy in remedies)
+
+
+def with_gpu(
+    monkeypatch: pytest.MonkeyPatch, capability: str = "8.9", driver: str = "13.0", packages: tuple[str, ...] = (), bindings: str = "13.5.0"
+) -> None:
+    """A machine with a GPU and these packages."""
+
+    class Flavour:
+        def __init__(self, package: str) -> None:
+            self.package, self.title, self.targets = package, f"{TITLES[package]} 10.13", ("8.6", "8.9", "12.0")
+
+    monkeypatch.setattr(doctor, "find_gpu", lambda: Gpu(0, "NVIDIA GPU", capability, driver))
+    monkeypatch.setattr(doctor, "_present", lambda package: package in packages)
+    monkeypatch.setattr(doctor, "find_flavour", lambda package: Flavour(package))
+    monkeypatch.setattr(doctor, "_version", lambda package: bindings)
+    monkeypatch.setattr(doctor, "describe_jetson", lambda: None)
+
+
+ALL = ("tensorrt", "cuda.bindings", "onnx")
+
+
+@pytest.mark.parametrize(
+    ("machine", "ok", "detail", "remedy"),
+    [
+        ({"packages": ALL}, True, "TensorRT 10.13; cuda.bindings to drive", ""),
+        ({"packages": ("cuda.bindings", "onnx")}, False, "no TensorRT", "pip install 'drive-seg[tensorrt]', or 'drive-seg[tensorrt-rtx]'"),
+        ({"packages": ("tensorrt", "onnx")}, False, "neither cuda-bindings nor pycuda", "pip install 'cuda-bindings<14'"),
+        ({"packages": ("tensorrt", "onnx"), "driver": "12.8"}, False, "neither", "pip install 'cuda-bindings<13'"),
+        ({"packages": ("tensorrt", "cuda.bindings")}, False, "no onnx to build", "pip install onnx"),
+        (
+            {"packages": ALL, "driver": "12.8"},
+            False,
+            "13.5.0 is newer than the driver",
+            "pip install 'cuda-bindings<13', or install a newer",
+        ),
+        ({"packages": ALL, "driver": "12.8", "bindings": "12.9.1"}, True, "cuda.bindings", ""),
+        ({"packages": ("tensorrt", "pycuda", "onnx"), "driver": "12.8"}, True, "pycuda to drive", ""),
+        ({"packages": ("tensorrt_rtx", "cuda.bindings", "onnx")}, True, "TensorRT for RTX", ""),
+        (
+            {"packages": ("tensorrt_rtx", "cuda.bindings", "onnx"), "capability": "9.0"},
+            False,
+            "not made for compute capability 9.0",
+            "pip install 'drive-seg[tensorrt]'",
+        ),
+        ({"packages": ("tensorrt_rtx", *ALL), "capability": "9.0"}, True, "TensorRT 10.13, TensorRT for RTX", ""),
+    ],
+)
+def test_a_person_with_a_gpu_is_told_what_is_missing_and_the_command(
+    monkeypatch: pytest.MonkeyPatch, machine: dict[str, Any], ok: bool, detail: str, remedy: str
+) -> None:
+    with_gpu(monkeypatch, **machine)
+    found = doctor._tensorrt()
+    assert found.ok == ok
+    assert detail in found.detail
+    assert found.remedy.startswith(remedy)
+    assert bool(found.remedy) == bool(remedy)
+
+
+def test_a_jetson_gets_tensorrt_from_jetpack_and_its_clocks_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_gpu(monkeypatch, packages=("cuda.bindings",))
+    monkeypatch.setattr(doctor, "describe_jetson", lambda: "Jetson: power mode 15W, GPU at 306 MHz, free between …: jetson_clocks is off")
+    assert doctor._tensorrt().remedy == "sudo apt install nvidia-jetpack"
+    (found,) = doctor._jetson()
+    assert not found.ok
+    assert "power mode 15W" in found.detail
+    assert "jetson_clocks" in found.remedy
+    monkeypatch.setattr(doctor, "describe_jetson", lambda: "Jetson: power mode MAXN, GPU at 1300 MHz, held there by jetson_clocks")
+    assert doctor._jetson()[0].ok
+    monkeypatch.setattr(doctor, "describe_jetson", lambda: None)
+    assert doctor._jetson() == []
+
+
+def test_other_backends_that_leave_the_gpu_alone_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = {"torch": ("cpu",), "onnxruntime": ("cpu", "cuda", "tensorrt")}
+    with_gpu(monkeypatch)
+    monkeypatch.setattr(doctor, "describe_backend", lambda name: BackendInfo(name, "1", devices[name], ("fp32",)))
+    torch, onnxruntime = doctor._other_gpu_backends()
+    assert (torch.ok, onnxruntime.ok) == (False, True)
+    assert "download.pytorch.org/whl/cu130" in torch.remedy
+
+    def absent(name: str) -> BackendInfo:
+        raise BackendError(f"{name} is absent")
+
+    monkeypatch.setattr(doctor, "describe_backend", absent)
+    assert doctor._other_gpu_backends() == []
+
+    def none() -> Gpu:
+        raise BackendError("no NVIDIA driver; install it")
+
+    monkeypatch.setattr(doctor, "find_gpu", none)
+    assert doctor._other_gpu_backends() == []
 
 
 @pytest.mark.parametrize(

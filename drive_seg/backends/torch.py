@@ -1,6 +1,6 @@
 """Executes stages in torch, straight from their ONNX files: the reference in the workshop, and CUDA without TensorRT."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from drive_seg.backends.torch_ops import DTYPES, HEAVY, ON_HOST, OPS, Node, host
 from drive_seg.contracts import Array, Tensors, TensorSpec
 from drive_seg.errors import BackendError
 
+COMPILE_MODE = "max-autotune-no-cudagraphs"  # the graph is GpuRun's own, copies included
 _LOW = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": None}
 
 
@@ -78,6 +79,7 @@ class TorchStage:
         threads: int,
         graphs: bool | None,
         urgent: bool,
+        compiled: bool,
     ) -> None:
         self._name = name
         self._device = device
@@ -93,7 +95,8 @@ class TorchStage:
             self._gpu: GpuRun | None = None
             if on_gpu:
                 given = {key: tensor.pin_memory() for key, tensor in blank.items()}
-                self._gpu = GpuRun(name, self._run, given, self._buffers, device, graphs, urgent)
+                steps = compile_steps(self._run) if compiled else self._run
+                self._gpu = GpuRun(name, steps, given, self._buffers, device, graphs, urgent)
         self._results: dict[str, Array] = {key: buffer.numpy() for key, buffer in self._buffers.items()}
         self.outputs = tuple(TensorSpec(key, array.dtype.name, array.shape) for key, array in self._results.items())
         self._closed = False
@@ -141,12 +144,19 @@ class TorchBackend:
     name = "torch"
 
     def __init__(
-        self, device: str | None, precision: str | None, threads: int | None, *, graphs: bool | None = None, urgent: bool = True
+        self,
+        device: str | None,
+        precision: str | None,
+        threads: int | None,
+        *,
+        graphs: bool | None = None,
+        urgent: bool = True,
+        compiled: bool = False,
     ) -> None:
         """`device` is "cpu", "cuda" or "cuda:0"; None is CUDA where there is one.
 
         For CUDA: `graphs` runs each stage as a CUDA graph, where that can be by default, always or never; `urgent`: before stages that are
-        not. Raises BackendError, UsageError.
+        not; `compiled`: the steps by torch.compile (COMPILE_MODE), minutes a stage. Raises BackendError, UsageError.
         """
         where = (device or ("cuda" if torch.cuda.is_available() else "cpu")).lower()
         if where != "cpu" and not (_gpus() and where in {"cuda", *_gpus()}):
@@ -158,7 +168,7 @@ class TorchBackend:
         self._quantised = False
         self.int8 = wants_int8(precision, pays=False)
         self._threads = thread_count(threads)
-        self._graphs, self._urgent = graphs, urgent
+        self._graphs, self._urgent, self._compiled = graphs, urgent, compiled
         self.device = cpu_label(self._threads) if where == "cpu" else f"{where} ({torch.cuda.get_device_name(self._device)})"
         if self._device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # shapes are fixed
@@ -171,7 +181,8 @@ class TorchBackend:
             graph = _read(name, onnx_path)
             fix_dimensions(name, graph.dims, input_shapes)
             low = _LOW[self._low]
-            stage = TorchStage(name, graph, input_shapes, self._device, low, self._threads, self._graphs, self._urgent)
+            options = self._graphs, self._urgent, self._compiled
+            stage = TorchStage(name, graph, input_shapes, self._device, low, self._threads, *options)
             self._quantised = self._quantised or any(node.op == "QuantizeLinear" for node in graph.nodes)
             self.precision = "int8" if self._quantised else "fp32" if self._low == "int8" else self._low
             return stage
@@ -180,6 +191,15 @@ class TorchBackend:
         except Exception as error:  # protobuf's, onnx's and torch's share no base
             shapes = {key: list(shape) for key, shape in input_shapes.items()}
             raise BackendError(f"torch cannot load {name} at {shapes}: {one_line(error)}") from error
+
+
+def compile_steps(steps: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]) -> Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]:
+    """The steps as one compiled graph; compiled when they are first called, and an error then if they are not one graph."""
+    import torch._dynamo
+
+    # torch counts what it compiled by code, and all stages share theirs: after eight it would give up
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 256)
+    return torch.compile(steps, fullgraph=True, dynamic=False, mode=COMPILE_MODE)
 
 
 def describe() -> BackendInfo:

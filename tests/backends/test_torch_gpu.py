@@ -166,3 +166,23 @@ def test_a_network_on_a_gpu_gives_the_labels_of_the_cpu(tmp_path: Path, precisio
     for image in [*images, *images]:
         assert np.mean(stage({"image": image})["labels"] == exact({"image": image})["labels"]) >= 0.97
     stage.close()
+
+
+def test_a_stage_is_one_graph_to_torchs_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch.compile makes of it on a GPU is not seen here: only that its tracer breaks nowhere and changes nothing."""
+    from drive_seg.backends import torch as backend
+
+    real, modes = torch.compile, list[str]()
+
+    def traced(steps: Steps, mode: str, **options: object) -> Steps:
+        modes.append(mode)
+        compiled: Steps = real(steps, backend="eager", **options)
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", traced)
+    path, image = segmentation_net(tmp_path / "net.onnx"), noise_image(64, 96)
+    stage = backend.TorchBackend("cpu", "fp32", 1).load(path, {"image": image.shape})
+    with torch.inference_mode():
+        found = backend.compile_steps(stage._run)({"image": torch.from_numpy(image)})
+    assert np.array_equal(found["labels"].numpy(), stage({"image": image})["labels"])
+    assert modes == ["max-autotune-no-cudagraphs"]  # the CUDA graph is GpuRun's
