@@ -1,55 +1,60 @@
-"""The composition root: from settings to a source, a pipeline and sinks, and the two ways to run them."""
+"""The composition root: from settings to a source, a network with its pipeline, and sinks; and the run without a window."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
 
+from drive_seg.abilities import Compiling, Streaming
+from drive_seg.audit import Auditor
 from drive_seg.backends import open_backend, read_onnx
 from drive_seg.backends.border import thread_count
 from drive_seg.card import Bundle, load_bundle
 from drive_seg.classes import read_class_names
-from drive_seg.contracts import Backend, Network, Result, Sink, SourceInfo
+from drive_seg.contracts import Backend, Image, Labels, Network, Result, Sink, Source, SourceInfo
 from drive_seg.engine import Engine
-from drive_seg.errors import UsageError
+from drive_seg.errors import BackendError, UsageError
 from drive_seg.foreign import Foreign, ForeignEngine, describe
-from drive_seg.overlay import Painter
-from drive_seg.pipeline import Paint, Pipeline
+from drive_seg.overlay import Look, Painter
+from drive_seg.pipeline import Pipeline
 from drive_seg.postprocess import refine
 from drive_seg.propagate import make_propagation
-from drive_seg.refresh import Async, Delayed, Refresher, Sync
-from drive_seg.schedule import EveryFrame, Pipelined, Replay, Schedule, parse_schedule
+from drive_seg.refresh import Async, Delayed, Refresher, Streamed, Sync
+from drive_seg.schedule import EveryFrame, Pipelined, Replay, Schedule, check_fits, parse_schedule
 from drive_seg.settings import FOREIGN, Settings
 from drive_seg.sinks.masks import MaskWriter
 from drive_seg.sinks.recorder import Recorder
 from drive_seg.sinks.tracer import Tracer, read_decisions
-from drive_seg.sinks.window import WindowSink
 from drive_seg.sources import open_source
 from drive_seg.sources.capture import Capture
-from drive_seg.stats import Numbers
 from drive_seg.trace import Latencies
-from drive_seg.workers import Overflow, Worker
+from drive_seg.workers import Overflow, clocked
 
-CLOSE_LIMIT_S = 10.0  # of a window that closes: the frame under way, and a recording's end
-BENCHMARK_FRAMES = 600  # of a source without an end, unless told otherwise
+AUDIT_LIMIT_S = 60.0  # until the auditor's network is open, where there is no hurry
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Everything that one run needs, opened. What it holds is closed by the context that made it."""
+class Plan:
+    """What settings mean, found and checked as far as that goes before anything is opened."""
+
+    settings: Settings
+    model: Bundle | Foreign
+    schedule: Schedule  # some remember: for one lane only
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A network and its pipeline: pictures in, labels out. Opened, used and closed by one thread."""
 
     settings: Settings
     engine: Network
     pipeline: Pipeline
-    capture: Capture
-    sinks: tuple[Sink, ...]
-    latencies: Latencies
 
     @property
-    def what_runs(self) -> dict[str, str]:
+    def runs(self) -> dict[str, str]:
         backend = self.engine.backend
         return {
             "model": self.engine.name,
@@ -63,13 +68,47 @@ class Run:
 
     @property
     def headline(self) -> str:
-        what = self.what_runs
+        what = self.runs
         brought = "" if what["propagation"] == "hold" else f" {what['propagation']}"
         return f"{what['model']} · {what['backend']} {what['precision']} · {what['device']} · {what['schedule']} {what['mode']}{brought}"
 
+    def paint(self, painter: Painter, image: Image, labels: Labels) -> Image:
+        """What the painter makes of the frame that the pipeline saw last, where the network runs, if that can be."""
+        made = None
+        if isinstance(self.engine, Engine) and (tables := painter.tables):
+            made = self.engine.overlay(labels, *tables)
+        return painter.paint(image, labels) if made is None else made
+
+    def close(self) -> None:
+        self.pipeline.close()
+        self.engine.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that one run without a window needs, opened. What it holds is closed by the context that made it."""
+
+    settings: Settings
+    lane: Lane
+    capture: Capture
+    sinks: tuple[Sink, ...]
+    latencies: Latencies
+    auditor: Auditor | None
+
     def summary(self) -> dict[str, object]:
         """What ran and how fast, so far: the content of --json."""
-        return {**self.what_runs, **self.latencies.summary()}
+        return summed_up(self.lane, self.latencies, self.auditor)
+
+
+def summed_up(lane: Lane, latencies: Latencies, auditor: Auditor | None) -> dict[str, object]:
+    agreement = {"agreement": [asdict(one) for one in auditor.agreement()]} if auditor else {}
+    return {**lane.runs, **latencies.summary(), **agreement}
+
+
+def make_plan(settings: Settings) -> Plan:
+    """Raises BundleError, BackendError, UsageError."""
+    schedule = open_schedule(settings)
+    return Plan(settings, find_model(settings), schedule)
 
 
 def find_model(settings: Settings) -> Bundle | Foreign:
@@ -84,10 +123,16 @@ def find_model(settings: Settings) -> Bundle | Foreign:
     return describe(read_onnx(settings.model), names, settings.mean, settings.std, settings.channels, _about_hw(settings))
 
 
-def open_engine(model: Bundle | Foreign, settings: Settings) -> Network:
-    """The model on the backend that is asked for; what it holds is the caller's to close. Raises BackendError, UsageError."""
+def open_engine(model: Bundle | Foreign, settings: Settings, beside: bool = False) -> Network:
+    """The model on the backend that is asked for; what it holds is the caller's to close. Raises BackendError, UsageError.
+
+    `beside`: it works beside another one, on one thread, and on a GPU after it.
+    """
     threads = max(1, thread_count(settings.threads) - 1) if settings.mode == "async" else settings.threads  # the deep stage has its own
-    backend = _open_backend(settings, threads)
+    return _on(_open_backend(settings, 1, urgent=False) if beside else _open_backend(settings, threads), model, settings)
+
+
+def _on(backend: Backend, model: Bundle | Foreign, settings: Settings) -> Network:
     if isinstance(model, Bundle):
         return Engine(model, backend, settings.propagation, _about_hw(settings))
     return ForeignEngine(model, backend, settings.propagation)
@@ -111,69 +156,161 @@ def open_schedule(settings: Settings) -> Schedule:
     return Replay(read_decisions(settings.replay), f"replay of {settings.replay}")
 
 
-def open_pipeline(engine: Network, schedule: Schedule, settings: Settings, paint: Paint | None = None) -> Pipeline:
+def open_pipeline(engine: Network, schedule: Schedule, settings: Settings) -> Pipeline:
     """In the mode and with the propagation that are asked for; what it holds is the caller's to close. Raises UsageError, BackendError."""
     sharpen = refine if settings.refine else None
-    return Pipeline(engine, schedule, paint, sharpen, _open_refresher(engine, schedule, settings), make_propagation(settings.propagation))
+    return Pipeline(engine, schedule, None, sharpen, _open_refresher(engine, schedule, settings), make_propagation(settings.propagation))
 
 
 def _open_refresher(engine: Network, schedule: Schedule, settings: Settings) -> Refresher:
+    check_mode(schedule, settings)
     mode, _, frames = settings.mode.partition(":")
     if isinstance(schedule, Pipelined):
-        if mode != "sync":
-            raise UsageError(f"--mode {settings.mode}: {schedule.name} has a timing of its own; leave the flag out")
         return Delayed(engine, schedule.stages - 1, schedule.stages - 1, "pipelined")
-    if mode != "sync" and (schedule.needs_cached or 1) > 1:
-        raise UsageError(f"--mode {settings.mode}: {schedule.name} refreshes stage by stage, on the frame itself; leave the flag out")
     if frames:
         return Delayed(engine, int(frames), 1, settings.mode)
-    return Async(engine, _open_backend(settings, 1, urgent=False)) if mode == "async" else Sync(engine)
+    if mode == "sync":
+        return Sync(engine)
+    backend = engine.backend
+    if isinstance(engine, Engine) and isinstance(backend, Streaming):
+        return Streamed(engine, lambda: engine.beside(backend))
+    return Async(engine, _open_backend(settings, 1, urgent=False))
 
 
-def _sinks(settings: Settings, fps: float, overflow: Overflow, stack: ExitStack) -> tuple[Sink, ...]:
-    sinks: list[Sink] = []
-    if settings.output:
-        if settings.output.exists() and Path(settings.source).exists() and settings.output.samefile(settings.source):
-            raise UsageError(f"{settings.output}: is the source itself; record to another file")
-        sinks.append(Recorder(settings.output, fps, overflow))
-        stack.callback(sinks[-1].close)
-    if settings.save_masks:
-        sinks.append(MaskWriter(settings.save_masks, overflow))
-        stack.callback(sinks[-1].close)
-    if settings.trace:
-        sinks.append(Tracer(settings.trace))
-        stack.callback(sinks[-1].close)
-    return tuple(sinks)
+def check_mode(schedule: Schedule, settings: Settings) -> None:
+    """Raises UsageError for a schedule that cannot be kept in the mode that is asked for."""
+    if settings.mode == "sync":
+        return
+    if isinstance(schedule, Pipelined):
+        raise UsageError(f"--mode {settings.mode}: {schedule.name} has a timing of its own; leave the flag out")
+    if (schedule.needs_cached or 1) > 1:
+        raise UsageError(f"--mode {settings.mode}: {schedule.name} refreshes stage by stage, on the frame itself; leave the flag out")
 
 
-@contextmanager
-def assembled(settings: Settings, window: bool) -> Iterator[Run]:
-    """Opens everything in the order in which a mistake is cheapest to find, and closes it in the reverse one."""
-    # The network has the cores. OpenCV's own pool, woken for a millisecond of resize or blend, only gets in its way: at 1280x720
-    # on two cores 82 frames a second with it and 89 without.
-    cv2.setNumThreads(1)
-    schedule = open_schedule(settings)
-    model = find_model(settings)
+def open_lane(plan: Plan, frame_hw: tuple[int, int]) -> Lane:
+    """Fitted to frames of this size; the caller's to close, in this thread. Raises BackendError, UsageError; nothing is left open then."""
+    settings = plan.settings
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(settings.source, loop=settings.loop))
-        engine = stack.enter_context(open_engine(model, settings))
-        engine.fit(source.info.size_hw)
+        engine = stack.enter_context(open_engine(plan.model, settings))
+        engine.fit(frame_hw)
         if settings.precision not in (None, engine.backend.precision):
             runs = engine.backend.precision
             raise UsageError(f"--precision {settings.precision}: {engine.name} runs in {runs} here; leave the flag out")
-        paced = settings.realtime or window
-        overflow = Overflow.DROP_OLDEST if source.info.live or paced else Overflow.WAIT
-        sinks = _sinks(settings, source.info.fps, Overflow.DROP_OLDEST if source.info.live else Overflow.WAIT, stack)
-        painter = Painter(engine.palette)
-        paint = None
-        if settings.benchmark or any(sink.wants_overlay for sink in sinks):
-            paint = lambda image, labels: painter.paint(image, labels, settings.opacity)  # noqa: E731
-        capture = stack.enter_context(Capture(source, overflow, realtime=paced))
-        latencies = Latencies(settings.warmup if settings.benchmark else 0)
-        pipeline = open_pipeline(engine, schedule, settings, paint)
+        pipeline = open_pipeline(engine, plan.schedule, settings)
         stack.callback(pipeline.close)
-        pipeline.fit(source.info.size_hw)
-        yield Run(settings, engine, pipeline, capture, sinks, latencies)
+        pipeline.fit(frame_hw)
+        stack.pop_all()
+    return Lane(settings, engine, pipeline)
+
+
+def ready(settings: Settings, frame_hw: tuple[int, int]) -> bool:
+    """Whether a lane of these settings opens within seconds: nothing has to be built. Raises BackendError, UsageError, BundleError."""
+    backend, model = _open_backend(settings, settings.threads), find_model(settings)
+    if not isinstance(backend, Compiling):
+        return True
+    try:
+        with _on(backend.ahead(None), model, settings) as engine:
+            engine.fit(frame_hw)
+    except BackendError:
+        return False
+    return True
+
+
+def prepare(settings: Settings, frame_hw: tuple[int, int], tell: Callable[[str], None]) -> None:
+    """Builds, in any thread, what opening a lane of these settings needs, and loads nothing.
+
+    `tell` is given one line at a time, also from another thread: what is under way, the share that is done, the seconds since the
+    beginning. What it raises ends the building. Raises BackendError, UsageError, BundleError.
+    """
+    backend, model = _open_backend(settings, settings.threads), find_model(settings)
+    if isinstance(backend, Compiling):
+        with clocked(tell) as say, _on(backend.ahead(say), model, settings) as engine:
+            engine.fit(frame_hw)
+            if isinstance(engine, Engine):
+                engine.load_painter()  # for a recording, which may begin later
+
+
+def rescheduled(lane: Lane, settings: Settings) -> Lane | None:
+    """The same lane and cache by another schedule; None where that takes a lane of its own. Raises UsageError, and changes nothing."""
+    schedule = open_schedule(settings)
+    if isinstance(schedule, Pipelined) or isinstance(lane.pipeline.schedule, Pipelined):
+        return None
+    check_mode(schedule, settings)
+    check_fits(schedule, lane.engine)
+    lane.pipeline.schedule = schedule
+    return replace(lane, settings=settings)
+
+
+def open_capture(source: Source, paced: bool, stay: bool = False) -> Capture:
+    """Begins to read; the capture owns the source. `paced`: a file keeps its own pace, and what comes too late is lost."""
+    overflow = Overflow.DROP_OLDEST if source.info.live or paced else Overflow.WAIT
+    return Capture(source, overflow, realtime=paced, stay=stay)
+
+
+def open_recorder(path: Path, settings: Settings, source: SourceInfo) -> Recorder:
+    """Raises UsageError, SinkError."""
+    if path.exists() and Path(settings.source).exists() and path.samefile(settings.source):
+        raise UsageError(f"{path}: is the source itself; record to another file")
+    return Recorder(path, source.fps, _patience(source))
+
+
+def open_sinks(settings: Settings, source: SourceInfo) -> dict[str, Sink]:
+    """What is asked for of recorder, masks and trace; the caller's to close. Raises UsageError, SinkError; nothing is left open then."""
+    sinks: dict[str, Sink] = {}
+    with ExitStack() as stack:
+        if settings.output:
+            sinks["recorder"] = open_recorder(settings.output, settings, source)
+            stack.callback(sinks["recorder"].close)
+        if settings.save_masks:
+            sinks["masks"] = MaskWriter(settings.save_masks, _patience(source))
+            stack.callback(sinks["masks"].close)
+        if settings.trace:
+            sinks["trace"] = Tracer(settings.trace)
+        stack.pop_all()
+    return sinks
+
+
+def _patience(source: SourceInfo) -> Overflow:
+    return Overflow.DROP_OLDEST if source.live else Overflow.WAIT
+
+
+def open_auditor(settings: Settings, frame_hw: tuple[int, int]) -> Auditor:
+    """Opens its network in a thread of its own; the caller's to close."""
+    return Auditor(lambda: open_engine(find_model(settings), settings, beside=True), frame_hw, refine if settings.refine else None)
+
+
+def calm_opencv() -> None:
+    """The network has the cores. OpenCV's own pool, woken for a millisecond of resize or blend, only gets in its way: at 1280x720 on
+    two cores 82 frames a second with it and 89 without."""
+    cv2.setNumThreads(1)
+
+
+@contextmanager
+def assembled(settings: Settings, tell: Callable[[str], None] | None = None) -> Iterator[Run]:
+    """Opens everything for a run without a window, in the order in which a mistake is cheapest to find; closes it in the reverse one.
+
+    `tell` is given what is built first, as `prepare` says it.
+    """
+    calm_opencv()
+    plan = make_plan(settings)
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(settings.source, loop=settings.loop or settings.benchmark))
+        if tell and not ready(settings, source.info.size_hw):
+            prepare(settings, source.info.size_hw, tell)
+        lane = open_lane(plan, source.info.size_hw)
+        stack.callback(lane.close)
+        sinks = tuple(open_sinks(settings, source.info).values())
+        for sink in sinks:
+            stack.callback(sink.close)
+        if settings.benchmark or any(sink.wants_overlay for sink in sinks):
+            painter = Painter(Look(lane.engine.palette, settings.opacity))
+            lane.pipeline.paint = lambda image, labels: lane.paint(painter, image, labels)
+        auditor = open_auditor(settings, source.info.size_hw) if settings.audit else None
+        if auditor:
+            stack.callback(auditor.close)
+            auditor.wait(AUDIT_LIMIT_S)
+        capture = stack.enter_context(open_capture(source, paced=settings.realtime))
+        yield Run(settings, lane, capture, sinks, Latencies(0), auditor)
 
 
 def _results(run: Run) -> Iterator[Result]:
@@ -181,19 +318,20 @@ def _results(run: Run) -> Iterator[Result]:
 
     At the end the sinks are closed, which raises what went wrong at the very end of a recording.
     """
-    limit = run.settings.max_frames
-    if limit is None and run.settings.benchmark and run.capture.source.info.frame_count is None:
-        limit = BENCHMARK_FRAMES
     for count, frame in enumerate(run.capture, 1):
-        result = run.pipeline.step(frame, run.capture.dropped)
+        result = run.lane.pipeline.step(frame, run.capture.dropped)
         for sink in run.sinks:
             sink.put(result)
+        if run.auditor:
+            run.auditor.offer(result)
         run.latencies.add(result, time.perf_counter())
         yield result
-        if count == limit:
+        if count == run.settings.max_frames:
             break
     for sink in run.sinks:
         sink.close()
+    if run.auditor:
+        run.auditor.close()
 
 
 def run_headless(run: Run, on_result: Callable[[Result], None]) -> None:
@@ -203,85 +341,3 @@ def run_headless(run: Run, on_result: Callable[[Result], None]) -> None:
     """
     for result in _results(run):
         on_result(result)
-
-
-class WindowPlayer:
-    """A run in a thread of its own, as the window wants to see and steer it."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._window = WindowSink()
-        self._pipeline = Worker("pipeline", self._play, on_error=lambda _: self._tell())
-
-    def _play(self) -> None:
-        for result in _results(self._run):
-            self._window.put(result)
-
-    def _tell(self) -> None:
-        if self._window.on_new:
-            self._window.on_new()
-
-    def start(self, on_new: Callable[[], None]) -> None:
-        self._window.on_new = on_new
-        self._pipeline.start()
-
-    def stop(self) -> None:
-        self._window.on_new = None
-        self._run.capture.close()
-        self._window.close()
-        self._pipeline.wait(CLOSE_LIMIT_S)
-
-    def take(self) -> Result | None:
-        return self._window.take()
-
-    def numbers(self) -> Numbers:
-        return self._window.numbers()
-
-    def pause(self) -> None:
-        self._run.capture.pause()
-
-    def resume(self) -> None:
-        self._run.capture.resume()
-
-    def step(self) -> None:
-        self._run.capture.step()
-
-    @property
-    def paused(self) -> bool:
-        return self._run.capture.paused
-
-    @property
-    def state(self) -> str:
-        return "paused" if self.paused and not self.finished else self._run.capture.state
-
-    @property
-    def error(self) -> BaseException | None:
-        return self._pipeline.error
-
-    @property
-    def finished(self) -> bool:
-        return self._pipeline.ended
-
-    @property
-    def info(self) -> SourceInfo:
-        return self._run.capture.source.info
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self._run.engine.classes
-
-    @property
-    def palette(self) -> tuple[tuple[int, int, int], ...]:
-        return self._run.engine.palette
-
-    @property
-    def headline(self) -> str:
-        return self._run.headline
-
-    @property
-    def dropped(self) -> int:
-        return self._run.capture.dropped
-
-    @property
-    def opacity(self) -> float:
-        return self._run.settings.opacity

@@ -31,12 +31,16 @@ class Pipeline:
         check_fits(schedule, engine)
         self.engine, self.schedule, self.paint, self.refine = engine, schedule, paint, refine
         self.refresher, self.propagation = refresher or Sync(engine), propagation or Hold()
-        self._cache = Cache(engine.cut)
+        self._cache, self._asked = Cache(engine.cut), False
 
     def fit(self, frame_hw: tuple[int, int]) -> None:
         """Makes ready for frames of this size; free while the network's input stays the same. Raises BackendError."""
         self.engine.fit(frame_hw)
         self.refresher.fit()
+
+    def refresh(self) -> None:
+        """The next frame is a key frame, once no refresh is under way any more."""
+        self._asked = True
 
     def step(self, frame: Frame, dropped: int = 0) -> Result:
         """Labels, and the overlay where one is wanted, for one frame. Raises BackendError."""
@@ -53,7 +57,7 @@ class Pipeline:
             low = self.engine.low(image, cache.own)
         cache.check_features(low[self.engine.change])
         decision = cache.refused or self._ask(frame, low)
-        cold = cache.key is None
+        cold, self._asked = cache.key is None, self._asked and not decision.run_high
         if decision.run_high or decision.run_mid:
             bare = Key(frame.index, frame.time_s, frame.take, frame.size_hw, self.engine.keep(low), seen)
             cache.swap(self.refresher.start(bare, low, wait=cold) if decision.run_high else renewed(cache.in_use(), bare, low, self.engine))
@@ -92,6 +96,8 @@ class Pipeline:
         """The schedule's wish, after the cache's safety."""
         score = None if self.engine.score is None else float(low[self.engine.score].item())
         decision = self.schedule.decide(self._cache.view(frame, score))
+        if self._asked:
+            decision = Decision(True, "manual", "asked for", decision.score, decision.threshold)
         busy = decision.run_high and self.refresher.busy
         return replace(decision, run_high=False, reason="busy", text="a refresh is under way") if busy else decision
 

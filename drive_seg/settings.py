@@ -25,7 +25,7 @@ def _three(value: object) -> object:
 
 def _width_and_height(value: object) -> object:
     try:
-        width, height = (int(part) for part in str(value).split("x"))
+        width, height = (int(part) for part in (value if isinstance(value, tuple) else str(value).split("x")))
     except ValueError as error:
         raise ValueError("Give width and height, such as 1024x512") from error
     if min(width, height) < 1:
@@ -37,6 +37,14 @@ def _mode(value: object) -> object:
     if not re.fullmatch(r"sync|async(:[1-9]\d*)?", str(value)):
         raise ValueError("Give sync, async, or async:K, a virtual clock on which the deep stage takes K frames")
     return value
+
+
+def _deadline(value: object) -> object:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(fps|ms)", str(value))
+    number = float(match[1]) if match else 0.0
+    if not match or not number:
+        raise ValueError("Give a rate or a time, such as 30fps or 33ms")
+    return 1e3 / number if match[2] == "fps" else number
 
 
 Three = Annotated[tuple[float, float, float], BeforeValidator(_three)]
@@ -72,9 +80,13 @@ class Settings(BaseModel):
     loop: bool = False
     max_frames: int | None = Field(None, ge=1)
     realtime: bool = False
+    audit: bool = False
     headless: bool = False
     benchmark: bool = False
-    warmup: int = Field(30, ge=0)
+    warmup: int | None = Field(None, ge=0)  # frames; None: until stable
+    min_frames: int = Field(1000, ge=1)
+    min_time: float = Field(10.0, ge=0)  # s
+    deadline: Annotated[float | None, BeforeValidator(_deadline)] = None  # ms
     json_file: Path | None = Field(None, alias="json")
 
     @classmethod
@@ -92,6 +104,14 @@ class Settings(BaseModel):
                 raise UsageError(f"{where}: no such key; known are {known}") from error
             message = first["msg"].removeprefix("Value error, ")
             raise UsageError(f"{where}: {message[0].lower()}{message[1:]}, not {first['input']!r}") from error
+
+    @classmethod
+    def checked(cls, changes: Mapping[str, object]) -> dict[str, object]:
+        """Some fields for `model_copy(update=…)`, None for a default. Raises UsageError as `load` does."""
+        checked = cls.load(None, changes)
+        if unknown := changes.keys() - cls.model_fields.keys():
+            raise UsageError(f"{', '.join(sorted(unknown))}: no such setting; known are {', '.join(sorted(cls.model_fields))}")
+        return {name: getattr(checked, name) for name in changes}
 
 
 def _read(config: Path) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -133,6 +134,9 @@ class Worker:
             raise self.error
 
 
+_kept = threading.local()  # cpus: those that Apart keeps a thread on
+
+
 class Apart:
     """Keeps two threads on a CPU each where a process has just two, and does nothing where it has more or cannot choose.
 
@@ -148,7 +152,7 @@ class Apart:
     def first(self) -> None:
         """Called by the one thread, as often as it likes."""
         if self._cpus and self._first != threading.get_ident():
-            self._first = threading.get_ident()
+            self._first, _kept.cpus = threading.get_ident(), self._cpus[:1]
             os.sched_setaffinity(0, self._cpus[:1])
 
     def second(self) -> None:
@@ -159,8 +163,49 @@ class Apart:
     def release(self) -> None:
         """Called at the end by any thread: the first one, if this is it, may go where it likes again."""
         if self._cpus and self._first == threading.get_ident():
-            self._first = None
+            self._first = _kept.cpus = None
             os.sched_setaffinity(0, self._cpus)
+
+
+@contextmanager
+def on_all_cpus() -> Iterator[None]:
+    """Threads started within may run wherever the process may, though they inherit from the one that starts them, which Apart may keep."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    everywhere = os.sched_getaffinity(os.getpid())
+    os.sched_setaffinity(0, everywhere)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, getattr(_kept, "cpus", None) or everywhere)
+
+
+@contextmanager
+def clocked(tell: Callable[[str], None], every_s: float = 1.0) -> Iterator[Callable[[str], None]]:
+    """What is said in here is told with the seconds since the beginning, and again every second, from another thread then.
+
+    When `tell` raises something there, the next that is said raises it.
+    """
+    start_s, over, last = time.perf_counter(), threading.Event(), [""]
+
+    def repeat() -> None:
+        while not over.wait(every_s):
+            if last[0]:
+                tell(f"{last[0]}, {time.perf_counter() - start_s:.0f} s")
+
+    def say(text: str) -> None:
+        if clock.ended:
+            raise clock.error or Closed
+        last[0] = text
+        tell(f"{text}, {time.perf_counter() - start_s:.0f} s")
+
+    clock = Worker("clock", repeat).start()
+    try:
+        yield say
+    finally:
+        over.set()
+        clock.wait(every_s)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_seg.assemble import WindowPlayer, assembled, run_headless
+from drive_seg.assemble import assembled, run_headless
 from drive_seg.backends import open_backend
 from drive_seg.contracts import Backend, Frame, Result, Stage
 from drive_seg.errors import SinkError, SourceError, UsageError
@@ -29,7 +29,7 @@ def settings(source: str = "demo:?size=128x96&frames=6", **values: object) -> Se
 
 def play(**values: object) -> tuple[list[Result], dict[str, object]]:
     results: list[Result] = []
-    with assembled(settings(**values), window=False) as run:  # type: ignore[arg-type]
+    with assembled(settings(**values)) as run:  # type: ignore[arg-type]
         run_headless(run, results.append)
         return results, run.summary()
 
@@ -64,8 +64,8 @@ def test_a_looping_source_begins_again_with_a_fresh_cache() -> None:
 def test_the_demo_drives_cut_is_a_key_frame_and_its_neighbours_are_not(seed: int) -> None:
     drive = DemoDrive(seed)
     cut = math.ceil(drive.cut_time_s * drive.fps)
-    with assembled(settings(schedule="clockwork:1000"), window=False) as run:
-        results = [run.pipeline.step(Frame(drive.frame(i)[0], i, i / drive.fps)) for i in range(cut - 3, cut + 3)]
+    with assembled(settings(schedule="clockwork:1000")) as run:
+        results = [run.lane.pipeline.step(Frame(drive.frame(i)[0], i, i / drive.fps)) for i in range(cut - 3, cut + 3)]
     assert [result.is_key for result in results] == [True, False, False, True, False, False]
     assert results[3].decision.reason == "cut"
 
@@ -74,10 +74,10 @@ def test_the_demo_drives_cut_is_a_key_frame_and_its_neighbours_are_not(seed: int
 def test_where_two_drives_are_joined_the_first_frame_of_the_second_waits_for_its_own_context(mode: str) -> None:
     drives = [DemoDrive(seed) for seed in (3, 4)]
     pictures = [drive.frame(i)[0] for drive in drives for i in range(5)]
-    with assembled(settings(schedule="every-frame" if mode == "async" else "clockwork:1000", mode=mode), window=False) as run:
-        results = [run.pipeline.step(Frame(picture, i, i / 30)) for i, picture in enumerate(pictures)]
-    with assembled(settings(), window=False) as run:
-        fresh = run.pipeline.step(Frame(pictures[5], 0, 0.0))
+    with assembled(settings(schedule="every-frame" if mode == "async" else "clockwork:1000", mode=mode)) as run:
+        results = [run.lane.pipeline.step(Frame(picture, i, i / 30)) for i, picture in enumerate(pictures)]
+    with assembled(settings()) as run:
+        fresh = run.lane.pipeline.step(Frame(pictures[5], 0, 0.0))
     assert [result.decision.reason for result in results if result.cold] == ["first", "cut"]
     assert (results[5].decision.reason, results[5].age_frames) == ("cut", 0)
     assert np.array_equal(results[5].labels, fresh.labels)
@@ -154,29 +154,15 @@ def broken(monkeypatch: pytest.MonkeyPatch, **how: object) -> FakeSource:
     return source
 
 
-def play_in_window(output: Path) -> None:
-    with assembled(settings(output=output), window=True) as run:
-        player = WindowPlayer(run)
-        player.start(lambda: None)
-        while not player.finished:
-            time.sleep(0.01)
-        player.stop()
-        if player.error:
-            raise player.error
-
-
-@pytest.mark.parametrize(("how", "least"), [(lambda output: play(output=output), 3), (play_in_window, 1)])
-def test_a_broken_source_ends_the_run_with_its_error_and_no_thread_left(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: Callable[[Path], object], least: int
-) -> None:
+def test_a_broken_source_ends_the_run_with_its_error_and_no_thread_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken(monkeypatch, error=SourceError("lens fell off"))
     before, start = set(threading.enumerate()), time.monotonic()
     with pytest.raises(SourceError, match="lens fell off"):
-        how(tmp_path / "out.mp4")
+        play(output=tmp_path / "out.mp4")
     assert time.monotonic() - start < 5
     assert set(threading.enumerate()) <= before
     with av.open(str(tmp_path / "out.mp4")) as container:
-        assert len(list(container.decode(video=0))) >= least  # a window plays at the file's pace, and may drop
+        assert len(list(container.decode(video=0))) == 3
 
 
 def test_a_source_that_hangs_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,31 +176,19 @@ def test_a_source_that_hangs_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> No
     source.released.set()
 
 
-def test_a_window_player_plays_pauses_steps_and_stops() -> None:
-    before = set(threading.enumerate())
-    arrived = threading.Event()
-    with assembled(settings(source="demo:?size=128x96"), window=True) as run:
-        player = WindowPlayer(run)
-        player.start(arrived.set)
-        assert arrived.wait(5)
-        first = player.take()
-        assert first is not None
-        player.pause()
-        assert player.state == "paused"
-        time.sleep(0.3)
-        paused = player.take() or first
-        arrived.clear()
-        time.sleep(0.3)
-        assert player.take() is None
-        player.step()
-        assert arrived.wait(5)
-        stepped = player.take()
-        assert stepped is not None
-        assert stepped.frame.index == paused.frame.index + 1
-        player.stop()
-        player.stop()
-        assert player.finished
-    assert set(threading.enumerate()) <= before
+@pytest.mark.parametrize(("schedule", "least"), [("every-frame", 1.0), ("clockwork:30", 0.5)])
+def test_an_audited_run_tells_how_far_labels_of_each_age_agree_with_the_full_networks(schedule: str, least: float) -> None:
+    _, summary = play(source="demo:?size=128x96&frames=30", schedule=schedule, audit=True, realtime=True)
+    found = summary["agreement"]
+    assert isinstance(found, list)
+    assert found
+    assert all(set(one) == {"age", "frames", "share"} and least <= one["share"] <= 1 for one in found)
+    assert [one["age"] for one in found] == sorted({one["age"] for one in found})
+    assert max(one["age"] for one in found) == 0 if schedule == "every-frame" else min(one["share"] for one in found) < 1
+
+
+def test_a_run_that_is_not_audited_says_nothing_of_it() -> None:
+    assert "agreement" not in play()[1]
 
 
 def test_a_recording_never_overwrites_its_own_source(tmp_path: Path) -> None:
@@ -266,13 +240,13 @@ def test_where_recorded_drives_are_joined_nothing_of_the_first_is_seen_in_the_se
         with av.open(str(path)) as video:
             frames = [frame.to_ndarray(format="bgr24") for _, frame in zip(range(4), video.decode(video=0), strict=False)]
         pictures[path.stem] = [cv2.resize(frame, (480, 360), interpolation=cv2.INTER_AREA) for frame in frames]
-    with assembled(settings(schedule="clockwork:1000", propagation="netwarp", model=model), window=False) as run:
+    with assembled(settings(schedule="clockwork:1000", propagation="netwarp", model=model)) as run:
         for first in pictures:
             for second in pictures.keys() - {first}:
-                run.pipeline.step(Frame(pictures[second][0], 0, 0.0, take=1))
-                alone = run.pipeline.step(Frame(pictures[second][0], 1, 10.0, take=2)).labels
+                run.lane.pipeline.step(Frame(pictures[second][0], 0, 0.0, take=1))
+                alone = run.lane.pipeline.step(Frame(pictures[second][0], 1, 10.0, take=2)).labels
                 joined = [*pictures[first], *pictures[second][:2]]
-                results = [run.pipeline.step(Frame(picture, i, 100 + i / 15)) for i, picture in enumerate(joined)]
+                results = [run.lane.pipeline.step(Frame(picture, i, 100 + i / 15)) for i, picture in enumerate(joined)]
                 assert [result.is_key for result in results] == [True, False, False, False, True, False], (first, second)
                 assert results[4].decision.reason == "cut"
                 assert (results[4].labels == alone).all()

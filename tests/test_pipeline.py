@@ -12,6 +12,7 @@ from drive_seg.engine import Engine
 from drive_seg.errors import BundleError, UsageError
 from drive_seg.pipeline import Pipeline
 from drive_seg.propagate import Hold, Propagation, make_propagation
+from drive_seg.refresh import Delayed
 from drive_seg.schedule import parse_schedule
 from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_two_rate_bundle
 
@@ -250,3 +251,33 @@ def test_one_cached_stage_with_a_rate_of_its_own_is_plain_clockwork(tmp_path: Pa
     frames = [frame(i, 100 + i) for i in range(7)]
     alone, plain = play(tmp_path / "a", "clockwork:1,3", frames)[0], play(tmp_path / "b", "clockwork:3", frames)[0]
     assert contexts(alone) == contexts(plain) == [100, 100, 100, 103, 103, 103, 106]
+
+
+def test_a_refresh_that_is_asked_for_is_made_once(tmp_path: Path) -> None:
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        pipeline = Pipeline(engine, parse_schedule("clockwork:1000"))
+        results = [pipeline.step(frame(i, 100 + i)) for i in range(3)]
+        pipeline.refresh()
+        results += [pipeline.step(frame(i, 100 + i)) for i in range(3, 6)]
+    assert [result.decision.reason for result in results] == ["first", "clock", "clock", "manual", "clock", "clock"]
+    assert contexts(results) == [100, 100, 100, 103, 103, 103]
+
+
+def test_a_refresh_that_is_asked_for_waits_for_the_one_under_way(tmp_path: Path) -> None:
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        pipeline = Pipeline(engine, parse_schedule("clockwork:1000"), refresher=Delayed(engine, 2, 1, "async:2"))
+        results = [pipeline.step(frame(0, 100))]
+        for i in range(1, 7):
+            if i < 3:
+                pipeline.refresh()
+            results.append(pipeline.step(frame(i, 100 + i)))
+    assert [result.decision.reason for result in results] == ["first", "manual", "busy", "manual", "clock", "clock", "clock"]
+    assert contexts(results) == [100, 100, 100, 101, 101, 103, 103]
+
+
+def test_a_refresh_is_not_made_twice_where_the_frame_needs_its_own_key_anyway(tmp_path: Path) -> None:
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        pipeline = Pipeline(engine, parse_schedule("clockwork:1000"))
+        pipeline.refresh()
+        results = [pipeline.step(frame(i, 100 + i)) for i in range(3)]
+    assert [result.decision.reason for result in results] == ["first", "clock", "clock"]

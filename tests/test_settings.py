@@ -46,3 +46,12 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_a_wrong_flag_is_named_as_it_is_typed(flag: str, value: object) -> None:
     with pytest.raises(UsageError, match=rf"--{flag.replace('_', '-')}: .*{value}"):
         Settings.load(None, {flag: value})
+
+
+def test_changes_are_checked_as_they_would_be_read_and_none_is_the_default() -> None:
+    given = Settings.checked({"input_size": "640x480", "backend": None, "threads": 2})
+    assert given == {"input_size": (640, 480), "backend": None, "threads": 2}
+    assert Settings.checked({"input_size": (640, 480)}) == {"input_size": (640, 480)}
+    for wrong in ({"threads": 0}, {"bogus": 1}, {"bogus": None}, {"mode": "slow"}):
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            Settings.checked(wrong)

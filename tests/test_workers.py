@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from drive_seg.workers import Closed, Mailbox, Overflow, Worker, ended_by_signals
+from drive_seg.workers import Apart, Closed, Mailbox, Overflow, Worker, clocked, ended_by_signals, on_all_cpus
 
 
 def test_drop_oldest_keeps_the_newest_and_counts_the_rest() -> None:
@@ -95,3 +95,52 @@ def test_a_signal_calls_close_once_and_the_handlers_come_back(number: signal.Sig
         assert calls == [1]
         assert signal.getsignal(number) is before
     assert signal.getsignal(number) is before
+
+
+def test_what_is_said_is_told_again_with_the_seconds_until_it_is_over() -> None:
+    told: list[str] = []
+    with clocked(told.append, every_s=0.01) as say:
+        assert told == []
+        say("building")
+        deadline = time.monotonic() + 10
+        while len(told) < 3 and time.monotonic() < deadline:
+            time.sleep(0.005)
+    count = len(told)
+    assert count >= 3
+    assert set(told) == {"building, 0 s"}
+    time.sleep(0.05)
+    assert len(told) == count
+
+
+def test_what_refuses_to_be_told_later_ends_the_work_with_what_is_said_next() -> None:
+    entered = threading.Event()
+
+    def tell(line: str) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            entered.set()
+            raise Closed
+
+    with clocked(tell, every_s=0.01) as say:
+        say("building")
+        assert entered.wait(10)
+        time.sleep(0.05)
+        with pytest.raises(Closed):
+            say("still building")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system keeps no thread on a CPU")
+def test_threads_may_run_anywhere_though_a_pinned_one_starts_them() -> None:
+    everywhere, found = os.sched_getaffinity(0), list[set[int]]()
+    apart = Apart()
+    apart._cpus = sorted(everywhere)  # as on a machine of two
+
+    def start() -> None:
+        apart.first()
+        for release in (lambda: None, apart.release):
+            with on_all_cpus():
+                Worker("new", lambda: found.append(os.sched_getaffinity(0))).start().join(10)
+                release()
+            found.append(os.sched_getaffinity(0))
+
+    Worker("kept", start).start().join(10)
+    assert found == [everywhere, {min(everywhere)}, everywhere, everywhere]

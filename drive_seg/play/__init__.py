@@ -1,0 +1,1 @@
+"""The player: a drive that is played, watched and steered while it plays."""
