@@ -10,6 +10,8 @@ import numpy as np
 from drive_seg.contracts import TIMED, Result, Span
 
 HISTORY = 100_000  # frames: an hour at 30 fps; a camera may run for weeks
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
+FEWEST_P999 = 1000
 KINDS = ("key", "other", "cold")  # of frames: with a refresh, without, and one that waited for it because nothing cached was valid
 
 
@@ -74,7 +76,12 @@ class Latencies:
 
 
 def percentiles(values: Collection[float]) -> Mapping[str, float | None]:
+    """PERCENTILES, max and mean, None where there is no value.
+
+    p99.9 is None below FEWEST_P999 values, where it is the maximum or a guess.
+    """
     if not values:
-        return dict.fromkeys(("p50", "p95", "p99", "max", "mean"))
-    p50, p95, p99 = np.percentile(list(values), (50, 95, 99))
-    return {"p50": float(p50), "p95": float(p95), "p99": float(p99), "max": max(values), "mean": sum(values) / len(values)}
+        return dict.fromkeys((*PERCENTILES, "max", "mean"))
+    found = dict(zip(PERCENTILES, map(float, np.percentile(list(values), list(PERCENTILES.values()))), strict=True))
+    tail = {} if len(values) >= FEWEST_P999 else {"p99.9": None}
+    return {**found, **tail, "max": max(values), "mean": sum(values) / len(values)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drive_seg.contracts import TIMED, Decision, Frame, Result
-from drive_seg.trace import Latencies
+from drive_seg.trace import Latencies, percentiles
 
 
 def result(index: int, total_ms: float, is_key: bool, dropped: int = 0, cold: bool = False) -> Result:
@@ -23,7 +23,10 @@ def test_figures_leave_the_warmup_out() -> None:
     assert summary["key_frame_rate"] == pytest.approx(0.25)
     assert summary["dropped"] == 10
     total = summary["latency_ms"]["total"]  # type: ignore[index]
-    assert total == {"p50": 50.5, "p95": pytest.approx(95.05), "p99": pytest.approx(99.01), "max": 100, "mean": 50.5}
+    assert total == {
+        "p50": 50.5, "p90": pytest.approx(90.1), "p95": pytest.approx(95.05), "p99": pytest.approx(99.01), "p99.9": None, "max": 100,
+        "mean": 50.5,
+    }  # fmt: skip
 
 
 def test_every_stage_is_listed_and_one_that_never_ran_has_no_numbers() -> None:
@@ -31,7 +34,7 @@ def test_every_stage_is_listed_and_one_that_never_ran_has_no_numbers() -> None:
     latencies.add(result(0, 5.0, is_key=False), now_s=1.0)
     rows = latencies.summary()["latency_ms"]
     assert list(rows) == ["total", *TIMED]  # type: ignore[call-overload]
-    assert rows["high"] == dict.fromkeys(("p50", "p95", "p99", "max", "mean"))  # type: ignore[index]
+    assert rows["high"] == dict.fromkeys(("p50", "p90", "p95", "p99", "p99.9", "max", "mean"))  # type: ignore[index]
 
 
 def test_key_frames_others_and_cold_ones_are_counted_apart() -> None:
@@ -45,3 +48,8 @@ def test_key_frames_others_and_cold_ones_are_counted_apart() -> None:
 def test_no_frame_at_all_is_no_division_by_zero() -> None:
     summary = Latencies(warmup=5).summary()
     assert (summary["frames"], summary["fps"], summary["key_frame_rate"]) == (0, None, None)
+
+
+def test_the_thousandth_needs_a_thousand_values() -> None:
+    assert percentiles(range(999))["p99.9"] is None
+    assert percentiles(range(1001))["p99.9"] == pytest.approx(999.0)  # 0..1000: a value's place is its size

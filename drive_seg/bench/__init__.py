@@ -1,0 +1,1 @@
+"""The benchmark: what is measured of a run, and of the machine meanwhile."""

@@ -1,0 +1,185 @@
+"""Which frames of a benchmark are counted, by a stated rule, and what is kept of each."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from drive_seg.contracts import Frame, Result
+from drive_seg.settings import Settings
+from drive_seg.trace import KINDS
+
+# The warm-up is over when in the last WINDOWS windows the medians of frame to labels lie within WARM_TOLERANCE of each other, for each kind
+# of frame apart that every window has FEWEST of; at the latest after WARMUP_FRAMES or WARMUP_S.
+WINDOW, WINDOWS, WARM_TOLERANCE, FEWEST = 24, 3, 0.05, 5
+WARMUP_FRAMES, WARMUP_S = 600, 15.0
+LONGEST_S = 60.0  # of counting, where the minimum of frames is not reached sooner
+ROUND_FRAMES = 1800  # of a looped source; longer ones are not counted in whole rounds
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is measured."""
+
+    warmup: int | None = None  # frames; None: until stable
+    min_frames: int = 1000
+    min_time_s: float = 10.0
+    max_frames: int | None = None  # the warm-up's included; ends the run whatever the minimum says
+    deadline_ms: float | None = None
+    paced: bool = False  # frames come at their own time: a camera's, or a file's played in real time
+
+    @classmethod
+    def of(cls, settings: Settings, live: bool) -> "Effort":
+        paced = live or settings.realtime
+        return cls(settings.warmup, settings.min_frames, settings.min_time, settings.max_frames, settings.deadline, paced)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One counted frame."""
+
+    at_s: float  # when everything of it was done, from the beginning of counting
+    kind: str  # of trace.KINDS
+    is_key: bool
+    wait_ms: float  # of the pipeline, for this frame to come; 0 where a looped source was opened anew
+    labels_ms: float  # from the beginning of its decoding to its labels, waiting included
+    overlay_ms: float | None  # and to its overlay
+    ms: Mapping[str, float]  # Result.latency_ms
+    tracks_ms: Mapping[str, float]  # what was done for it, by Span.track; tracks overlap each other
+
+
+def timing(result: Result, wait_ms: float, at_s: float) -> Timing:
+    """From the spans' own clocks."""
+    captured_s = result.frame.captured_s
+    ends_s = {span.name: span.start_s + span.ms / 1e3 for span in result.spans if span.track == "pipeline"}
+    labels_s = max((end_s for name, end_s in ends_s.items() if name in ("head", "refine")), default=captured_s)
+    tracks: dict[str, float] = defaultdict(float)
+    for span in result.spans:
+        tracks[span.track] += span.ms
+    return Timing(
+        at_s=at_s,
+        kind="cold" if result.cold else "key" if result.is_key else "other",
+        is_key=result.is_key,
+        wait_ms=wait_ms,
+        labels_ms=(labels_s - captured_s) * 1e3,
+        overlay_ms=(ends_s["overlay"] - captured_s) * 1e3 if "overlay" in ends_s else None,
+        ms=result.latency_ms,
+        tracks_ms=dict(tracks),
+    )
+
+
+class _Round:
+    """Whether the frames so far are a whole number of rounds of a looped source, wherever in it they began."""
+
+    def __init__(self) -> None:
+        self._take, self._first_index, self._position = -1, 0, 0
+        self._from: int | None = None  # where counting began
+        self._in_later_take = self.restarted = False
+
+    def see(self, frame: Frame) -> None:
+        self.restarted = frame.take != self._take
+        if self.restarted:
+            self._take, self._first_index, self._in_later_take = frame.take, frame.index, self._from is not None
+        self._position = frame.index - self._first_index
+
+    def begin(self) -> None:
+        """With the frame that was seen last."""
+        self._from = self._position
+
+    def whole_before(self) -> bool:
+        """The frame that was seen last is the first of another round; frames may have been lost."""
+        assert self._from is not None
+        whole = self._in_later_take and self._position >= self._from
+        if whole:
+            self._in_later_take = False
+        return whole
+
+
+class Tally:
+    """Which frames are counted. Pure: whoever owns the clock says what time it is, in seconds."""
+
+    def __init__(self, effort: Effort, round_frames: int | None, now_s: float) -> None:
+        """`round_frames`: of a looped source; None for one without an end."""
+        self._effort, self._start_s, self._seen = effort, now_s, 0
+        self.round_frames = round_frames if round_frames and round_frames <= ROUND_FRAMES else None
+        self._round = _Round()
+        self._warming: list[tuple[str, float]] = []
+        self._dropped_before = 0
+        self.counting = effort.warmup == 0
+        self.warm = effort.warmup is not None  # or found to be
+        self.warmup, self.rounds, self.whole = 0, 0, False
+        self.began_s = now_s
+        self.timings: list[Timing] = []
+        self._rewound_s = 0.0
+        self.dropped = 0
+
+    @property
+    def seconds(self) -> float:
+        """Of counting, without what it took to open a looped source anew."""
+        return self.timings[-1].at_s - self._rewound_s if self.timings else 0.0
+
+    def wants(self, frame: Frame, now_s: float) -> bool:
+        """Whether this frame is still needed; asked once for each, before its work."""
+        effort, count = self._effort, len(self.timings)
+        if effort.max_frames is not None and self._seen >= effort.max_frames:
+            return False
+        self._round.see(frame)
+        if not self.counting:
+            return True
+        if not count:
+            self._round.begin()
+            return True
+        whole = self.round_frames is not None and self._round.whole_before()
+        self.rounds += whole
+        elapsed_s = now_s - self.began_s
+        enough = count >= effort.min_frames and elapsed_s >= effort.min_time_s
+        if enough and (whole or self.round_frames is None):
+            self.whole = whole
+            return False
+        return elapsed_s < max(LONGEST_S, effort.min_time_s)
+
+    def add(self, result: Result, wait_ms: float, now_s: float) -> None:
+        self._seen += 1
+        if self.counting:
+            if self._seen == 1:  # no warm-up: the clock starts with the first frame's own work
+                self.began_s = now_s - sum(result.latency_ms.get(name, 0.0) for name in ("decode", "total", "overlay")) / 1e3
+            if self._round.restarted and self.timings and not self._effort.paced:
+                self._rewound_s += wait_ms / 1e3
+                wait_ms = 0.0
+            self.timings.append(timing(result, wait_ms, now_s - self.began_s))
+            self.dropped = result.dropped - self._dropped_before
+            return
+        self._warming.append((timing(result, 0.0, 0.0).kind, result.total_ms))
+        if self._warmed_up(now_s):
+            self.counting = True
+            self.warmup, self.began_s, self._dropped_before = self._seen, now_s, result.dropped
+
+    def _warmed_up(self, now_s: float) -> bool:
+        if self._effort.warmup is not None:
+            return self._seen >= self._effort.warmup
+        if self._seen % (WINDOW // 2) == 0 and is_stable(self._warming):
+            self.warm = True
+            return True
+        return self._seen >= WARMUP_FRAMES or now_s - self._start_s >= WARMUP_S
+
+
+def is_stable(totals: Sequence[tuple[str, float]]) -> bool:
+    """The rule above, of the kinds of the frames so far and their ms."""
+    if len(totals) < WINDOW * WINDOWS:
+        return False
+    last = totals[-WINDOW * WINDOWS :]
+    windows = [last[at : at + WINDOW] for at in range(0, len(last), WINDOW)]
+    compared = False
+    for kind in KINDS:
+        values = [[ms for one, ms in window if one == kind] for window in windows]
+        if min(map(len, values)) >= FEWEST:
+            compared = True
+            if spread([median(one) for one in values]) > WARM_TOLERANCE:
+                return False
+    return compared
+
+
+def spread(values: Sequence[float]) -> float:
+    """The largest less the smallest, of their median."""
+    middle = median(values)
+    return (max(values) - min(values)) / middle if middle else 0.0

@@ -1,0 +1,1 @@
+"""What drive-seg's longer commands do; cli.py has the list."""

@@ -1,0 +1,257 @@
+"""The commands that measure: a run's --benchmark, and `drive-seg bench` with its matrices and comparisons."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from drive_seg.commands.flags import (
+    Channels,
+    Deadline,
+    Debug,
+    Device,
+    InputSize,
+    Json,
+    MaxFrames,
+    Mean,
+    MinFrames,
+    MinTime,
+    Realtime,
+    Refine,
+    Std,
+    Threads,
+    Warmup,
+    err,
+    out,
+    require_lab,
+    write_json,
+    write_text,
+)
+from drive_seg.contracts import TIMED, Result
+from drive_seg.errors import SinkError, UsageError
+from drive_seg.settings import DEFAULT_MODEL, Settings
+from drive_seg.trace import PERCENTILES, percentiles
+
+Several = Annotated[list[str] | None, typer.Option(help="as for run; can be repeated")]
+
+
+def run_benchmark(settings: Settings, command: str) -> None:
+    """Measures one configuration, prints its figures, and writes them where --json says."""
+    from drive_seg.assemble import assembled
+    from drive_seg.backends.jetson import describe_jetson
+    from drive_seg.bench.machine import Gauges, describe, provenance
+    from drive_seg.bench.measure import measure
+    from drive_seg.workers import ended_by_signals
+
+    machine = describe()
+    with assembled(settings, lambda line: err.print(line, soft_wrap=True, markup=False)) as run, ended_by_signals(run.capture.close):
+        err.print(f"{run.capture.source.info.name} · {run.lane.headline}", soft_wrap=True, markup=False)
+        if run.lane.engine.note:
+            err.print(run.lane.engine.note, soft_wrap=True, markup=False)
+        with err.status("starting …") as status:
+
+            def tell(result: Result) -> None:
+                if result.frame.index % 15 == 0:
+                    status.update(f"frame {result.frame.index}, {result.total_ms:.1f} ms")
+
+            measured = measure(run, Gauges(), tell)
+    summary = {**measured.summary(), "machine": machine, "jetson": describe_jetson(), **provenance(command)}
+    out.print(table(summary))
+    for line in sentences(summary):
+        out.print(line, soft_wrap=True, markup=False)
+    for path in (settings.output, settings.save_masks, settings.trace):
+        if path:
+            out.print(f"wrote {path}", soft_wrap=True, markup=False)
+    if settings.json_file:
+        write_json(settings.json_file, summary)
+
+
+def run_window_benchmark(settings: Settings, command: str) -> None:
+    """Plays at the frames' own pace in the window, and tells what the window costs and how old a frame is when it stands there."""
+    from drive_seg.bench.machine import describe, provenance
+    from drive_seg.play.player import Player
+    from drive_seg.ui.app import run_window
+
+    machine, player = describe(), Player(settings)
+    meter = run_window(player, seconds=settings.min_time)
+    summary = {**player.summary(), "painted": len(meter.qt_ms), "seconds": settings.min_time, "machine": machine, **provenance(command)}
+    rows = {"Qt's thread, a frame": percentiles(meter.qt_ms), "capture to painted": percentiles(meter.glass_ms)}
+    summary |= {"qt_ms": rows["Qt's thread, a frame"], "glass_ms": rows["capture to painted"]}
+    out.print(_figures(rows))
+    out.print(f"{len(meter.qt_ms)} frames painted in {settings.min_time:.0f} s; {sentence(summary)}", soft_wrap=True)
+    if settings.json_file:
+        write_json(settings.json_file, summary)
+
+
+def table(summary: Mapping[str, Any]) -> Table:
+    """Stage by stage; then the whole, by kind of frame and by what it is counted from."""
+    ran = [stage for stage in TIMED if summary["latency_ms"][stage]["p50"] is not None]
+    rows = {stage: summary["latency_ms"][stage] for stage in ran} | {"frame to labels": summary["latency_ms"]["total"]}
+    rows |= {f"  {kind} frames": row for kind, row in summary["total_ms"].items() if row["frames"]}
+    rows |= {"capture to labels": summary["capture_to_labels_ms"], "capture to overlay": summary["capture_to_overlay_ms"]}
+    return _figures(rows, ran[-1:])
+
+
+def _figures(rows: Mapping[str, Any], lined: Sequence[str] = ()) -> Table:
+    """`lined`: rows with a line under them."""
+    figures, made = (*PERCENTILES, "max", "mean"), Table()
+    made.add_column("latency in ms", no_wrap=True)
+    for figure in figures:
+        made.add_column(figure, justify="right")
+    for name, row in rows.items():
+        made.add_row(name, *("–" if row[figure] is None else f"{row[figure]:.2f}" for figure in figures), end_section=name in lined)
+    return made
+
+
+def sentences(summary: Mapping[str, Any]) -> list[str]:
+    """What a person wants to know beside the table."""
+    cpu, source, energy = summary["cpu"], summary["source"], summary["energy"]
+    said = [sentence(summary)]
+    rounds = f", {source['rounds']} whole rounds of {source['round_frames']} frames" if source["whole"] else ""
+    said.append(f"counted for {summary['seconds']:.1f} s after a warm-up of {summary['warmup']} frames{rounds}")
+    if not source["paced"]:
+        said[-1] += "; frames came back to back, so that capture to labels has waiting in it"
+    if late := summary["deadline"]:
+        said.append(f"deadline {late['ms']:.1f} ms, {late['by']}: {late['missed']} missed ({late['share']:.2%})")
+    said.append("at work: " + ", ".join(f"{track} {share:.0%} of the time" for track, share in summary["tracks"].items()))
+    memory = "" if summary["memory_mib"] is None else f"; at most {summary['memory_mib']:.0f} MiB of memory"
+    said.append(f"{cpu['cores']:.2f} CPU cores busy, {cpu['share']:.0%} of what there is, others {cpu['others']:.0%}{memory}")
+    spent = [f"{name} {joules:.3f} J a frame" for name, joules in energy["per_frame"].items()]
+    said.append("energy: " + ", ".join(spent + [f"{name} not measured ({why})" for name, why in energy["not_measured"].items()]))
+    said += [jetson] if (jetson := summary["jetson"]) else []
+    return said + [f"note: {note}" for note in summary["notes"]]
+
+
+def sentence(summary: Mapping[str, Any]) -> str:
+    if not summary["frames"]:
+        return "no frame was counted; give a longer source"
+    total, fps = summary["latency_ms"]["total"], summary["fps"]
+    return (
+        f"{summary['frames']} frames, {fps:.1f} fps, frame to labels p50 {total['p50']:.2f} ms, p95 {total['p95']:.2f} ms; "
+        f"{summary['key_frame_rate']:.0%} key frames, {summary['dropped']} dropped"
+    )
+
+
+def bench(
+    context: typer.Context,
+    source: Annotated[str | None, typer.Option(help="as for run; what has an end is looped, and whole rounds are counted")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="BUNDLE", help=f"bundle, or net.onnx; can be repeated  [{DEFAULT_MODEL}]")
+    ] = None,
+    backend: Several = None,
+    precision: Several = None,
+    schedule: Several = None,
+    mode: Several = None,
+    propagation: Several = None,
+    class_names: Annotated[Path | None, typer.Option("--class-names", "--labels", metavar="FILE", help="of every net.onnx")] = None,
+    mean: Mean = None,
+    std: Std = None,
+    channels: Channels = None,
+    input_size: InputSize = None,
+    device: Device = None,
+    threads: Threads = None,
+    refine: Refine = None,
+    realtime: Realtime = None,
+    max_frames: MaxFrames = None,
+    warmup: Warmup = None,
+    min_frames: MinFrames = None,
+    min_time: MinTime = None,
+    deadline: Deadline = None,
+    matrix: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="TOML that says what to measure; flags win over it; can be repeated")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(metavar="N", min=1, help="in which several configurations take turns  [3]")] = None,
+    out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="NAME.md, NAME.json, NAME.html  [out/bench]")] = None,
+    into: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Markdown whose block <!-- bench:NAME --> becomes the table; can be repeated")
+    ] = None,
+    window: Annotated[
+        bool, typer.Option("--window", help="one configuration in the window, at its own pace: Qt's thread, capture to painted")
+    ] = False,
+    compare: Annotated[tuple[Path, Path] | None, typer.Option(metavar="A.json B.json", help="what B took of A's time")] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="compare what was measured on different frames, and say so")] = False,
+    json_file: Json = None,
+    debug: Debug = False,
+) -> None:
+    """Measure one configuration, or several in turns (repeated flags are multiplied), or compare two earlier measurements."""
+    given = {
+        "source": source, "model": model, "backend": backend, "precision": precision, "schedule": schedule, "mode": mode,
+        "propagation": propagation, "class_names": class_names, "mean": mean, "std": std, "channels": channels, "input_size": input_size,
+        "device": device, "threads": threads, "refine": refine, "realtime": realtime, "max_frames": max_frames, "warmup": warmup,
+        "min_frames": min_frames, "min_time": min_time, "deadline": deadline,
+    }  # fmt: skip
+    flags = {name: value for name, value in given.items() if value is not None}
+    if compare:
+        if flags or matrix:
+            raise UsageError("--compare: measures nothing; leave the other flags out")
+        _compare(*compare, anyway, json_file)
+        return
+    from drive_seg.lab.evaluate.bench import Matrix, multiplied, read_matrix
+
+    command = shlex.join(("drive-seg", *context.obj))
+    told = {} if rounds is None else {"rounds": rounds}
+    if matrix:
+        if window:
+            raise UsageError("--window: measures one configuration; leave --matrix out")
+        if json_file:
+            raise UsageError("--json: a matrix writes its own; give --out DIR")
+        _measure([read_matrix(path, {**flags, **told}) for path in matrix], command, out_dir, into or ())
+        return
+    combinations = multiplied(flags)
+    if window and (len(combinations) > 1 or out_dir or into):
+        raise UsageError("--window: measures one configuration; leave the others, --out and --into out")
+    if window:
+        run_window_benchmark(Settings.load(None, {**combinations[0].flags, "loop": True, "json": json_file}), command)
+        return
+    if len(combinations) > 1 or out_dir or into:
+        _measure([Matrix("bench", "Configurations in turns", tuple(combinations), **told)], command, out_dir, into or ())
+        return
+    run_benchmark(Settings.load(None, {**combinations[0].flags, "benchmark": True, "json": json_file}), command)
+
+
+def _measure(matrices: Sequence[Any], command: str, out_dir: Path | None, into: Sequence[Path]) -> None:
+    require_lab("jinja2", "matplotlib")
+    from drive_seg.bench.machine import describe, provenance
+    from drive_seg.lab.evaluate.bench import measure_in_process, run_matrix
+    from drive_seg.lab.evaluate.bench_blocks import check_blocks, fill_block
+    from drive_seg.lab.evaluate.bench_report import as_html, as_markdown, block
+
+    folder = out_dir or Path("out/bench")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"{folder}: cannot be made ({error.strerror}); give another --out") from error
+    for matrix in matrices if into else ():
+        check_blocks(into, matrix.name)
+    for matrix in matrices:
+        ran = {"machine": describe(), **provenance(command)}
+        result = {**run_matrix(matrix, measure_in_process, lambda line: err.print(line, soft_wrap=True, markup=False)), **ran}
+        write_json(folder / f"{matrix.name}.json", result)
+        write_text(folder / f"{matrix.name}.md", as_markdown(result))
+        write_text(folder / f"{matrix.name}.html", as_html(result))
+        written = [folder / f"{matrix.name}.{kind}" for kind in ("md", "json", "html")]
+        if into:
+            written += fill_block(into, matrix.name, block(result))
+        for path in written:
+            out.print(f"wrote {path}", soft_wrap=True, markup=False)
+
+
+def _compare(first: Path, second: Path, anyway: bool, json_file: Path | None) -> None:
+    from drive_seg.lab.evaluate.bench_compare import compare_files
+
+    found = compare_files(first, second, anyway)
+    out.print("B / A of frame to labels, with 95 % intervals; below 1 B is faster", soft_wrap=True, markup=False)
+    for row in found["rows"]:
+        figures = ", ".join(f"{name} {_ratio(row[name])}" for name in ("p50", "p99"))
+        out.print(f"{row['name']}: {figures}", soft_wrap=True, markup=False)
+    for line in (*found["differences"], *found["notes"]):
+        out.print(f"note: {line}", soft_wrap=True, markup=False)
+    if json_file:
+        write_json(json_file, found)
+
+
+def _ratio(one: Mapping[str, float]) -> str:
+    return f"{one['ratio']:.3f} ({one['low']:.3f} to {one['high']:.3f}), from {one['a']:.2f} to {one['b']:.2f} ms"

@@ -1,0 +1,159 @@
+"""Which frames a benchmark counts, on clocks that the tests wind."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from drive_seg.bench.tally import LONGEST_S, ROUND_FRAMES, WARMUP_FRAMES, WARMUP_S, Effort, Tally, is_stable, timing
+from drive_seg.contracts import Decision, Frame, Result, Span
+from drive_seg.settings import Settings
+
+PICTURE, LABELS = np.zeros((2, 2, 3), np.uint8), np.zeros((1, 1), np.uint8)
+
+
+def frame(index: int, take: int = 0, decoded_s: float = 0.0, decode_ms: float = 1.0) -> Frame:
+    return Frame(PICTURE, index, index / 30, decode_ms, take=take, decoded_s=decoded_s)
+
+
+def result(
+    of: Frame, total_ms: float = 5.0, is_key: bool = True, dropped: int = 0, spans: Sequence[Span] = (), cold: bool = False
+) -> Result:
+    ms = {"decode": of.decode_ms, "total": total_ms}
+    return Result(of, LABELS, None, Decision(is_key, "clock", ""), 0, 0.0, cold=cold, latency_ms=ms, spans=tuple(spans), dropped=dropped)
+
+
+def looped(length: int) -> Iterator[Frame]:
+    """As `Looping` gives them: the index goes on growing."""
+    for index in itertools.count():
+        yield frame(index, take=index // length)
+
+
+def play(tally: Tally, frames: Iterator[Frame], every_s: float = 0.01, total_ms: float = 5.0) -> int:
+    """Feeds frames until the tally has enough; returns how many were taken."""
+    for count, one in enumerate(frames):
+        if not tally.wants(one, count * every_s):
+            return count
+        tally.add(result(one, total_ms), 1.0, (count + 1) * every_s)
+    raise AssertionError("the frames ran out")
+
+
+def test_counting_begins_after_the_frames_that_were_told_and_ends_at_the_minimum() -> None:
+    tally = Tally(Effort(warmup=7, min_frames=20, min_time_s=0), None, 0.0)
+    assert play(tally, looped(10**9)) == 27
+    assert (tally.warmup, len(tally.timings), tally.warm) == (7, 20, True)
+    assert tally.timings[-1].at_s == pytest.approx(0.2)
+    assert tally.seconds == pytest.approx(0.2)
+
+
+def test_the_minimum_of_time_counts_too() -> None:
+    tally = Tally(Effort(warmup=0, min_frames=1, min_time_s=0.5), None, 0.0)
+    play(tally, looped(10**9))
+    assert len(tally.timings) == 51  # the first one's own work began before it was asked for
+
+
+@pytest.mark.parametrize("warmup", [0, 3, 10, 14])
+def test_a_looped_source_is_counted_in_whole_rounds_wherever_they_begin(warmup: int) -> None:
+    tally = Tally(Effort(warmup=warmup, min_frames=21, min_time_s=0), 10, 0.0)
+    play(tally, looped(10))
+    assert (len(tally.timings), tally.rounds, tally.whole) == (30, 3, True)
+
+
+def test_a_source_that_counts_its_frames_anew_in_every_round_is_whole_too() -> None:
+    tally = Tally(Effort(warmup=3, min_frames=1, min_time_s=0), 10, 0.0)
+    play(tally, (frame(i % 10, take=i // 10) for i in itertools.count()))
+    assert (len(tally.timings), tally.whole) == (10, True)
+
+
+def test_a_frame_that_was_lost_does_not_make_a_round_longer() -> None:
+    tally = Tally(Effort(warmup=3, min_frames=1, min_time_s=0, paced=True), 10, 0.0)
+    play(tally, (one for one in looped(10) if one.index != 13))
+    assert (tally.whole, tally.rounds) == (True, 1)
+    assert len(tally.timings) == 10  # 3 to 12, and the next one seen is 14
+
+
+def test_a_long_source_is_counted_to_the_minimum_only() -> None:
+    tally = Tally(Effort(warmup=0, min_frames=20, min_time_s=0), ROUND_FRAMES + 1, 0.0)
+    play(tally, looped(ROUND_FRAMES + 1))
+    assert (len(tally.timings), tally.round_frames, tally.whole) == (20, None, False)
+
+
+def test_max_frames_ends_it_in_the_middle_of_a_round() -> None:
+    tally = Tally(Effort(warmup=5, min_frames=1000, max_frames=18), 10, 0.0)
+    assert play(tally, looped(10)) == 18
+    assert (len(tally.timings), tally.whole) == (13, False)
+
+
+def test_a_network_that_is_too_slow_for_the_minimum_ends_after_its_time() -> None:
+    tally = Tally(Effort(warmup=0, min_frames=1000, min_time_s=10), None, 0.0)
+    play(tally, looped(10**9), every_s=2.0)
+    assert LONGEST_S <= tally.seconds <= LONGEST_S + 4
+
+
+def test_opening_a_looped_source_anew_is_not_counted() -> None:
+    tally, now_s = Tally(Effort(warmup=0, min_frames=20, min_time_s=0), 10, 0.0), 0.0
+    for one in looped(10):
+        wait_s = 1.0 if one.index == 10 else 0.001  # the second round's first frame
+        now_s += wait_s
+        if not tally.wants(one, now_s):
+            break
+        now_s += 0.005
+        tally.add(result(one), wait_s * 1e3, now_s)
+    assert len(tally.timings) == 20
+    assert max(one.wait_ms for one in tally.timings) == pytest.approx(1.0)
+    assert tally.seconds == pytest.approx(20 * 0.006 - 0.001 + 0.001, abs=2e-3)
+
+
+def test_a_steady_network_is_warm_after_three_windows() -> None:
+    tally = Tally(Effort(min_frames=10, min_time_s=0), None, 0.0)
+    play(tally, looped(10**9))
+    assert (tally.warmup, tally.warm) == (72, True)
+
+
+def test_one_that_never_becomes_steady_is_counted_at_the_bound_and_says_so() -> None:
+    tally = Tally(Effort(min_frames=10, min_time_s=0), None, 0.0)
+    for count, one in enumerate(looped(10**9)):
+        if not tally.wants(one, count * 1e-3):
+            break
+        tally.add(result(one, total_ms=5.0 + count), 0.0, count * 1e-3)
+    assert (tally.warmup, tally.warm) == (WARMUP_FRAMES, False)
+    slow = Tally(Effort(min_frames=10, min_time_s=0), None, 0.0)
+    play(slow, looped(10**9), every_s=1.0)
+    assert (slow.warmup, slow.warm) == (WARMUP_S, False)
+
+
+def test_stable_is_judged_by_kind() -> None:
+    steady = [("key", 30.0) if i % 3 == 0 else ("other", 10.0) for i in range(72)]
+    assert is_stable(steady)
+    assert not is_stable(steady[1:])  # too few
+    falling = [(kind, ms * (1.06 if i < 24 else 1.0)) for i, (kind, ms) in enumerate(steady)]
+    assert not is_stable(falling)
+    mixed = [("key", 30.0)] * 12 + [("other", 10.0)] * 12 + [("key", 30.0)] * 16 + [("other", 10.0)] * 8 + steady[:24]
+    assert is_stable(mixed)  # the mean of the windows moves, the kinds do not
+    assert not is_stable([("cold", 10.0)] * 4 + [("key", 10.0)] * 20 + [("other", 10.0)] * 48)  # nothing to compare
+
+
+def test_dropped_frames_of_the_warmup_are_not_counted() -> None:
+    tally = Tally(Effort(warmup=2, min_frames=3, min_time_s=0, paced=True), None, 0.0)
+    for index, dropped in enumerate([4, 7, 7, 8, 9]):
+        assert tally.wants(frame(index), index)
+        tally.add(result(frame(index), dropped=dropped), 0.0, index)
+    assert tally.dropped == 2
+
+
+def test_a_frames_times_come_from_its_spans_own_clocks() -> None:
+    spans = [
+        Span("decode", 10.0, 4.0, "capture"), Span("low", 10.010, 3.0), Span("head", 10.013, 2.0), Span("refine", 10.015, 1.0),
+        Span("overlay", 10.017, 1.0), Span("high", 9.990, 30.0, "high"), Span("mid", 9.985, 5.0, "high"),
+    ]  # fmt: skip
+    one = timing(result(frame(0, decoded_s=10.004, decode_ms=4.0), spans=spans), wait_ms=2.0, at_s=1.0)
+    assert one.labels_ms == pytest.approx(16.0)  # from 10.000 to the end of refine
+    assert one.overlay_ms == pytest.approx(18.0)
+    assert dict(one.tracks_ms) == {"capture": 4.0, "pipeline": pytest.approx(7.0), "high": 35.0}
+
+
+def test_what_the_settings_say() -> None:
+    settings = Settings.load(None, {"deadline": "30fps", "warmup": 4, "realtime": True})
+    assert Effort.of(settings, live=False) == Effort(4, 1000, 10.0, None, pytest.approx(1000 / 30), paced=True)
+    assert Settings.load(None, {"deadline": "33 ms"}).deadline == 33
