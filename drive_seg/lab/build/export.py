@@ -116,8 +116,8 @@ def halve_weights(model: onnx.ModelProto) -> None:
     model.graph.node.extend(casts + nodes)
 
 
-def export_stage(piece: Piece, path: Path) -> None:
-    """Writes one ONNX file, checked."""
+def trace(piece: Piece, path: Path, open_axes: Mapping[str, Mapping[int, str]] | None = None) -> onnx.ModelProto:
+    """What torch's exporter makes of it, at the size of its inputs but for `open_axes`; `path` is overwritten."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -127,11 +127,16 @@ def export_stage(piece: Piece, path: Path) -> None:
             str(path),
             input_names=list(piece.inputs),
             output_names=list(piece.outputs),
-            dynamic_axes=_dynamic(piece),
+            dynamic_axes=open_axes,
             opset_version=OPSET,
             dynamo=False,
         )
-    model = onnx.load(path)
+    return onnx.load(path)
+
+
+def export_stage(piece: Piece, path: Path) -> None:
+    """Writes one ONNX file, checked."""
+    model = trace(piece, path, _dynamic(piece))
     name_weights(model, piece.module)
     halve_weights(model)
     onnx.checker.check_model(model, full_check=True)
