@@ -1,20 +1,26 @@
 """Runs the window: Qt's application around one player, from the first frame to the closed window."""
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+from drive_seg.play.player import Player
 from drive_seg.ui.display import require_display
 from drive_seg.workers import ended_by_signals
 
-if TYPE_CHECKING:  # Qt is imported once it is known to work
-    from drive_seg.ui.window import Player
+if TYPE_CHECKING:
+    from drive_seg.ui.meter import Meter
+
+WARMUP_S = 3.0  # of a window that is measured
 
 
-def run_window(player: "Player", *, title: str = "drive-seg") -> int:
-    """Starts the player and shows it until the window is closed, by a person, by SIGINT or SIGTERM, or by the player's error.
+def run_window(player: Player, *, title: str = "drive-seg", seconds: float | None = None) -> "Meter":
+    """Opens the player, shows it until the window is closed, by a person, by SIGINT or SIGTERM, and closes the player.
 
-    At the end of the source the window stays, on the last frame. Call from the main thread. Returns the exit code, 0.
-    Raises DisplayError before the player is started when no window can be opened here, and the error that ended the player.
+    The window stays through the end of the source and through failures. Call from the main thread. Returns what the window itself cost;
+    with `seconds` it closes by itself after so many, and what it cost in the WARMUP_S before them is forgotten.
+    Raises DisplayError before the player is opened when no window can be opened here, and what the player's `open` raises.
     """
     require_display()
     from PyQt6.QtCore import QEventLoop, QTimer
@@ -24,18 +30,34 @@ def run_window(player: "Player", *, title: str = "drive-seg") -> int:
 
     app = QApplication.instance() or QApplication([sys.argv[0] or title])
     app.setApplicationName(title)
-    window = MainWindow(player, title)
+    if isinstance(app, QApplication):
+        app.setStyle("Fusion")  # the one style that takes every colour of a palette, and is the same everywhere
     loop = QEventLoop()  # its own: Qt's ends with the last window of all, a moment after ours
-    window.closed.connect(loop.quit)
     try:
-        with ended_by_signals(lambda: QTimer.singleShot(0, window.close)):  # in the loop, even if it has not begun yet
-            window.show()
-            player.start(window.notify)
-            if window.isVisible():  # a failure in the first moment may have closed it already
+        with ended_by_signals(lambda: QTimer.singleShot(0, loop.quit)):  # in the loop, even if that has not begun yet
+            player.open()
+            window = MainWindow(player, title)
+            window.closed.connect(loop.quit)
+            for after_s, what in () if seconds is None else ((WARMUP_S, window.meter.restart), (WARMUP_S + seconds, loop.quit)):
+                timer = QTimer(loop)
+                timer.setSingleShot(True)
+                timer.timeout.connect(what)
+                timer.start(round(after_s * 1e3))
+            with caught(window.failed):
+                window.show()
                 loop.exec()
+            window.close()
+            window.deleteLater()
     finally:
-        player.stop()
-        window.deleteLater()
-    if window.error is not None:
-        raise window.error
-    return 0
+        player.close()
+    return window.meter
+
+
+@contextmanager
+def caught(tell: Callable[..., Any]) -> Iterator[None]:
+    """Exceptions that leave Qt's calls go to `tell`; without a hook they would abort the process."""
+    before, sys.excepthook = sys.excepthook, tell
+    try:
+        yield
+    finally:
+        sys.excepthook = before

@@ -22,8 +22,9 @@ PROBE_LIMIT_S = 20.0  # of a machine whose cores are busy; usually 0.2
 
 def require_display() -> None:
     """Returns if a QApplication can be made in this process. Raises DisplayError, whose line says why not and what to do."""
-    if find_spec("PyQt6") is None:
-        raise DisplayError("cannot open a window: PyQt6 is not installed; pip install 'drive-seg[ui]', or run with --headless")
+    for package in ("PyQt6", "pyqtgraph"):
+        if find_spec(package) is None:
+            raise DisplayError(f"cannot open a window: {package} is not installed; pip install 'drive-seg[ui]', or run with --headless")
     drop_foreign_plugins(os.environ)
     try:
         import PyQt6.QtWidgets  # noqa: F401

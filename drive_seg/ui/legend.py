@@ -1,52 +1,116 @@
-"""The class legend: a swatch, the name and the share of the current frame's pixels for every class."""
+"""The class legend: a swatch, the name and the share of the frame's pixels for every class; a click hides it, with shift all others."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QRectF, QSize, Qt
-from PyQt6.QtGui import QColor, QPainter, QPaintEvent
+from PyQt6.QtCore import QEvent, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from drive_seg.contracts import Labels
-from drive_seg.ui import theme
+from drive_seg.ui.theme import DARK, Theme
 
-ROW_PX, TEXT_PX, SWATCH_PX, SHARE_PX = 26, 21, 14, 46
+ROW_PX, TEXT_PX, SWATCH_PX, SHARE_PX = 22, 18, 12, 48
+LEAST = 0.0005  # a smaller share is a dash
 
 
 class Legend(QWidget):
-    """Painted in one go: a grid of labels would be laid out anew at every number."""
+    """Painted in one go: a grid of labels would be laid out anew at every number. With the keyboard: arrows, space, shift+space."""
 
-    def __init__(self, classes: Sequence[str], palette: Sequence[tuple[int, int, int]]) -> None:
-        """`palette`: RGB 0..255, one per class."""
+    toggled = pyqtSignal(int)
+    soloed = pyqtSignal(int)
+
+    def __init__(self) -> None:
         super().__init__()
-        self.classes = tuple(classes)
-        self.shares: NDArray[np.float64] = np.zeros(len(self.classes))  # 0..1, of the frame that was shown last
-        self._colours = [QColor(*rgb) for rgb in palette]
+        self.classes: tuple[str, ...] = ()
+        self.shares: NDArray[np.float32] = np.zeros(0, np.float32)  # 0..1, of the frame that was shown last
+        self.theme: Theme = DARK
+        self._colours: list[QColor] = []
+        self._hidden: frozenset[int] = frozenset()
+        self._at = 0
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setToolTip(self.tr("Click: hide or show a class. Shift and click: that class alone."))
 
     def sizeHint(self) -> QSize:
-        return QSize(200, ROW_PX * len(self.classes))
+        return QSize(200, ROW_PX * max(1, len(self.classes)))
 
-    def count(self, labels: Labels) -> None:
-        """uint8 HxW ids; ids that are not in the legend count for nobody, but in the whole."""
-        self.shares = np.bincount(labels.ravel(), minlength=256)[: len(self.classes)] / labels.size
+    def show_classes(self, classes: Sequence[str], palette: Sequence[tuple[int, int, int]], hidden: frozenset[int]) -> None:
+        """`palette`: RGB 0..255, one per class."""
+        if len(classes) != len(self.classes):
+            self.shares, self._at = np.zeros(len(classes), np.float32), 0
+        self.classes, self._hidden = tuple(classes), hidden
+        self._colours = [QColor(*rgb) for rgb in palette]
+        self.updateGeometry()
         self.update()
+
+    def show_shares(self, shares: NDArray[np.float32]) -> None:
+        """(classes,) 0..1; those of other classes are left aside."""
+        if len(shares) == len(self.classes):
+            self.shares = shares
+            self.update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        left = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
-        right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
-        for row, (name, colour, share) in enumerate(zip(self.classes, self._colours, self.shares, strict=True)):
-            top, width = row * ROW_PX, self.width()
-            track = QRectF(SWATCH_PX + 10, top + TEXT_PX, width - SWATCH_PX - 10, 2)
-            painter.setPen(QColor(theme.LINE))
-            painter.setBrush(colour)
-            painter.drawRoundedRect(QRectF(0.5, top + 0.5 + (TEXT_PX - SWATCH_PX) / 2, SWATCH_PX, SWATCH_PX), 3, 3)
-            painter.fillRect(track, QColor(theme.LINE))
-            painter.fillRect(QRectF(track.x(), track.y(), track.width() * share, track.height()), colour)
-            painter.setPen(QColor(theme.TEXT if share >= 0.0005 else theme.DIM))
-            painter.drawText(QRectF(track.x(), top, track.width() - SHARE_PX, TEXT_PX), left, name)
-            painter.drawText(QRectF(width - SHARE_PX, top, SHARE_PX, TEXT_PX), right, f"{share:.1%}" if share >= 0.0005 else "–")
+        for row in range(len(self.classes)):
+            self._paint_row(painter, row)
         painter.end()
+
+    def _paint_row(self, painter: QPainter, row: int) -> None:
+        theme, top, width, shown = self.theme, row * ROW_PX, self.width(), row not in self._hidden
+        colour, share = self._colours[row], float(self.shares[row])
+        middle = Qt.AlignmentFlag.AlignVCenter
+        if self.hasFocus() and row == self._at:
+            painter.setPen(QPen(QColor(theme.accent), 1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(QRectF(0.5, top + 0.5, width - 1, ROW_PX - 2), 3, 3)
+        swatch = QRectF(4.5, top + 0.5 + (TEXT_PX - SWATCH_PX) / 2, SWATCH_PX, SWATCH_PX)
+        painter.setPen(QColor(theme.dim))
+        painter.setBrush(colour if shown else Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(swatch, 3, 3)
+        if not shown:
+            painter.drawLine(swatch.bottomLeft(), swatch.topRight())
+        track = QRectF(SWATCH_PX + 14, top + TEXT_PX, width - SWATCH_PX - 18, 2)
+        painter.fillRect(track, QColor(theme.line))
+        if shown:
+            painter.fillRect(QRectF(track.x(), track.y(), track.width() * share, track.height()), colour)
+        painter.setPen(QColor(theme.text if shown and share >= LEAST else theme.dim))
+        font = painter.font()
+        font.setStrikeOut(not shown)
+        painter.setFont(font)
+        painter.drawText(QRectF(track.x(), top, track.width() - SHARE_PX, TEXT_PX), middle | Qt.AlignmentFlag.AlignLeft, self.classes[row])
+        font.setStrikeOut(False)
+        painter.setFont(font)
+        figure = f"{share:.1%}" if share >= LEAST else "–"
+        painter.drawText(QRectF(track.right() - SHARE_PX, top, SHARE_PX, TEXT_PX), middle | Qt.AlignmentFlag.AlignRight, figure)
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        if event and event.button() == Qt.MouseButton.LeftButton:
+            self._choose(int(event.position().y()) // ROW_PX, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
+
+    def event(self, event: QEvent | None) -> bool:
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride and event.key() in _KEYS:
+            event.accept()  # they are this list's while it has the focus, and no shortcuts
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        assert event is not None
+        if event.key() == Qt.Key.Key_Space:
+            self._choose(self._at, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
+        elif event.key() in _KEYS:
+            step = 1 if event.key() == Qt.Key.Key_Down else -1
+            self._at = min(max(self._at + step, 0), max(0, len(self.classes) - 1))
+            self.update()
+        else:
+            super().keyPressEvent(event)
+
+    def _choose(self, row: int, alone: bool) -> None:
+        if 0 <= row < len(self.classes):
+            self._at = row
+            (self.soloed if alone else self.toggled).emit(row)
+
+
+_KEYS = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Space)

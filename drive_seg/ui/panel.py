@@ -1,110 +1,150 @@
-"""The right-hand panel: the run's numbers above, the class legend below."""
+"""The controls at the right: the run's numbers, what computes and when, how it is drawn, and the classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PyQt6.QtGui import QAction
+from PyQt6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
-from drive_seg.contracts import Result
+from drive_seg.backends import BACKENDS
 from drive_seg.stats import Numbers
+from drive_seg.ui.cockpit import Cockpit
+from drive_seg.ui.compose import View
 from drive_seg.ui.legend import Legend
+from drive_seg.ui.schedulebox import ScheduleBox
+from drive_seg.ui.widgets import NONE, Choice, Facts, Section, Slider, action_button, column, label, named, row, scrolled
 
-WIDTH_PX = 300
-NONE = "–"
-
-
-def label(text: str, name: str = "") -> QLabel:
-    """A label that the style sheet knows by `name`."""
-    made = QLabel(text)
-    made.setObjectName(name)
-    return made
-
-
-def rule() -> QFrame:
-    line = QFrame()
-    line.setObjectName("rule")
-    line.setFixedHeight(1)
-    return line
+WIDTH_PX = 290
+BEST = "best"  # the backend's name where none is asked for
 
 
 class Panel(QWidget):
-    """Numbers by name in `values`, so that a test or a script reads what a person reads."""
+    """Shows what is in force and tells the cockpit what a person wants; it decides nothing."""
 
-    def __init__(self, headline: str, classes: Sequence[str], palette: Sequence[tuple[int, int, int]], labelled: bool) -> None:
-        """`labelled`: the mIoU row is shown."""
+    def __init__(self, cockpit: Cockpit, actions: Mapping[str, QAction]) -> None:
         super().__init__()
-        self.setObjectName("panel")
+        self.setObjectName("column")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.setFixedWidth(WIDTH_PX)
-        self.values: dict[str, QLabel] = {}
-        self.legend = Legend(classes, palette)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(18, 16, 18, 12)
-        column.setSpacing(10)
-        column.addLayout(self._headlines())
-        column.addLayout(self._rows(labelled))
-        column.addWidget(rule())
-        about = label(headline, "dim")
-        about.setWordWrap(True)
-        column.addWidget(about)
-        column.addWidget(rule())
-        column.addWidget(label("CLASSES · SHARE OF PIXELS", "heading"))
-        column.addWidget(self._scrolled(self.legend), stretch=1)
+        self.setMinimumWidth(230)
+        self._cockpit = cockpit
+        self.model = Choice(self.tr("The bundle: a trained network with everything it needs"))
+        self.backend = Choice(self.tr("What executes the network"))
+        self.propagation = Choice(self.tr("How features of the last key frame are brought to this one"))
+        self.schedule = ScheduleBox()
+        self.mode = Choice(self.tr("Whether a key frame waits for its own deep stage"))
+        self.view = Choice(self.tr("What the picture area shows"))
+        self.opacity = Slider(20, self.tr("How much of the picture the labels cover"))
+        self.legend = Legend()
+        self.big = {name: label(NONE, "big") for name in ("fps", "p50", "p95")}
+        self.facts = Facts(
+            [
+                ("frame", self.tr("This frame")), ("decision", self.tr("Decision")), ("keys", self.tr("Key frames")),
+                ("age", self.tr("Feature age")), ("dropped", self.tr("Dropped")), ("miou", self.tr("mIoU, live")),
+            ],
+            wrap=False,
+        )  # fmt: skip
+        self.sections = {
+            "network": Section(self.tr("Network"), self._network()),
+            "schedule": Section(self.tr("Key frames"), self._schedule()),
+            "look": Section(self.tr("Overlay"), self._look(actions)),
+            "classes": Section(self.tr("Classes · share of the picture"), self._classes(actions)),
+        }
+        inside = column(self._numbers(), self.facts, *self.sections.values(), margins=(14, 8, 14, 10), spacing=7)
+        inside.layout().addStretch(1)  # type: ignore[union-attr]
+        outside = QVBoxLayout(self)
+        outside.setContentsMargins(0, 0, 0, 0)
+        outside.addWidget(scrolled(inside))
+        self._wire()
 
-    def _headlines(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        for name, unit in (("FPS", "frames / s"), ("p50", "ms p50"), ("p95", "ms p95")):
-            cell = QVBoxLayout()
-            cell.setSpacing(0)
-            self.values[name] = label(NONE, "big")
-            cell.addWidget(self.values[name])
-            cell.addWidget(label(unit, "unit"))
-            row.addLayout(cell, stretch=1)
-        return row
+    def _numbers(self) -> QWidget:
+        made = QWidget()
+        grid = QGridLayout(made)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(0)
+        units = {"fps": self.tr("frames / s"), "p50": self.tr("ms p50"), "p95": self.tr("ms p95")}
+        for at, (name, unit) in enumerate(units.items()):
+            grid.addWidget(self.big[name], 0, at)
+            grid.addWidget(label(unit, "unit"), 1, at)
+        made.setToolTip(self.tr("The last second: frames shown, and how long half and 95 % of them took from frame to labels"))
+        return made
 
-    def _rows(self, labelled: bool) -> QGridLayout:
-        grid = QGridLayout()
-        grid.setVerticalSpacing(5)
-        names = ["this frame", "schedule", "key frames", "deep stage", "age", "dropped", *(["mIoU"] if labelled else []), "view"]
-        for row, name in enumerate(names):
-            self.values[name] = label(NONE)
-            self.values[name].setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            grid.addWidget(label(name, "dim"), row, 0)
-            grid.addWidget(self.values[name], row, 1)
-        grid.setColumnStretch(1, 1)
-        return grid
+    def _network(self) -> QWidget:
+        return column(
+            named(self.tr("Bundle"), self.model),
+            named(self.tr("Backend"), self.backend),
+            named(self.tr("Propagation"), self.propagation),
+        )
 
-    @staticmethod
-    def _scrolled(legend: Legend) -> QScrollArea:
-        area = QScrollArea()
-        area.setWidget(legend)
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the keys are the window's
-        return area
+    def _schedule(self) -> QWidget:
+        return column(self.schedule, named(self.tr("Mode"), self.mode))
 
-    def show_numbers(self, numbers: Numbers, dropped: int, miou: float | None) -> None:
-        """The last second; a dash where nothing arrived in it."""
+    def _look(self, actions: Mapping[str, QAction]) -> QWidget:
+        self.opacity_says = label("", "unit")
+        self.opacity_says.setFixedWidth(38)
+        self.boxes = {name: action_button(actions[name]) for name in ("contours", "safe")}
+        slider = row(self.opacity, self.opacity_says, stretch=0)
+        return column(named(self.tr("Show"), self.view), named(self.tr("Opacity"), slider), row(*self.boxes.values(), QWidget(), stretch=2))
+
+    def _classes(self, actions: Mapping[str, QAction]) -> QWidget:
+        hint = label(self.tr("click: hide   ·   shift + click: alone"), "unit")
+        self.all_button = action_button(actions["all"])
+        return column(self.legend, hint, self.all_button)
+
+    def _wire(self) -> None:
+        cockpit = self._cockpit
+        self.model.chosen.connect(cockpit.set_model)
+        self.backend.chosen.connect(lambda name: cockpit.change(backend=None if name == BEST else name))
+        self.propagation.chosen.connect(lambda name: cockpit.change(propagation=name))
+        self.schedule.chosen.connect(lambda text: cockpit.change(schedule=text))
+        self.mode.chosen.connect(lambda name: cockpit.change(mode=name))
+        self.view.chosen.connect(lambda name: cockpit.set_view(View(name)))
+        self.opacity.slid.connect(lambda tick: cockpit.set_opacity(tick / 20))
+        self.legend.toggled.connect(cockpit.toggle_class)
+        self.legend.soloed.connect(cockpit.solo)
+        for name, section in self.sections.items():
+            section.fold(cockpit.memory.flag(f"fold/{name}", False))
+            section.folded.connect(lambda away, name=name: cockpit.memory.keep(**{f"fold__{name}": away}))
+
+    def show_state(self) -> None:
+        """The controls as things are in force, or wished."""
+        cockpit, wanted, look = self._cockpit, self._cockpit.wanted, self._cockpit.look
+        self.model.offer([(name, name) for name in cockpit.models()], wanted("model"))
+        best = (
+            self.tr("best here ({0})").format(cockpit.status.runs.get("backend", NONE))
+            if wanted("backend") is None
+            else self.tr("best here")
+        )
+        self.backend.offer([(BEST, best), *((name, name) for name in BACKENDS)], wanted("backend") or BEST)
+        self.propagation.offer([(name, name) for name in cockpit.propagations()], wanted("propagation"))
+        self.schedule.show_schedule(wanted("schedule"))
+        self.mode.offer([("sync", self.tr("key frames wait (sync)")), ("async", self.tr("never wait (async)"))], wanted("mode"))
+        views = {View.OVERLAY: self.tr("overlay"), View.MASK: self.tr("mask alone"), View.PICTURE: self.tr("picture alone")}
+        self.view.offer([(view.value, name) for view, name in views.items()], cockpit.view.value)
+        self.opacity.put(round(look.opacity * 20))
+        self.opacity.setEnabled(not look.contours)
+        self.opacity_says.setText(f"{look.opacity:.0%}")
+        self.all_button.setVisible(bool(look.hidden))
+        self.legend.show_classes(cockpit.status.classes, look.palette, look.hidden)
+
+    def show_numbers(self, numbers: Numbers, miou: float | None) -> None:
+        """The last second; a dash where nothing arrived in it. `miou`: None where the source knows no truth."""
         known = numbers.count > 0
-        self._set("FPS", f"{numbers.fps:.0f}" if known else NONE)
-        self._set("p50", f"{numbers.p50_ms:.1f}" if known else NONE)
-        self._set("p95", f"{numbers.p95_ms:.1f}" if known else NONE)
-        self._set("key frames", f"{numbers.key_share:.0%}{f' · {numbers.cold} cold' if numbers.cold else ''}" if known else NONE)
-        self._set("deep stage", NONE if numbers.high_ms is None else f"{numbers.high_ms:.1f} ms")
-        self._set("age", f"{numbers.age_mean:.1f} mean · {numbers.age_max} max" if known else NONE)
-        self._set("dropped", str(dropped))
-        self._set("mIoU", NONE if miou is None else f"{miou:.1%}")
+        self.big["fps"].setText(f"{numbers.fps:.0f}" if known else NONE)
+        self.big["p50"].setText(short(numbers.p50_ms) if known else NONE)
+        self.big["p95"].setText(short(numbers.p95_ms) if known else NONE)
+        cold = self.tr(" · {0} cold").format(numbers.cold) if numbers.cold else ""
+        self.facts.set("keys", f"{numbers.key_share:.0%}{cold}" if known else NONE)
+        self.facts.set("age", self.tr("{0:.1f} mean · {1} max").format(numbers.age_mean, numbers.age_max) if known else NONE)
+        self.facts.set("dropped", str(self._cockpit.status.dropped))
+        self.facts.set("miou", NONE if miou is None else f"{miou:.1%}")
+        self.facts.show_row("miou", miou is not None)
+        if shown := self._cockpit.shown:
+            result = shown.result
+            kind = self.tr("key") if result.is_key else self.tr("age {0}").format(result.age_frames)
+            self.facts.set("frame", f"#{result.frame.index} · {result.total_ms:.1f} ms · {kind}")
+            self.facts.set("decision", result.decision.text)
 
-    def show_frame(self, result: Result) -> None:
-        """What is true of the frame on the screen."""
-        kind = "key" if result.age_frames == 0 else f"age {result.age_frames}"
-        self._set("this frame", f"#{result.frame.index} · {result.total_ms:.1f} ms · {kind}")
-        self._set("schedule", result.decision.text)
-        self.legend.count(result.labels)
 
-    def show_view(self, text: str) -> None:
-        self._set("view", text)
-
-    def _set(self, name: str, text: str) -> None:
-        if name in self.values:
-            self.values[name].setText(text)
+def short(ms: float) -> str:
+    """Three digits."""
+    return f"{ms:.1f}" if ms < 99.95 else f"{ms:.0f}"

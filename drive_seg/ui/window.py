@@ -1,179 +1,100 @@
-"""The main window: shows the newest result of a player, its numbers and a legend, and gives the player its keys."""
+"""The main window: the newest frame of a player with its labels, and around it everything that is known of it and can be done to it."""
 
+import sys
 import time
-from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
-from typing import Protocol
 
 from PyQt6.QtCore import QSize, Qt, QTimer, pyqtSignal
-from PyQt6.QtGui import QCloseEvent, QKeyEvent
-from PyQt6.QtWidgets import QHBoxLayout, QMainWindow, QWidget
+from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
+from PyQt6.QtWidgets import QApplication, QMainWindow
 
-from drive_seg.contracts import Image, Result, SourceInfo
 from drive_seg.errors import SinkError
-from drive_seg.overlay import Painter
-from drive_seg.stats import LiveScore, Numbers
-from drive_seg.ui import theme
-from drive_seg.ui.panel import Panel, label
-from drive_seg.ui.view import VideoView
+from drive_seg.play.player import Player
+from drive_seg.stats import Numbers
+from drive_seg.ui.actions import ACTIONS, make_action, reflect
+from drive_seg.ui.choices import translate
+from drive_seg.ui.cockpit import Cockpit
+from drive_seg.ui.compose import Versus
+from drive_seg.ui.icons import icon
+from drive_seg.ui.layout import Layout
+from drive_seg.ui.memory import Memory
+from drive_seg.ui.meter import Meter
+from drive_seg.ui.opening import Opener, dropped
+from drive_seg.ui.pages.inspector import NAMES
+from drive_seg.ui.panel import Panel
+from drive_seg.ui.theme import DARK, LIGHT, THEMES, Theme, palette, style
+from drive_seg.ui.trouble import TroubleBar
+from drive_seg.ui.truth import Truth
 
 PICTURE_GAP_S = 1 / 60  # no screen shows more, and each picture takes time from the network
 NUMBERS_GAP_MS = 200  # faster than that a number cannot be read; Python's signal handlers wait for it too
-SIZE = QSize(1420, 720)  # with the panel, a 16:9 picture of 1120x630
-HINTS = "space pause   ·   . step   ·   + − opacity   ·   m view   ·   f full screen   ·   q quit"
-
-
-class Player(Protocol):
-    """A run that the window watches and steers; all is called from the window's thread."""
-
-    def start(self, on_new: Callable[[], None]) -> None:
-        """`on_new` may come from any thread; once per result taken is enough."""
-
-    def stop(self) -> None:
-        """Ends the run and waits for its threads; idempotent, also without a start. `on_new` is not called afterwards."""
-
-    def take(self) -> Result | None:
-        """The newest result that was not taken yet."""
-
-    def numbers(self) -> Numbers:
-        """The last second, of all results."""
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-    def step(self) -> None:
-        """One frame further; only while paused."""
-
-    @property
-    def paused(self) -> bool: ...
-
-    @property
-    def state(self) -> str:
-        """For people: "playing", "paused", "connecting", "ended" …"""
-
-    @property
-    def error(self) -> BaseException | None:
-        """What ended the run, if that was an error."""
-
-    @property
-    def finished(self) -> bool:
-        """No further result will come."""
-
-    @property
-    def info(self) -> SourceInfo: ...
-
-    @property
-    def classes(self) -> tuple[str, ...]: ...
-
-    @property
-    def palette(self) -> tuple[tuple[int, int, int], ...]:
-        """RGB, one per class."""
-
-    @property
-    def headline(self) -> str:
-        """Model, backend, precision, device and schedule in one line."""
-
-    @property
-    def dropped(self) -> int: ...
-
-    @property
-    def opacity(self) -> float:
-        """Of the mask, 0..1, to begin with."""
-
-
-class View(Enum):
-    OVERLAY = "overlay"
-    MASK = "mask"
-    PICTURE = "picture"
+SIZE = QSize(1420, 820)
+NARROW_PX = 1000  # of the window; there is room for one column beside the picture only
 
 
 class MainWindow(QMainWindow):
-    """Owns nothing of the run but its end: closing the window stops the player."""
+    """Owns nothing of the run but its end: closing the window closes the player. Nothing that fails closes the window."""
 
+    cockpit: Cockpit
+    parts: Layout
+    keys: dict[str, QAction]
+    panel: Panel
+    bar: TroubleBar
+    opener: Opener
     closed = pyqtSignal()
     _arrived = pyqtSignal()  # carries no picture: a queue of signals must never be a queue of frames
 
-    def __init__(self, player: Player, title: str = "drive-seg") -> None:
+    def __init__(self, player: Player, title: str = "drive-seg", memory: Memory | None = None) -> None:
+        """`player` is open. `memory`: where layout and choices are kept, the user's own unless given."""
         super().__init__()
-        self.error: BaseException | None = None  # what ended the run, the window's own failures included
-        self.view, self.opacity = View.OVERLAY, player.opacity
-        self._player, self._painter = player, Painter(player.palette)
-        self._result: Result | None = None
-        self._numbers = Numbers()
-        self._shown_s = float("-inf")
-        # ids are comparable only where source and model mean the same by them
-        labelled = player.info.labelled and player.info.classes in ((), player.classes)
-        self._score = LiveScore(player.classes) if labelled else None
-        self._actions: dict[str, Callable[[], None]] = {
-            " ": self._toggle_pause,
-            ".": self._step,
-            "+": lambda: self._fade(+0.1),
-            "=": lambda: self._fade(+0.1),
-            "-": lambda: self._fade(-0.1),
-            "m": self._next_view,
-            "f": self._toggle_full_screen,
-            "q": self._quit,
-            "\x1b": self._quit,
-        }
-        self.setWindowTitle(f"{player.info.name} – {title}")
-        self._build()
-        self._arrived.connect(self._guarded(self._show_newest))  # from another thread Qt queues it for this one
-        self._later = QTimer(self)
+        self.meter, self.memory, self.title = Meter(), memory or Memory(), title
+        self.cockpit = Cockpit(player, self.memory)
+        self.opener = Opener(self, self.cockpit)
+        self.player, self._shown_s, self._trouble = player, float("-inf"), 0
+        self._numbers, self._truth = Numbers(), Truth()
+        self.keys = {entry.name: make_action(entry, self) for entry in ACTIONS}
+        self.addActions(list(self.keys.values()))
+        self.parts = Layout(self)
+        self.video, self.panel, self.inspector = self.parts.video, self.parts.panel, self.parts.inspector
+        self.strip, self.transport, self.bar = self.parts.strip, self.parts.transport, self.parts.trouble
+        self.setAcceptDrops(True)
+        self.setMinimumSize(640, 420)
+        self._wire()
+        self._restore()
+        self.refresh()
+
+    def _wire(self) -> None:
+        self._arrived.connect(self._show_newest)  # from another thread Qt queues it for this one
+        self.player.on_new = self._arrived.emit
+        self._later, self._tick = QTimer(self), QTimer(self)
         self._later.setSingleShot(True)
-        self._later.timeout.connect(self._guarded(self._show_newest))
-        self._tick = QTimer(self)
-        self._tick.timeout.connect(self._guarded(self.refresh))
+        self._later.timeout.connect(self._show_newest)
+        self._tick.timeout.connect(self.refresh)
         self._tick.start(NUMBERS_GAP_MS)
-        self.refresh()
+        self.cockpit.changed.connect(self.show_state)
+        self.cockpit.redraw.connect(self._redraw)
+        self.cockpit.told.connect(self.bar.tell)
+        self.video.dragged.connect(self.cockpit.set_divider)
+        self.video.resized.connect(self._redraw)
+        self.video.double_clicked.connect(self.toggle_full_screen)
+        self.strip.sought.connect(self.cockpit.seek)
+        self.inspector.closed.connect(lambda: self.show_part("inspector", False))
+        self.inspector.turned.connect(self._turned)
+        QTimer.singleShot(0, self._show_newest)  # what came before anybody was told
 
-    def _build(self) -> None:
-        player = self._player
-        self.setStyleSheet(theme.STYLE)
-        self.video = VideoView(f"waiting for {player.info.name} …")
-        self.panel = Panel(player.headline, player.classes, player.palette, labelled=self._score is not None)
-        self.source, self.state = label(player.info.name), label("")
-        body = QWidget()
-        row = QHBoxLayout(body)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        row.addWidget(self.video, stretch=1)
-        row.addWidget(self.panel)
-        self.setCentralWidget(body)
-        bar = self.statusBar()
-        assert bar is not None  # Qt makes it on demand; only its stubs allow None
-        bar.setSizeGripEnabled(False)
-        bar.addWidget(self.state)
-        bar.addWidget(self.source)
-        bar.addPermanentWidget(label(HINTS, "dim"))
+    def _restore(self) -> None:
         screen = self.screen()
-        self.resize(SIZE if screen is None else SIZE.boundedTo(screen.availableSize() * 0.95))
+        if not self.restoreGeometry(self.memory.blob("geometry") or b""):
+            self.resize(SIZE if screen is None else SIZE.boundedTo(screen.availableSize() * 0.95))
+        self.parts.restore(self.memory)
+        self.inspector.open(self.memory.text("page", NAMES[0]))
+        for part, shown in (("panel", True), ("strip", True), ("inspector", False)):
+            self.parts.part(part).setVisible(self.memory.flag(f"open/{part}", shown))
+        hints = QApplication.styleHints()
+        light = hints is not None and hints.colorScheme() == Qt.ColorScheme.Light
+        self.paint(THEMES.get(self.memory.text("theme", ""), LIGHT if light else DARK))
 
-    def notify(self) -> None:
-        """A new result can be taken. May be called from any thread."""
-        self._arrived.emit()
-
-    def snapshot(self, path: Path) -> None:
-        """Writes the window as it is to an image file. Raises SinkError."""
-        self.refresh()
-        if not self.grab().save(str(path)):
-            raise SinkError(f"cannot write the window's picture to {path}; is the folder there and the ending one of .png .jpg?")
-
-    def refresh(self) -> None:
-        """Brings the numbers, the legend and the state up to date; closes the window after the player's error."""
-        player = self._player
-        if not (player.paused or player.finished):  # a person pauses to read them
-            self._numbers = player.numbers()
-        self.panel.show_numbers(self._numbers, player.dropped, self._score.miou if self._score else None)
-        self.panel.show_view(self.view.value if self.view is not View.OVERLAY else f"overlay · {self.opacity:.0%}")
-        if self._result:
-            self.panel.show_frame(self._result)
-        state = player.state
-        self.state.setText(f"● {state}")
-        self.state.setStyleSheet(f"color: {theme.STATE_COLOURS.get(state, theme.DIM)}")
-        if player.error is not None:
-            self._fail(player.error)
+    # -- what is shown
 
     def _show_newest(self) -> None:
         wait_s = self._shown_s + PICTURE_GAP_S - time.perf_counter()
@@ -181,87 +102,170 @@ class MainWindow(QMainWindow):
             if not self._later.isActive():
                 self._later.start(max(1, round(wait_s * 1000)))
             return
-        result = self._player.take()
-        if result is None:
-            return
-        self._result, self._shown_s = result, time.perf_counter()
-        if self._score and result.frame.labels is not None:
-            self._score.add(result.frame.labels, result.labels)
-        self._redraw()
+        with self.meter.time():
+            shown = self.player.take()
+            if shown is None:
+                return
+            self.cockpit.shown, self._shown_s = shown, time.perf_counter()
+            frame = shown.result.frame
+            self._draw(frame.captured_s)
 
     def _redraw(self) -> None:
-        if self._result:
-            self.video.show_image(self._compose(self._result))
+        self._draw(None)
 
-    def _compose(self, result: Result) -> Image:
-        image = result.frame.image
-        if self.view is View.PICTURE:
-            return image
-        if self.view is View.MASK:
-            return self._painter.colour(result.labels, (image.shape[0], image.shape[1]))
-        return self._painter.paint(image, result.labels, self.opacity)
-
-    def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        assert event is not None
-        action = self._actions.get(event.text().lower())
-        if action is None:
-            super().keyPressEvent(event)
-        elif not event.isAutoRepeat() or event.text() in ".+=-":
-            self._guarded(action)()
-
-    def _toggle_pause(self) -> None:
-        if self._player.paused:
-            self._player.resume()
-        elif not self._player.finished:
-            self._player.pause()
-        self.refresh()
-
-    def _step(self) -> None:
-        if self._player.finished:
+    def _draw(self, captured_s: float | None) -> None:
+        if (image := self.cockpit.compose(self.video.room)) is None:
             return
-        if not self._player.paused:
-            self._player.pause()
-        self._player.step()
+        shown, status = self.cockpit.shown, self.cockpit.status
+        split = shown is not None and shown.rival is not None and status.rival is not None
+        difference = split and self.cockpit.versus is Versus.DIFFERENCE
+        self.video.divider = self.cockpit.divider if split and not difference else None
+        self.video.tags = self.parts.tags(status.runs, status.rival) if split and not difference else ("", "")
+        if difference:
+            self.video.tags = translate("ui", "pink: where A and B differ"), ""
+        self.video.show_image(image, captured_s)
+
+    def refresh(self) -> None:
+        """Brings all but the picture up to date."""
+        status = self.cockpit.update()
+        if not (status.paused or status.state == "ended"):  # a person pauses to read them
+            self._numbers = status.numbers
+        moments = self.player.history()
+        with self.meter.time():
+            if self.strip.isVisible():
+                self.strip.seekable = status.seekable
+                self.strip.show_moments(moments)
+        if self.inspector.isVisible():
+            self.inspector.refresh(moments)
+        self.transport.bar.mark(moments)
+        if moments:
+            self.panel.legend.show_shares(moments[-1].shares)
+        self.panel.show_numbers(self._numbers, self._truth.count(status, self.cockpit.shown))
+        if status.trouble and status.trouble.serial != self._trouble:
+            self._trouble = status.trouble.serial
+            self.bar.tell(status.trouble.text, True)
+        self.show_state()
+
+    def show_state(self) -> None:
+        """Ticks, boxes and texts as things are."""
+        status = self.cockpit.status
+        reflect(self)
+        self.parts.show_state(status, self.theme)
+        self.panel.show_state()
+        self.setWindowTitle(f"{status.source.name} – {self.title}")
+
+    def snapshot(self, path: Path) -> None:
+        """Writes the window as it is to an image file. Raises SinkError."""
+        self.refresh()
+        if not self.grab().save(str(path)):
+            raise SinkError(f"cannot write the window's picture to {path}; is the folder there and the ending one of .png .jpg?")
+
+    # -- what the table of actions calls
+
+    def next_page(self) -> None:
+        """The next page of the inspector, and after the last none."""
+        if not self.inspector.isVisible():
+            self.show_part("inspector", True)
+        elif self.inspector.name == NAMES[-1]:
+            self.inspector.open(NAMES[0])
+            self.show_part("inspector", False)
+        else:
+            self.inspector.turn(1)
+
+    def show_page(self, name: str) -> None:
+        self.inspector.open(name)
+        self.show_part("inspector", True)
+
+    def toggle_compare(self) -> None:
+        """With its page when it begins, where B is chosen."""
+        if not self.cockpit.comparing:
+            self.show_page("compare")
+        self.cockpit.toggle_compare()
+
+    def toggle_audit(self) -> None:
+        if not self.cockpit.status.auditing:
+            self.show_page("audit")
+        self.cockpit.toggle_audit()
+
+    def show_part(self, part: str, shown: bool) -> None:
+        """`panel`, `strip` or `inspector`; in a narrow window one column makes room for the other."""
+        self.parts.show_part(part, shown, self.width() < NARROW_PX)
+        self.memory.keep(**{f"open__{part}": shown})
         self.refresh()
 
-    def _fade(self, by: float) -> None:
-        self.opacity = round(min(1.0, max(0.0, self.opacity + by)), 2)
-        self._redraw()
-        self.refresh()
-
-    def _next_view(self) -> None:
-        views = list(View)
-        self.view = views[(views.index(self.view) + 1) % len(views)]
-        self._redraw()
-        self.refresh()
-
-    def _toggle_full_screen(self) -> None:
+    def toggle_full_screen(self) -> None:
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
 
-    def _quit(self) -> None:
-        self.close()
+    def toggle_alone(self) -> None:
+        self.parts.alone(not self.parts.is_alone)
+
+    def toggle_theme(self) -> None:
+        self.paint(LIGHT if self.theme is DARK else DARK)
+        self.memory.keep(theme=self.theme.name)
+
+    def toggle_help(self) -> None:
+        self.parts.keys.place(self.rect())
+        self.parts.keys.setVisible(not self.parts.keys.isVisible())
+
+    def escape(self) -> None:
+        """What lies over the picture first."""
+        if self.parts.keys.isVisible():
+            self.parts.keys.hide()
+        elif self.parts.is_alone:
+            self.toggle_alone()
+        elif self.isFullScreen():
+            self.toggle_full_screen()
+
+    # -- Qt
+
+    def paint(self, theme: Theme) -> None:
+        """The whole window in this theme's colours."""
+        self.theme = theme
+        app = QApplication.instance()
+        if isinstance(app, QApplication):
+            app.setPalette(palette(theme))
+        self.setStyleSheet(style(theme))
+        self.parts.paint(theme)
+        for entry in ACTIONS:
+            if entry.icon:
+                colour = theme.bad if entry.name == "record" else theme.text
+                self.keys[entry.name].setIcon(icon(entry.icon, colour, theme.line))
+        self.refresh()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self.parts.make_narrow(self.width() < NARROW_PX, self.memory)
+        if self.parts.keys.isVisible():
+            self.parts.keys.place(self.rect())
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        if event and dropped(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        if event:
+            event.acceptProposedAction()
+            self.opener.open(dropped(event.mimeData()))
+
+    def _turned(self, page: str) -> None:
+        self.memory.keep(page=page)
+        if self.inspector.isVisible():
+            self.inspector.refresh(self.player.history())
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
         self._tick.stop()
         self._later.stop()
-        try:
-            self._player.stop()
-        except BaseException as error:
-            self.error = self.error or error
+        self.memory.keep(geometry=self.saveGeometry())
+        self.parts.keep(self.memory)
+        self.player.close()
+        self.cockpit.close()
+        self.parts.close()
         super().closeEvent(event)
         self.closed.emit()
 
-    def _guarded(self, action: Callable[[], None]) -> Callable[[], None]:
-        """An exception that leaves a Qt slot aborts the process; here it closes the window and waits in `error`."""
-
-        def run() -> None:
-            try:
-                action()
-            except BaseException as error:
-                self._fail(error)
-
-        return run
-
-    def _fail(self, error: BaseException) -> None:
-        self.error = self.error or error
-        self.close()
+    def failed(self, kind: type[BaseException], error: BaseException, trace: object) -> None:
+        """An exception that leaves one of Qt's calls would end the process; it is said here instead, and the window stays."""
+        line = translate("ui", "the window itself failed: {0}: {1}; please report it").format(kind.__name__, error)
+        if self.bar.text.text() != f"⚠  {line}":  # a failure of every frame is told once
+            sys.__excepthook__(kind, error, trace)  # type: ignore[arg-type]
+            self.bar.tell(line, True)

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -5,97 +6,135 @@ import sys
 import threading
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from PyQt6.QtCore import QTimer
 from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from drive_seg.commands.bench import run_window_benchmark
 from drive_seg.errors import SourceError
-from drive_seg.ui.app import run_window
-from drive_seg.ui.view import VideoView
-from tests.fakes import FakePlayer, make_result
+from drive_seg.settings import Settings
+from drive_seg.ui import app
+from drive_seg.ui.app import caught, run_window
+from drive_seg.ui.memory import Memory
+from drive_seg.ui.window import MainWindow
+from tests.ui.fakes import FakePlayer
 
 ROOT = Path(__file__).parents[2]
 INTERRUPTED = """
+from PyQt6.QtCore import QSettings
+QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, {folder!r})
 from drive_seg.ui.app import run_window
-from drive_seg.ui.view import VideoView
-from tests.fakes import FakePlayer
+from tests.ui.fakes import FakePlayer
 player = FakePlayer()
-player.on_start = lambda: print("started", flush=True)
-code = run_window(player)
-print("stopped" if "stop" in player.calls else "left running", code)
+player.open = lambda: print("started", flush=True)
+run_window(player)
+print("closed" if player.closed else "left open")
 """
 
 
-def window_closes(after_ms: int = 50) -> None:
-    QTimer.singleShot(after_ms, lambda: [window.close() for window in QApplication.topLevelWidgets()])
+def window() -> MainWindow:
+    return next(widget for widget in QApplication.topLevelWidgets() if isinstance(widget, MainWindow) and widget.isVisible())
 
 
-def test_runs_until_the_window_is_closed(qtbot: QtBot) -> None:
+def later(after_ms: int, then: object) -> None:
+    QTimer.singleShot(after_ms, then)  # type: ignore[arg-type]
+
+
+def test_opens_the_player_and_runs_until_the_window_is_closed(qtbot: QtBot) -> None:
     player = FakePlayer()
-    player.on_start = lambda: (player.sink.put(make_result()), window_closes())[1]
-    assert run_window(player) == 0
-    assert player.calls[0] == "start"
-    assert "stop" in player.calls
-    assert player.sink.take() is None  # it was shown
+    player.put()
+    later(100, lambda: window().close())
+    assert run_window(player).qt_ms  # type: ignore[arg-type]
+    assert player.calls == ["open"]
+    assert player.closed
+    assert player.take() is None  # it was shown
 
 
-def test_results_from_another_thread_are_drawn_in_the_windows_thread(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn_in: set[threading.Thread] = set()
-    show = VideoView.show_image
-    monkeypatch.setattr(VideoView, "show_image", lambda self, image: (drawn_in.add(threading.current_thread()), show(self, image))[1])
-    player = FakePlayer()
-    sender = threading.Thread(target=lambda: [player.sink.put(make_result(index)) for index in range(50)])
-    player.on_start = lambda: (sender.start(), window_closes(200))[1]
-    run_window(player)
-    sender.join()
-    assert drawn_in == {threading.main_thread()}
-    assert player.sink.take() is None
-
-
-def test_the_players_error_closes_the_window_and_is_raised(qtbot: QtBot) -> None:
-    player = FakePlayer()
-    player.on_start = lambda: setattr(player, "error", SourceError("the camera is gone"))
-    with pytest.raises(SourceError, match="the camera is gone"):
-        run_window(player)
-    assert "stop" in player.calls
-
-
-def test_a_player_that_cannot_start_is_stopped_and_its_error_raised(qtbot: QtBot) -> None:
+def test_a_player_that_cannot_open_is_closed_and_its_error_raised(qtbot: QtBot) -> None:
     def refuse() -> None:
         raise SourceError("no such camera")
 
     player = FakePlayer()
-    player.on_start = refuse
+    player.open = refuse  # type: ignore[method-assign]
     with pytest.raises(SourceError, match="no such camera"):
-        run_window(player)
-    assert "stop" in player.calls
+        run_window(player)  # type: ignore[arg-type]
+    assert player.closed
+    assert not any(isinstance(widget, MainWindow) and widget.isVisible() for widget in QApplication.topLevelWidgets())
 
 
-def test_a_failure_before_the_loop_begins_does_not_hang(qtbot: QtBot) -> None:
+def test_results_from_another_thread_are_drawn_in_the_windows_thread(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn_in: set[threading.Thread] = set()
+    draw = MainWindow._show_newest
+    monkeypatch.setattr(MainWindow, "_show_newest", lambda self: (drawn_in.add(threading.current_thread()), draw(self))[1])
     player = FakePlayer()
-    player.on_start = lambda: player.sink.put(make_result(image=np.zeros((0, 0, 3), np.uint8)))
-    with pytest.raises(cv2.error):
-        run_window(player)
+    sender = threading.Thread(target=lambda: [player.put() for _ in range(50)])
+    later(50, sender.start)
+
+    def end() -> None:
+        later(100, end if sender.is_alive() or not drawn_in else window().close)
+
+    later(100, end)
+    run_window(player)  # type: ignore[arg-type]
+    sender.join()
+    assert drawn_in == {threading.main_thread()}
+    assert player.take() is None
 
 
-def test_signal_handlers_are_given_back(qtbot: QtBot) -> None:
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+def test_a_failure_of_the_window_itself_is_said_in_it(qtbot: QtBot, memory: Memory, capsys: pytest.CaptureFixture[str]) -> None:
     player = FakePlayer()
-    player.on_start = window_closes
-    run_window(player)
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    made = MainWindow(player, "drive-seg", memory)  # type: ignore[arg-type]
+    qtbot.addWidget(made)
+    made.show()
+
+    def fail() -> None:
+        raise ZeroDivisionError("nothing to divide")
+
+    with qtbot.captureExceptions(), caught(made.failed):
+        for _ in range(3):
+            try:
+                fail()
+            except ZeroDivisionError as error:
+                sys.excepthook(type(error), error, error.__traceback__)
+    assert made.isVisible()
+    assert "nothing to divide" in made.bar.text.text()
+    assert capsys.readouterr().err.count("Traceback") == 1  # once, however often
+
+
+def test_a_window_that_is_measured_closes_by_itself(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(app, "WARMUP_S", 0.5)
+    settings = Settings.load(None, {"source": "demo:?size=160x120", "threads": 1, "min_time": 1.0, "json": tmp_path / "window.json"})
+    run_window_benchmark(settings, "drive-seg bench --window")
+    found = json.loads((tmp_path / "window.json").read_text())
+    assert 0 < found["painted"] <= found["frames"]
+    assert 0 < found["qt_ms"]["p50"] < found["glass_ms"]["p50"]
+    assert "capture to painted" in capsys.readouterr().out
+
+
+def test_signal_handlers_and_hooks_are_given_back(qtbot: QtBot) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.excepthook
+    later(50, lambda: window().close())
+    run_window(FakePlayer())  # type: ignore[arg-type]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.excepthook) == before
+
+
+def test_nothing_is_left_after_closing(qtbot: QtBot) -> None:
+    threads, widgets = set(threading.enumerate()), set(QApplication.topLevelWidgets())
+    later(200, lambda: (window().toggle_help(), window().close()))
+    run_window(FakePlayer())  # type: ignore[arg-type]
+    QApplication.processEvents()
+    qtbot.waitUntil(lambda: set(QApplication.topLevelWidgets()) <= widgets, timeout=5000)
+    assert set(threading.enumerate()) <= threads
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_closes_the_window_and_stops_the_player(number: signal.Signals) -> None:
+def test_a_signal_closes_the_window_and_the_player(number: signal.Signals, tmp_path: Path) -> None:
     env = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env
-    )
+    script = INTERRUPTED.format(folder=str(tmp_path))
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
@@ -104,5 +143,5 @@ def test_a_signal_closes_the_window_and_stops_the_player(number: signal.Signals)
     finally:
         process.kill()
         process.wait()
-    assert output == "stopped 0\n", errors
+    assert output == "closed\n", errors
     assert process.returncode == 0, errors

@@ -3,183 +3,319 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PyQt6.QtGui import QDropEvent
 from pytestqt.qtbot import QtBot
 
+from drive_seg.classes import safe_palette
 from drive_seg.errors import SinkError
-from drive_seg.overlay import Painter
+from drive_seg.overlay import Look, Painter
+from drive_seg.ui.memory import Memory
+from drive_seg.ui.pages.inspector import NAMES
+from drive_seg.ui.theme import DARK, LIGHT
 from drive_seg.ui.view import letterbox
 from drive_seg.ui.window import MainWindow
-from tests.fakes import CAMVID, FakePlayer, make_result
+from tests.fakes import CAMVID, make_result
+from tests.ui.fakes import INFO, FakePlayer, half_and_half
 
 ROAD_BGR = list(CAMVID["road"][::-1])
+BLENDED = [round((100 + mask) / 2) for mask in ROAD_BGR]
 
 
-@pytest.fixture
-def player() -> FakePlayer:
-    return FakePlayer()
-
-
-@pytest.fixture
-def window(qtbot: QtBot, player: FakePlayer) -> MainWindow:
-    return opened(qtbot, player)
-
-
-def opened(qtbot: QtBot, player: FakePlayer) -> MainWindow:
-    made = MainWindow(player)
-    qtbot.addWidget(made)
-    made.show()
-    player.start(made.notify)
-    return made
-
-
-def shown(window: MainWindow) -> list[int]:
+def shown(window: MainWindow, x: int = 32) -> list[int]:
     """The colour in the middle of the picture."""
     assert window.video.image is not None
-    return window.video.image[24, 32].tolist()
+    return window.video.image[24, x].tolist()  # type: ignore[no-any-return]
 
 
-def send(qtbot: QtBot, window: MainWindow, player: FakePlayer, **about: object) -> None:
+def send(qtbot: QtBot, window: MainWindow, player: FakePlayer, *results: object) -> None:
     before = window.video.image
-    player.sink.put(make_result(**about))  # type: ignore[arg-type]
+    player.put(*results)  # type: ignore[arg-type]
     qtbot.waitUntil(lambda: window.video.image is not before, timeout=5000)
 
 
 def test_m_cycles_overlay_mask_and_picture(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     send(qtbot, window, player)
-    overlay = shown(window)
-    assert overlay == [round((100 + mask) / 2) for mask in ROAD_BGR]
+    assert shown(window) == BLENDED
     qtbot.keyClicks(window, "m")
     assert shown(window) == ROAD_BGR
     qtbot.keyClicks(window, "m")
     assert shown(window) == [100, 100, 100]
     qtbot.keyClicks(window, "m")
-    assert shown(window) == overlay
+    assert shown(window) == BLENDED
+    window.panel.view.choose("mask")
+    assert shown(window) == ROAD_BGR
 
 
-def test_opacity_moves_at_once_within_its_bounds_also_while_paused(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+def test_opacity_acts_at_once_also_while_paused_and_on_what_is_recorded(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     send(qtbot, window, player)
     qtbot.keyClicks(window, " +")
-    assert window.opacity == 0.6
-    assert (window.video.image == Painter(player.palette).paint(make_result().frame.image, make_result().labels, 0.6)).all()
-    assert window.panel.values["view"].text() == "overlay · 60%"
+    assert player.look.opacity == 0.6
+    expected = Painter(Look(player.now.palette, 0.6)).paint(make_result().frame.image, make_result().labels)
+    assert np.array_equal(np.asarray(window.video.image), expected)
     qtbot.keyClicks(window, "=" * 9)
     assert shown(window) == ROAD_BGR
     qtbot.keyClicks(window, "-" * 12)
-    assert window.opacity == 0
-    assert shown(window) == [100, 100, 100]
+    assert player.look.opacity == 0
+    window.panel.opacity.setValue(20)
+    assert shown(window) == ROAD_BGR
+    window.refresh()
+    assert window.panel.opacity_says.text() == "100%"
 
 
-def test_space_pauses_and_resumes(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+def test_a_class_is_hidden_shown_alone_and_brought_back(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    road, car = list(CAMVID).index("road"), list(CAMVID).index("car")
+    send(qtbot, window, player, half_and_half(road, car))
+    legend, mask = window.panel.legend, list(CAMVID["car"][::-1])
+    window.panel.view.choose("mask")
+    row_px = legend.height() // len(CAMVID)
+
+    def click(number: int, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
+        qtbot.mouseClick(legend, Qt.MouseButton.LeftButton, modifier, QPointF(30, number * row_px + 6).toPoint())
+
+    click(road)
+    assert (shown(window, 10), shown(window, 50)) == ([0, 0, 0], mask)
+    click(road, Qt.KeyboardModifier.ShiftModifier)
+    assert (shown(window, 10), shown(window, 50)) == (ROAD_BGR, [0, 0, 0])
+    qtbot.keyClicks(window, "a")
+    assert (shown(window, 10), shown(window, 50)) == (ROAD_BGR, mask)
+    legend.setFocus()
+    qtbot.keyClick(legend, Qt.Key.Key_Down)
+    qtbot.keyClick(legend, Qt.Key.Key_Space)
+    assert player.look.hidden == {road + 1}
+    assert not player.now.paused  # the list's key, while it has the focus
+
+
+def test_contours_leave_the_areas_as_they_are(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    send(qtbot, window, player, half_and_half(0, 3))
+    qtbot.keyClicks(window, "c")
+    assert shown(window, 5) == [100, 100, 100]
+    picture = np.asarray(window.video.image)
+    assert (picture[24] != 100).any()
+    window.panel.boxes["contours"].click()
+    assert shown(window, 5) != [100, 100, 100]
+
+
+def test_safe_colours_replace_the_networks_own(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    send(qtbot, window, player)
+    window.panel.boxes["safe"].click()
+    qtbot.keyClicks(window, "m")
+    assert shown(window) == list(safe_palette(len(CAMVID))[3][::-1])
+    assert player.look.palette == safe_palette(len(CAMVID))
+    qtbot.keyClicks(window, "v")
+    assert shown(window) == ROAD_BGR
+
+
+def test_playing(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    send(qtbot, window, player, make_result(100))
+    window.refresh()
     qtbot.keyClicks(window, " ")
-    assert window.state.text() == "● paused"
+    assert player.now.paused
+    assert window.parts.state.text() == "● paused"
     qtbot.keyClicks(window, " ")
-    assert window.state.text() == "● playing"
-    assert player.calls == ["start", "pause", "resume"]
-
-
-def test_a_step_pauses_first(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    assert window.parts.state.text() == "● playing"
     qtbot.keyClicks(window, "..")
-    assert player.calls == ["start", "pause", "step", "step"]
+    assert player.now.paused
+    qtbot.keyClicks(window, ",")
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Left, Qt.Key.Key_Home):
+        qtbot.keyClick(window, key)
+    assert player.calls == ["step", "step", ("seek", 99), ("seek", 250), ("seek", 0), ("seek", 0)]
+    qtbot.keyClicks(window, "]")
+    assert player.now.speed == 1.5
+    window.transport.speed.choose("0.5")
+    assert player.now.speed == 0.5
+    qtbot.keyClick(window, Qt.Key.Key_Backspace)
+    assert player.now.speed == 1.0
+    qtbot.keyClicks(window, "l")
+    assert player.now.settings.loop
 
 
-def test_after_the_end_the_last_frame_stays_and_nothing_can_be_played(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
-    send(qtbot, window, player, index=7)
-    player.finished, player.state = True, "ended"
-    qtbot.waitUntil(lambda: window.state.text() == "● ended", timeout=5000)
-    qtbot.keyClicks(window, " .")
-    assert player.calls == ["start"]
+def test_a_live_source_has_no_way_back(qtbot: QtBot, memory: Memory) -> None:
+    player = FakePlayer(replace(INFO, name="camera 0", live=True, frame_count=None))
+    window = MainWindow(player, "drive-seg", memory)  # type: ignore[arg-type]
+    qtbot.addWidget(window)
+    assert not any(window.keys[name].isEnabled() for name in ("back", "forward", "home", "loop", "faster"))
+    assert not window.transport.speed.isEnabled()
+    assert window.transport.place.text() == "live · #0"
+
+
+def test_every_control_of_the_network_changes_what_runs(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    panel = window.panel
+    panel.model.choose("camvid-large")
+    panel.backend.choose("onnxruntime")
+    panel.propagation.choose("attend")
+    panel.mode.choose("async")
+    panel.schedule.kind.choose("adaptive")
+    now = player.now.settings
+    assert (now.model, now.backend, now.propagation, now.mode, now.schedule) == (
+        "camvid-large", "onnxruntime", "attend", "async", "clockwork:adaptive=0.1",
+    )  # fmt: skip
+    window.refresh()
+    panel.schedule.slider.setValue(panel.schedule.slider.value() + 2)
+    assert player.now.settings.schedule == "clockwork:adaptive=0.11"
+    window.refresh()
+    assert panel.schedule.says.text() == "refresh at 11.0% changed labels"
+    qtbot.keyClick(window, Qt.Key.Key_Up)
+    qtbot.keyClick(window, Qt.Key.Key_Up)
+    qtbot.keyClick(window, Qt.Key.Key_Down)
+    assert player.now.settings.schedule == "clockwork:adaptive=0.115"
+    panel.backend.choose("best")
+    assert player.now.settings.backend is None
+    window.refresh()
+    qtbot.keyClicks(window, "bsyk")
+    assert player.now.settings.model == "camvid"
+    assert player.now.settings.schedule == "keyframe:0.08"
+    assert player.now.settings.mode == "sync"
+    assert player.calls == ["refresh"]
+
+
+def test_a_bundle_without_the_propagation_gets_the_plain_one(window: MainWindow, player: FakePlayer, tmp_path: Path) -> None:
+    from tests.fakes import make_bundle
+
+    player.change(propagation="attend")
+    window.cockpit.update()
+    window.cockpit.set_model(str(make_bundle(tmp_path / "small").folder))
+    assert player.now.settings.propagation == "hold"
+
+
+def test_what_is_refused_is_said_and_changes_nothing(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    window.panel.backend.choose("refused")
+    assert window.bar.isVisible()
+    assert "refused: cannot be changed" in window.bar.text.text()
+    assert player.now.settings.backend is None
+
+
+def test_troubles_stand_in_the_window_until_dismissed(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    player.fail("the camera is gone; plug it in again")
+    window.refresh()
+    assert window.bar.text.text() == "⚠  the camera is gone; plug it in again"
     assert window.isVisible()
-    assert window.panel.values["this frame"].text().startswith("#7 ")
+    assert window.parts.state.text() == "● failed"
+    window.cockpit.told.emit("saved something", False)
+    assert "camera" in window.bar.text.text()  # a notice does not hide a failure
+    qtbot.mouseClick(window.bar.cross, Qt.MouseButton.LeftButton)
+    window.refresh()
+    assert not window.bar.isVisible()  # the same one does not come back
+    player.fail("again; look")
+    window.refresh()
+    assert window.bar.isVisible()
 
 
-@pytest.mark.parametrize("key", [Qt.Key.Key_Q, Qt.Key.Key_Escape])
-def test_q_and_escape_close_the_window_and_stop_the_player(qtbot: QtBot, window: MainWindow, player: FakePlayer, key: Qt.Key) -> None:
-    qtbot.keyClick(window, key)
-    assert not window.isVisible()
-    assert player.calls == ["start", "stop"]
+def test_the_end_leaves_the_last_frame(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    send(qtbot, window, player, make_result(299))
+    player.now = replace(player.now, state="ended")
+    window.refresh()
+    assert window.isVisible()
+    assert window.parts.state.text() == "● ended"
+    assert window.panel.facts.values["frame"].text().startswith("#299 ")
 
 
-def test_numbers_are_those_of_all_results_and_stay_during_a_pause(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
-    player.dropped = 4
+def test_dropping_a_file_plays_it(window: MainWindow, player: FakePlayer, tmp_path: Path) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(tmp_path / "other.mp4"))])
+    mouse, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    window.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, mouse, keys))
+    assert player.now.settings.source == str(tmp_path / "other.mp4")
+    assert window.memory.recent == [str(tmp_path / "other.mp4")]
+
+
+def test_dialogs_open_sources(window: MainWindow, player: FakePlayer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from PyQt6.QtWidgets import QFileDialog
+
+    from drive_seg.ui.opening import AddressDialog
+
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "a.mp4"), ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    monkeypatch.setattr(AddressDialog, "exec", lambda self: self.address.setCurrentText("camera 2") or 1)
+    for action, source in (("open", str(tmp_path / "a.mp4")), ("open-folder", str(tmp_path)), ("open-camera", "2")):
+        window.keys[action].trigger()
+        assert player.now.settings.source == source
+    window.keys["folder"].trigger()
+    assert window.memory.folder == tmp_path
+
+
+def test_snapshot_and_recording_go_into_the_folder(qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path) -> None:
+    send(qtbot, window, player, make_result(7))
+    window.refresh()
+    qtbot.keyClicks(window, "p")
+    qtbot.waitUntil(lambda: window.bar.isVisible(), timeout=5000)
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
+        "000007-mask.png", "000007-overlay.png", "000007.json", "000007.png",
+    ]  # fmt: skip
+    qtbot.keyClicks(window, "r")
+    assert player.now.recording is not None
+    assert player.now.recording.parent == tmp_path / "kept"
+    qtbot.waitUntil(lambda: "recording" in window.parts.about.text(), timeout=5000)
+    qtbot.keyClicks(window, "r")
+    assert player.now.recording is None
+
+
+def test_a_folder_that_cannot_be_made_is_said(qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    window.memory.keep(folder=tmp_path / "file" / "below")
+    qtbot.keyClicks(window, "r")
+    assert "cannot be made" in window.bar.text.text()
+    assert player.now.recording is None
+
+
+def test_numbers_and_legend_say_what_is_true(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     for index in range(20):
-        player.sink.put(make_result(index, total_ms=4.0 if index < 19 else 44.0, age=index % 2))
-    window.refresh()
-    text = {name: value.text() for name, value in window.panel.values.items()}
-    assert float(text["FPS"]) > 0
-    assert text["p50"] == "4.0"
-    assert text["p95"] == "6.0"
-    assert text["key frames"] == "50%"
-    assert text["age"] == "0.5 mean · 1 max"
-    assert text["dropped"] == "4"
-    qtbot.keyClicks(window, " ")
-    qtbot.wait(1100)
-    assert window.panel.values["p50"].text() == "4.0"
-
-
-def test_the_frame_on_the_screen_is_described(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
-    send(qtbot, window, player, index=12, total_ms=6.25, age=3)
-    window.refresh()
-    assert window.panel.values["this frame"].text() == "#12 · 6.2 ms · age 3"
-    send(qtbot, window, player, index=13)
-    window.refresh()
-    assert window.panel.values["this frame"].text() == "#13 · 5.0 ms · key"
-    assert window.panel.values["schedule"].text() == "age 0 of 4"
-    assert window.panel.values["deep stage"].text() == "–"
-
-
-def test_a_deep_stage_that_ran_and_frames_that_waited_for_it_are_told(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
-    cold = replace(make_result(0), cold=True, latency_ms={"total": 20.0, "high": 8.25})
-    for result in (cold, make_result(1, age=1), make_result(2, age=2), make_result(3, age=3)):
-        player.sink.put(result)
-    window.refresh()
-    assert window.panel.values["key frames"].text() == "25% · 1 cold"
-    assert window.panel.values["deep stage"].text() == "8.2 ms"
-
-
-def test_legend_names_every_class_with_its_share(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+        player.put(make_result(index, total_ms=4.0 if index < 19 else 44.0, age=index % 2))
     labels = np.full((10, 10), 8, np.uint8)
-    labels[:3], labels[3] = 0, 255
-    send(qtbot, window, player, labels=labels)
+    labels[:3] = 0
+    send(qtbot, window, player, make_result(20, labels=labels, total_ms=6.25, age=3))
     window.refresh()
-    legend = window.panel.legend
-    assert legend.classes == tuple(CAMVID)
-    assert dict(zip(legend.classes, legend.shares, strict=True)) == dict.fromkeys(CAMVID, 0.0) | {"sky": 0.3, "car": 0.6}
-    assert legend.grab().toImage().pixelColor(7, 8 * 26 + 10).getRgb()[:3] == CAMVID["car"]
+    facts = {key: value.text() for key, value in window.panel.facts.values.items()}
+    assert window.panel.big["p50"].text() == "4.0"
+    assert (facts["frame"], facts["decision"]) == ("#20 · 6.2 ms · age 3", "age 3 of 4")
+    shares = dict(zip(window.panel.legend.classes, window.panel.legend.shares, strict=True))
+    assert shares["sky"] == pytest.approx(0.3)
+    assert shares["car"] == pytest.approx(0.7)
+    assert window.panel.facts.values["miou"].isHidden()
+
+
+def test_miou_where_the_source_knows_the_truth(qtbot: QtBot, memory: Memory) -> None:
+    player = FakePlayer(replace(INFO, labelled=True))
+    window = MainWindow(player, "drive-seg", memory)  # type: ignore[arg-type]
+    qtbot.addWidget(window)
+    send(qtbot, window, player, make_result(truth=np.full((48, 64), 3, np.uint8)))
+    window.refresh()
+    assert window.panel.facts.values["miou"].text() == "100.0%"
 
 
 def test_only_the_newest_of_many_is_shown(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     pictures = []
     show = window.video.show_image
-    window.video.show_image = lambda image: (pictures.append(int(image[0, 0, 0])), show(image))[1]  # type: ignore[method-assign]
+    window.video.show_image = lambda *about: (pictures.append(int(about[0][0, 0, 0])), show(*about))[1]  # type: ignore[method-assign]
     qtbot.keyClicks(window, "mm")
     for index in range(100):
-        player.sink.put(make_result(index, image=np.full((48, 64, 3), index, np.uint8)))
+        player.put(make_result(index, image=np.full((48, 64, 3), index, np.uint8)))
     qtbot.waitUntil(lambda: pictures[-1:] == [99], timeout=5000)
-    assert len(pictures) <= 2  # the first signal may be served in between
+    assert len(pictures) < 10  # the first may be drawn in between
 
 
-@pytest.mark.parametrize(("labelled", "text"), [(True, "100.0%"), (False, None)])
-def test_miou_only_where_the_source_is_labelled(qtbot: QtBot, labelled: bool, text: str | None) -> None:
-    player = FakePlayer(labelled)
-    window = opened(qtbot, player)
-    send(qtbot, window, player, truth=np.full((48, 64), 3, np.uint8))
-    window.refresh()
-    row = window.panel.values.get("mIoU")
-    assert (row.text() if row else None) == text
+def test_a_frame_that_came_before_the_window_is_shown(qtbot: QtBot, memory: Memory) -> None:
+    player = FakePlayer()
+    player.put()
+    window = MainWindow(player, "drive-seg", memory)  # type: ignore[arg-type]
+    qtbot.addWidget(window)
+    qtbot.waitUntil(lambda: window.video.image is not None, timeout=5000)
 
 
-def test_an_error_in_the_window_closes_it_instead_of_aborting(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
-    player.sink.put(make_result(image=np.zeros((0, 0, 3), np.uint8)))
-    qtbot.waitUntil(lambda: not window.isVisible(), timeout=5000)
-    assert window.error is not None
-    assert player.calls == ["start", "stop"]
+def test_the_meter_counts_each_frame_once(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    for index in range(3):
+        send(qtbot, window, player, make_result(index))
+        qtbot.waitUntil(lambda index=index: len(window.meter.qt_ms) == index + 1, timeout=5000)
+    qtbot.keyClicks(window, "m")
+    qtbot.wait(30)
+    assert len(window.meter.glass_ms) == 3
+    assert all(ms > 0 for ms in [*window.meter.qt_ms, *window.meter.glass_ms])
 
 
 def test_any_shape_is_letterboxed_and_painted(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     qtbot.keyClicks(window, "mm")
     for height, width in ((1080, 1920), (100, 3), (3, 100), (1, 1), (48, 64)):
-        send(qtbot, window, player, image=np.full((height, width, 3), 200, np.uint8))
+        send(qtbot, window, player, make_result(image=np.full((height, width, 3), 200, np.uint8)))
         picture = window.video.grab().toImage()
         assert picture.pixelColor(picture.width() // 2, picture.height() // 2).getRgb()[:3] == (200, 200, 200)
 
@@ -197,7 +333,86 @@ def test_letterbox(image_hw: tuple[int, int], into_hw: tuple[int, int], fitted: 
     assert letterbox(image_hw, into_hw) == fitted
 
 
-def test_snapshot_is_the_window(qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path) -> None:
+def test_i_turns_the_pages_and_then_closes(qtbot: QtBot, window: MainWindow) -> None:
+    seen = []
+    for _ in NAMES:
+        qtbot.keyClicks(window, "i")
+        assert window.inspector.isVisible()
+        seen.append(window.inspector.name)
+    assert tuple(seen) == NAMES
+    qtbot.keyClicks(window, "i")
+    assert not window.inspector.isVisible()
+    qtbot.keyClicks(window, "4")
+    assert (window.inspector.isVisible(), window.inspector.name) == (True, "engine")
+    window.inspector.arrows["close"].click()
+    assert not window.inspector.isVisible()
+
+
+def test_parts_can_be_put_away_and_all_of_them(qtbot: QtBot, window: MainWindow) -> None:
+    qtbot.keyClicks(window, "og")
+    assert not window.panel.isVisible()
+    assert not window.strip.isVisible()
+    qtbot.keyClicks(window, "o")
+    qtbot.keyClicks(window, "h")
+    assert not any(part.isVisible() for part in (window.panel, window.strip, window.transport, window.menuBar()))
+    qtbot.keyClick(window, Qt.Key.Key_Escape)
+    assert window.panel.isVisible()
+    assert not window.strip.isVisible()  # as it was
+
+
+def test_a_narrow_window_has_room_for_one_column(qtbot: QtBot, window: MainWindow) -> None:
+    window.resize(800, 600)
+    qtbot.waitUntil(lambda: window.width() == 800)
+    qtbot.keyClicks(window, "i")
+    assert (window.inspector.isVisible(), window.panel.isVisible()) == (True, False)
+    assert window.video.width() >= 320
+    window.show_part("inspector", False)
+    assert (window.inspector.isVisible(), window.panel.isVisible()) == (False, True)
+
+
+def test_dark_and_light(qtbot: QtBot, window: MainWindow) -> None:
+    def ground() -> str:
+        return window.video.grab().toImage().pixelColor(3, 3).name()
+
+    assert ground() == DARK.ground
+    qtbot.keyClicks(window, "t")
+    assert ground() == LIGHT.ground
+    assert window.strip.plot.view.backgroundBrush().color().name() == LIGHT.panel
+
+
+def test_full_screen(qtbot: QtBot, window: MainWindow) -> None:
+    qtbot.keyClicks(window, "f")
+    assert window.isFullScreen()
+    qtbot.keyClick(window, Qt.Key.Key_Escape)
+    assert not window.isFullScreen()
+
+
+def test_layout_and_choices_are_kept(qtbot: QtBot, window: MainWindow, player: FakePlayer, memory: Memory) -> None:
+    qtbot.keyClicks(window, "gtcv+i")
+    window.inspector.open("cache")
+    window.cockpit.set_rival({"schedule": "clockwork:6"})
+    window.panel.sections["look"].head.click()
+    window.resize(1200, 700)
+    qtbot.waitUntil(lambda: window.width() == 1200)
+    window.close()
+    assert player.closed
+    again = FakePlayer()
+    other = MainWindow(again, "drive-seg", memory)  # type: ignore[arg-type]
+    qtbot.addWidget(other)
+    other.show()
+    assert (again.look.opacity, again.look.contours, again.look.palette) == (0.6, True, safe_palette(len(CAMVID)))
+    assert other.theme is LIGHT
+    assert (other.strip.isVisible(), other.inspector.isVisible(), other.inspector.name) == (False, True, "cache")
+    assert not other.panel.sections["look"].inside.isVisible()
+    assert other.cockpit.rival == {"schedule": "clockwork:6"}
+    assert other.memory.settings.value("geometry") is not None
+    told = FakePlayer(opacity=0.2)
+    third = MainWindow(told, "drive-seg", memory)  # type: ignore[arg-type]
+    qtbot.addWidget(third)
+    assert told.look.opacity == 0.2  # the command line goes before what is remembered
+
+
+def test_snapshot_of_the_window(qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path) -> None:
     import cv2
 
     send(qtbot, window, player)
@@ -207,3 +422,24 @@ def test_snapshot_is_the_window(qtbot: QtBot, window: MainWindow, player: FakePl
     assert picture.shape[:2] == (window.height(), window.width())
     with pytest.raises(SinkError, match=r"absent.*folder"):
         window.snapshot(tmp_path / "absent" / "window.png")
+
+
+def test_the_controls_come_back_when_the_window_is_wide_again(qtbot: QtBot, window: MainWindow) -> None:
+    qtbot.keyClicks(window, "i")
+    assert window.panel.isVisible()
+    window.resize(800, 600)
+    qtbot.waitUntil(lambda: not window.panel.isVisible(), timeout=5000)
+    window.refresh()
+    assert not window.keys["panel"].isChecked()
+    window.resize(1420, 820)
+    qtbot.waitUntil(window.panel.isVisible, timeout=5000)
+
+
+def test_boxes_show_what_is_wished_until_it_runs_or_fails(window: MainWindow, player: FakePlayer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(player, "change", lambda **settings: player.calls.append(settings))
+    window.panel.model.choose("camvid-large")
+    window.refresh()
+    assert (player.now.settings.model, window.panel.model.currentData()) == ("camvid", "camvid-large")
+    player.fail("camvid-large: is broken; choose another", state="playing")
+    window.refresh()
+    assert window.panel.model.currentData() == "camvid"

@@ -1,0 +1,96 @@
+"""What the picture area shows of a frame: the overlay, the mask or the picture, alone, split between two ways, or where they differ."""
+
+from collections.abc import Sequence
+from enum import Enum
+
+import cv2
+import numpy as np
+
+from drive_seg.classes import VOID
+from drive_seg.contracts import Image, Labels
+from drive_seg.overlay import Look, Painter
+from drive_seg.play.player import Shown
+
+DIFFERENT = (255, 40, 200)  # RGB: in no palette of a data set
+
+
+class View(Enum):
+    OVERLAY = "overlay"
+    MASK = "mask"
+    PICTURE = "picture"
+
+
+class Versus(Enum):
+    """How a frame and its rival stand in one picture."""
+
+    SPLIT = "split"
+    DIFFERENCE = "difference"
+
+
+_DIFFERENCE = Painter(Look(palette=((0, 0, 0), DIFFERENT), opacity=0.85, hidden=frozenset({0})))
+
+
+def compose(
+    shown: Shown, painter: Painter, view: View, versus: Versus, divider: float, room_hw: tuple[int, int], ids: Labels | None = None
+) -> Image:
+    """BGR at the frame's size, or at that of `room_hw` if it is smaller: what no screen shows need not be painted.
+
+    `divider`: the share of the width, from the left, that is the frame's own; the rest is its rival's. `ids`: of `same_ids`.
+    """
+    result, rival = shown.result, None if shown.rival is None else shown.rival.labels
+    if rival is not None and ids is not None:
+        rival = np.asarray(cv2.LUT(rival, ids), np.uint8)
+    image = result.frame.image
+    if room_hw[0] < image.shape[0]:
+        image = scaled(image, room_hw)
+    size_hw = image.shape[0], image.shape[1]
+    if rival is not None and versus is Versus.DIFFERENCE:
+        return difference(image, result.labels, rival)
+    labels = result.labels if rival is None else split(result.labels, rival, size_hw, divider)
+    if view is View.PICTURE:
+        return image
+    if view is View.MASK:
+        return painter.colour(labels, size_hw)
+    return painter.paint(image, labels)
+
+
+def scaled(image: Image, size_hw: tuple[int, int]) -> Image:
+    """By OpenCV: it lets other threads run, where Qt would hold Python's lock all the while."""
+    height, width = size_hw
+    while image.shape[0] >= 2 * height and image.shape[0] > 1:  # bilinear skips pixels below a half, and INTER_AREA is fast at a half alone
+        image = cv2.resize(image, (max(1, image.shape[1] // 2), image.shape[0] // 2), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    if image.shape[:2] != size_hw:
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    return image
+
+
+def same_ids(classes: Sequence[str], rival: Sequence[str]) -> Labels | None:
+    """(256,) the id among `classes` by the rival's, void where there is none of that name; None where all are the same already."""
+    if tuple(rival) == tuple(classes):
+        return None
+    ids = np.full(256, VOID, np.uint8)
+    for number, name in enumerate(rival):
+        if name in classes:
+            ids[number] = classes.index(name)
+    return ids
+
+
+def split(left: Labels, right: Labels, size_hw: tuple[int, int], divider: float) -> Labels:
+    """At the frame's size, so that the border is where the divider is."""
+    column = round(size_hw[1] * min(max(divider, 0.0), 1.0))
+    merged = enlarged(left, size_hw).copy()
+    merged[:, column:] = enlarged(right, size_hw)[:, column:]
+    return merged
+
+
+def difference(image: Image, labels: Labels, other: Labels) -> Image:
+    """The picture in dark grey, and on it the pixels that the two label otherwise."""
+    dark = cv2.cvtColor(cv2.convertScaleAbs(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), alpha=0.55), cv2.COLOR_GRAY2BGR)
+    other = enlarged(other, (labels.shape[0], labels.shape[1]))
+    return _DIFFERENCE.paint(np.asarray(dark, np.uint8), (labels != other).astype(np.uint8))
+
+
+def enlarged(labels: Labels, size_hw: tuple[int, int]) -> Labels:
+    if labels.shape == size_hw:
+        return labels
+    return cv2.resize(labels, size_hw[::-1], interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]

@@ -1,0 +1,72 @@
+"""What a person keeps of a run: snapshots, recordings and class areas, written into files beside the frames."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from drive_seg.errors import DriveSegError, SinkError
+from drive_seg.play.history import LENGTH, write_csv
+from drive_seg.play.player import Player, Shown
+from drive_seg.sinks.snapshot import save_snapshot
+from drive_seg.ui.choices import translate
+from drive_seg.ui.memory import Memory
+from drive_seg.workers import Worker
+
+CLOSE_LIMIT_S = 5.0
+
+
+class Keeper(QObject):
+    """Writes in a thread of its own, so that the window stays quick."""
+
+    told = pyqtSignal(str, bool)  # a line for people; whether it is a failure
+
+    def __init__(self, player: Player, memory: Memory) -> None:
+        super().__init__()
+        self._player, self._memory = player, memory
+        self._workers: list[Worker] = []
+
+    def snapshot(self, shown: Shown) -> None:
+        """The frame on the screen: picture, overlay, mask and numbers."""
+        look, status, folder = self._player.look, self._player.status(), self._memory.folder
+        self._apart(lambda: save_snapshot(folder, shown.result, look, dict(status.runs), status.classes))
+
+    def save_areas(self, path: Path) -> None:
+        """Every class's share of each remembered frame, as CSV."""
+        classes, moments = self._player.status().classes, self._player.history(LENGTH)
+
+        def save() -> Path:
+            write_csv(path, classes, moments)
+            return path
+
+        self._apart(save)
+
+    def toggle_record(self) -> None:
+        """Into a file named after the time, in the folder for snapshots. Raises SinkError, UsageError."""
+        if path := self._player.status().recording:
+            self._player.record(None)
+            self.told.emit(translate("ui", "recorded {0}").format(path), False)
+            return
+        folder = self._memory.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            line = translate("ui", "{0}: cannot be made ({1}); choose another folder in the menu Source")
+            raise SinkError(line.format(folder, error.strerror)) from error
+        self._player.record(folder / time.strftime("drive-seg-%Y%m%d-%H%M%S.mp4"))
+
+    def close(self) -> None:
+        """What is being written is finished."""
+        for worker in self._workers:
+            worker.wait(CLOSE_LIMIT_S)
+
+    def _apart(self, write: Callable[[], Path]) -> None:
+        def work() -> None:
+            try:
+                self.told.emit(translate("ui", "saved {0}").format(write()), False)
+            except DriveSegError as error:
+                self.told.emit(str(error), True)
+
+        self._workers = [worker for worker in self._workers if worker.alive]
+        self._workers.append(Worker("window-writer", work).start())

@@ -1,0 +1,1 @@
+"""The inspector's pages: what nobody sees in the picture."""

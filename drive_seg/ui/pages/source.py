@@ -1,0 +1,58 @@
+"""Page: what comes in, at which pace, and what was lost on the way."""
+
+import numpy as np
+
+from drive_seg.play.history import Moment
+from drive_seg.ui.pages.page import Page, column_of, percentiles
+from drive_seg.ui.plots import pen, top_of
+from drive_seg.ui.theme import Theme
+from drive_seg.ui.widgets import NONE, Facts, heading
+
+
+class SourcePage(Page):
+    def build(self) -> None:
+        self.facts = Facts(
+            [
+                ("name", self.tr("Source")), ("size", self.tr("Picture")), ("fps", self.tr("Frame rate")), ("kind", self.tr("Kind")),
+                ("place", self.tr("Frame")), ("decode", self.tr("Decoding")), ("dropped", self.tr("Dropped so far")),
+                ("takes", self.tr("Jumps, reconnects")), ("note", self.tr("Note")),
+            ]
+        )  # fmt: skip
+        self.plot = self.add_plot((1, 1), height_px=190)
+        self.gaps, self.drops = self.plot.areas
+        self._gap, self._drop = self.gaps.line("#fff"), self.drops.line("#fff", 1.5)
+        self.body.addWidget(self.facts)
+        self.body.addWidget(heading(self.tr("Ms between frames shown, and frames dropped · last frames")))
+        self.body.addWidget(self.plot)
+        self.body.addStretch(1)
+
+    def paint(self, theme: Theme) -> None:
+        super().paint(theme)
+        self._gap.setPen(pen(theme.accent))
+        self._drop.setPen(pen(theme.bad, 1.5))
+
+    def refresh(self, moments: tuple[Moment, ...]) -> None:
+        status, set_ = self.cockpit.status, self.facts.set
+        source = status.source
+        set_("name", source.name)
+        set_("size", f"{source.size_hw[1]} × {source.size_hw[0]}")
+        set_("fps", self.tr("{0:g} nominal · {1:.1f} shown").format(round(source.fps, 2), status.numbers.fps))
+        set_("kind", self.tr("live: late frames are dropped") if source.live else self.tr("recorded"))
+        set_("place", f"{NONE if status.position is None else status.position} / {source.frame_count or '∞'}")
+        set_("dropped", str(status.dropped))
+        set_("note", status.note or NONE)
+        if len(moments) < 2:
+            return
+        set_("decode", self.tr("{0:.1f} / {1:.1f} ms").format(*percentiles(column_of(moments, "decode"))))
+        set_("takes", str(moments[-1].take))
+        times = np.array([moment.time_s for moment in moments])
+        same = np.diff([moment.take for moment in moments]) == 0
+        gaps = np.where(same, np.diff(times) * 1e3, np.nan)
+        x = np.arange(len(gaps), dtype=np.float64)
+        self._gap.setData(x, gaps)
+        self.gaps.scale_to(top_of(gaps, 1.0), self.tr("{0:g} ms"))
+        lost = np.array([moment.dropped for moment in moments[1:]], np.float64)
+        self._drop.setData(x, lost)
+        low, high = float(lost.min()), float(lost.max())
+        self.drops.scale(low - 0.5, high + max(1.0, (high - low) * 0.1), [(low, f"{low:.0f}"), (high, f"{high:.0f}")])
+        self.plot.x_range(0, max(10.0, len(x)))

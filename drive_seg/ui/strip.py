@@ -1,0 +1,167 @@
+"""The strip under the picture: latency, refreshes and their reasons, score against threshold and feature age of the last frames."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
+from PyQt6.QtGui import QMouseEvent
+from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from drive_seg.play.history import Moment
+from drive_seg.ui.choices import translate
+from drive_seg.ui.meter import Meter
+from drive_seg.ui.plots import Plot, pen, top_of
+from drive_seg.ui.theme import DARK, Theme
+
+LENGTH = 600  # frames
+GROUPS: dict[str, tuple[tuple[str, ...], str]] = {  # reasons and a colour that every eye tells apart (Okabe, Ito 2008)
+    "change": (("change", "score"), "#E69F00"),
+    "age": (("age",), "#56B4E9"),
+    "clock": (("every", "clock", "budget", "replay"), "#009E73"),
+    "cut": (("cut",), "#D55E00"),
+    "manual": (("manual",), "#F0E442"),
+    "jump": (("jump", "gap", "size"), "#CC79A7"),
+    "first": (("first",), "#999999"),
+}
+GROUP_OF = {reason: group for group, (reasons, _) in GROUPS.items() for reason in reasons}
+
+
+def group_name(group: str) -> str:
+    """For people."""
+    return {
+        "change": translate("ui", "change, score"),
+        "age": translate("ui", "age"),
+        "clock": translate("ui", "clock, budget"),
+        "cut": translate("ui", "scene cut"),
+        "manual": translate("ui", "by hand"),
+        "jump": translate("ui", "jump, reconnect"),
+        "first": translate("ui", "first"),
+    }[group]
+
+
+def in_words(moment: Moment) -> str:
+    """What a person wants to know of one frame."""
+    what = translate("ui", "frame {0} · {1:.1f} ms").format(moment.index, moment.total_ms)
+    if moment.cold:
+        what += translate("ui", ", waited for the deep stage")
+    group = GROUP_OF.get(moment.reason)
+    why = f"{group_name(group)}: {moment.text}" if group else moment.text
+    kind = translate("ui", "key frame ({0})") if moment.is_key else translate("ui", "no key frame ({0})")
+    return f"{what} · {kind.format(why)} · {translate('ui', 'feature age {0}').format(moment.age_frames)}"
+
+
+def band(moments: Sequence[Moment]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """(LENGTH, 1, 4) RGBA: each refresh in the colour of its reason, the newest at the right; nothing elsewhere."""
+    pixels = np.zeros((LENGTH, 1, 4), np.uint8)
+    for at, moment in enumerate(moments, LENGTH - len(moments)):
+        if moment.is_key and (group := GROUP_OF.get(moment.reason)):
+            colour = GROUPS[group][1]
+            pixels[at, 0] = (*(int(colour[i : i + 2], 16) for i in (1, 3, 5)), 255)
+    return pixels
+
+
+class Strip(QWidget):
+    """Hovering says a frame in words; a click wants to go there."""
+
+    sought = pyqtSignal(int)  # a frame's index
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__()
+        self.moments: tuple[Moment, ...] = ()
+        self.head = QLabel()
+        self.head.setObjectName("dim")
+        self.head.setContentsMargins(8, 3, 8, 0)
+        self.head.setWordWrap(True)
+        self.plot = Plot((10, -9, 7, 6), axis_px=70, meter=meter)
+        self.latency, self.marks, self.scores, self.ages = self.plot.areas
+        self.seekable = False
+        self._theme = DARK
+        self._lines = {
+            "latency": self.latency.line("#fff"),
+            "score": self.scores.line("#fff"),
+            "threshold": self.scores.line("#fff", dash=True),
+            "age": self.ages.line("#fff"),
+        }
+        self._band: Any = self.marks.add(pg.ImageItem(axisOrder="col-major"))
+        self._hair = [area.add(pg.InfiniteLine(angle=90, movable=False)) for area in self.plot.areas]
+        self._x = np.arange(LENGTH, dtype=np.float64)
+        self.plot.x_range(-0.5, LENGTH - 0.5)
+        self.marks.scale(0, 1, [(0.5, self.tr("key"))])
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.head)
+        column.addWidget(self.plot, 1)
+        self.setMinimumHeight(96)
+        viewport = self.plot.view.viewport()
+        viewport.setMouseTracking(True)
+        viewport.installEventFilter(self)
+        self._hover(None)
+
+    def paint(self, theme: Theme) -> None:
+        self._theme = theme
+        self.plot.paint(theme, theme.panel)
+        self.setStyleSheet(f"Strip {{ background: {theme.panel}; }} QLabel {{ background: {theme.panel}; }}")
+        for name, colour in (("latency", theme.accent), ("score", theme.text), ("age", theme.good)):
+            self._lines[name].setPen(pen(colour))
+        self._lines["threshold"].setPen(pen(theme.second, dash=True))
+        for hair in self._hair:
+            hair.setPen(pen(theme.dim))
+        self._hover(None)
+
+    def show_moments(self, moments: tuple[Moment, ...]) -> None:
+        """At most LENGTH, the oldest first."""
+        self.moments = moments[-LENGTH:]
+        x = self._x[LENGTH - len(self.moments) :]
+        latency = np.array([moment.total_ms for moment in self.moments], np.float64)
+        score = np.array([np.nan if moment.score is None else moment.score for moment in self.moments], np.float64)
+        threshold = np.array([np.nan if moment.threshold is None else moment.threshold for moment in self.moments], np.float64)
+        age = np.array([moment.age_frames for moment in self.moments], np.float64)
+        self._lines["latency"].setData(x, latency)
+        self._lines["score"].setData(x, score)
+        self._lines["threshold"].setData(x, threshold)
+        self._lines["age"].setData(x, age)
+        self._band.setImage(band(self.moments), autoLevels=False, levels=(0, 255), rect=(-0.5, 0, LENGTH, 1))
+        self.latency.scale_to(top_of(latency, 1.0), self.tr("{0:g} ms"))
+        self.scores.scale_to(top_of(np.concatenate([score, threshold]), 0.01), self.tr("score {0:g}"))
+        self.ages.scale_to(top_of(age, 4.0), self.tr("age {0:g}"))
+
+    def at(self, x_px: float) -> Moment | None:
+        """The frame under a place of the plot, counted from the plot's left edge in pixels."""
+        box = self.latency.box
+        number = round(float(box.mapSceneToView(self.plot.view.mapToScene(round(x_px), 1)).x()))
+        at = number - (LENGTH - len(self.moments))
+        return self.moments[at] if 0 <= at < len(self.moments) else None
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if event and event.type() == QEvent.Type.Leave:
+            self._hover(None)
+        if isinstance(event, QMouseEvent):
+            moment = self.at(event.position().x())
+            if event.type() == QEvent.Type.MouseMove:
+                self._hover(moment)
+            elif event.type() == QEvent.Type.MouseButtonPress and event.button() == Qt.MouseButton.LeftButton:
+                if moment and self.seekable:
+                    self.sought.emit(moment.index)
+                return True
+        return super().eventFilter(watched, event)
+
+    def _hover(self, moment: Moment | None) -> None:
+        """The words of one frame in the place of the legend."""
+        for hair in self._hair:
+            hair.setVisible(moment is not None)
+            if moment:
+                hair.setValue(self.moments.index(moment) + LENGTH - len(self.moments))
+        if moment:
+            click = self.tr("  —  click to go there") if self.seekable else ""
+            self.head.setTextFormat(Qt.TextFormat.PlainText)
+            self.head.setText(in_words(moment) + click)
+            return
+        dots = "&nbsp;&nbsp; ".join(
+            f"<span style='color:{colour}'>■</span>&nbsp;{group_name(group).replace(' ', '&nbsp;')}"
+            for group, (_, colour) in GROUPS.items()
+        )
+        self.head.setTextFormat(Qt.TextFormat.RichText)
+        self.head.setText(self.tr("refreshed for:") + "&nbsp; " + dots)

@@ -1,0 +1,244 @@
+"""Small pieces that the window's parts are made of: labels, rows of facts, sections that fold, and controls that leave the keys alone."""
+
+from collections.abc import Callable, Sequence
+
+from PyQt6.QtCore import QEvent, QObject, QSignalBlocker, Qt, pyqtSignal
+from PyQt6.QtGui import QAction, QKeyEvent, QPainter, QPaintEvent, QWheelEvent
+from PyQt6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+NONE = "–"
+
+
+def label(text: str, name: str = "") -> QLabel:
+    """A label that the style sheet knows by `name`."""
+    made = QLabel(text)
+    made.setObjectName(name)
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    return made
+
+
+def heading(text: str) -> QLabel:
+    """Over what follows; it wraps where there is no room."""
+    made = label(text.upper(), "heading")
+    made.setWordWrap(True)
+    return made
+
+
+def scrolled(inside: QWidget) -> QScrollArea:
+    """Scrolls up and down where there is no room for it."""
+    area = QScrollArea()
+    area.setWidget(inside)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    return area
+
+
+class Elided(QLabel):
+    """One line that ends with an ellipsis where there is no room; its tooltip is the whole."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def setText(self, text: str | None) -> None:
+        super().setText(text)
+        self.setToolTip(text)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        painter = QPainter(self)
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
+        painter.end()
+
+
+class Facts(QWidget):
+    """Rows of a name and a value; `values` by key, so that a test or a script reads what a person reads."""
+
+    def __init__(self, rows: Sequence[tuple[str, str]], prose: bool = False, wrap: bool = True) -> None:
+        """Keys and names for people. `prose`: values that are sentences and lists, not figures. `wrap`: else what is too long is cut."""
+        super().__init__()
+        self.values: dict[str, QLabel] = {}
+        self._names: dict[str, QLabel] = {}
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(2)
+        grid.setHorizontalSpacing(10)
+        for row, (key, name) in enumerate(rows):
+            self.values[key], self._names[key] = label(NONE), label(name, "dim")
+            side = Qt.AlignmentFlag.AlignLeft if prose else Qt.AlignmentFlag.AlignRight
+            self.values[key].setAlignment(side | Qt.AlignmentFlag.AlignTop)
+            self.values[key].setWordWrap(wrap)
+            if not wrap:
+                self.values[key].setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            grid.addWidget(self._names[key], row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(self.values[key], row, 1)
+        grid.setColumnStretch(1, 1)
+
+    def set(self, key: str, text: str) -> None:
+        if self.values[key].text() != text:  # a new text lays the column out anew
+            self.values[key].setText(text)
+
+    def show_row(self, key: str, shown: bool) -> None:
+        self.values[key].setVisible(shown)
+        self._names[key].setVisible(shown)
+
+
+class Section(QWidget):
+    """A heading that folds away what is under it."""
+
+    folded = pyqtSignal(bool)
+
+    def __init__(self, title: str, inside: QWidget) -> None:
+        super().__init__()
+        self.inside = inside
+        self.head = QToolButton()
+        self.head.setObjectName("fold")
+        self.head.setText(title.upper())
+        self.head.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.head.setArrowType(Qt.ArrowType.DownArrow)
+        self.head.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.head.setToolTip(self.tr("Fold this part away, or open it"))
+        self.head.clicked.connect(lambda: self.fold(self.inside.isVisibleTo(self)))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.head)
+        column.addWidget(inside)
+
+    def fold(self, away: bool) -> None:
+        self.inside.setVisible(not away)
+        self.head.setArrowType(Qt.ArrowType.RightArrow if away else Qt.ArrowType.DownArrow)
+        self.folded.emit(away)
+
+
+class _OwnArrows(QObject):
+    """While a control has the focus, the arrow keys are its own and no shortcuts."""
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride and event.key() in _ARROWS:
+            event.accept()
+            return True
+        return super().eventFilter(watched, event)
+
+
+_ARROWS = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End)
+
+
+class Choice(QComboBox):
+    """A box of values with names; `chosen` only by a person, and a wheel that scrolls past does not change it."""
+
+    chosen = pyqtSignal(str)
+
+    def __init__(self, tip: str) -> None:
+        super().__init__()
+        self.setToolTip(tip)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(6)
+        self.installEventFilter(_OwnArrows(self))
+        self.activated.connect(lambda at: self.chosen.emit(str(self.itemData(at))))
+
+    def offer(self, options: Sequence[tuple[str, str]], current: str) -> None:
+        """Values and names; what is current and not among them is added as it is."""
+        options = options if current in dict(options) else [*options, (current, current)]
+        with QSignalBlocker(self):
+            if [(self.itemData(at), self.itemText(at)) for at in range(self.count())] != list(options):
+                self.clear()
+                for value, name in options:
+                    self.addItem(name, value)
+            self.setCurrentIndex(self.findData(current))
+
+    def next(self) -> None:
+        """As if a person had chosen the one below, or the first again."""
+        if self.count() > 1:
+            self.chosen.emit(str(self.itemData((self.currentIndex() + 1) % self.count())))
+
+    def choose(self, value: str) -> None:
+        """As if a person had chosen this value."""
+        self.chosen.emit(value)
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:
+        if event:
+            event.ignore()
+
+
+class Slider(QSlider):
+    """Moved by a person it tells `slid`; told a value by the program it does not."""
+
+    slid = pyqtSignal(int)
+
+    def __init__(self, ticks: int, tip: str) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self.setRange(0, ticks)
+        self.setToolTip(tip)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.installEventFilter(_OwnArrows(self))
+        self.valueChanged.connect(self.slid.emit)
+
+    def put(self, tick: int) -> None:
+        if not self.isSliderDown():
+            with QSignalBlocker(self):
+                self.setValue(tick)
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:
+        if event:
+            event.ignore()
+
+
+def row(*parts: QWidget, stretch: int | None = None, spacing: int = 6) -> QWidget:
+    """Side by side; `stretch`: the one that takes the room that is left."""
+    made = QWidget()
+    line = QHBoxLayout(made)
+    line.setContentsMargins(0, 0, 0, 0)
+    line.setSpacing(spacing)
+    for at, part in enumerate(parts):
+        line.addWidget(part, 1 if at == stretch else 0)
+    return made
+
+
+def column(*parts: QWidget, margins: tuple[int, int, int, int] = (0, 0, 0, 0), spacing: int = 4) -> QWidget:
+    made = QWidget()
+    line = QVBoxLayout(made)
+    line.setContentsMargins(*margins)
+    line.setSpacing(spacing)
+    for part in parts:
+        line.addWidget(part)
+    return made
+
+
+def named(name: str, control: QWidget, width: int = 84) -> QWidget:
+    """A control with its name before it."""
+    text = label(name, "dim")
+    text.setFixedWidth(width)
+    return row(text, control, stretch=1)
+
+
+def when_clicked(button: QToolButton, do: Callable[[], object]) -> QToolButton:
+    button.clicked.connect(lambda: do())
+    return button
+
+
+def action_button(action: QAction) -> QToolButton:
+    """With the action's text, icon, tooltip and state."""
+    made = QToolButton()
+    made.setDefaultAction(action)
+    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    made.setProperty("framed", True)
+    return made

@@ -1,0 +1,259 @@
+"""Strip, seek bar, comparison and pages, by what they draw and say."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PyQt6.QtCore import QPoint, QPointF, Qt
+from PyQt6.QtWidgets import QFileDialog
+from pytestqt.qtbot import QtBot
+
+from drive_seg.audit import Agreement
+from drive_seg.contracts import Reason
+from drive_seg.stats import Numbers
+from drive_seg.ui.choices import KINDS, kind_says, nudged, read_schedule
+from drive_seg.ui.compose import DIFFERENT
+from drive_seg.ui.pages.areas import Areas
+from drive_seg.ui.pages.audit import AuditPage
+from drive_seg.ui.pages.cache import CachePage
+from drive_seg.ui.pages.compare import Compare
+from drive_seg.ui.pages.source import SourcePage
+from drive_seg.ui.pages.timings import Timings
+from drive_seg.ui.strip import GROUPS, LENGTH
+from drive_seg.ui.window import MainWindow
+from tests.fakes import CAMVID, make_bundle, make_result
+from tests.ui.fakes import FakePlayer, decided
+
+
+def fill(window: MainWindow, player: FakePlayer, *reasons: tuple[Reason, bool]) -> None:
+    for index, (reason, key) in enumerate(reasons):
+        player.put(decided(index, reason, key, 0.09 if key else 0.02, 0.08, total_ms=4.0 + index))
+    window.refresh()
+
+
+def x_of(window: MainWindow, at: int) -> float:
+    """The pixel column of one of the moments in the strip."""
+    strip = window.strip
+    scene = strip.latency.box.mapViewToScene(QPointF(LENGTH - len(strip.moments) + at, 1))
+    return float(strip.plot.view.mapFromScene(scene).x())
+
+
+def test_the_strip_colours_each_refresh_by_its_reason(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    fill(window, player, ("first", True), ("score", False), ("score", True), ("age", True), ("cut", True), ("manual", True), ("jump", True))
+    colours = [None if pixel[3] == 0 else "#{:02X}{:02X}{:02X}".format(*pixel[:3]) for pixel in window.strip._band.image[-7:, 0]]
+    assert colours == [GROUPS[group][1].upper() if group else None for group in ("first", "", "change", "age", "cut", "manual", "jump")]
+    x, y = window.strip._lines["latency"].getData()
+    assert (x[-1], y[-1], len(y)) == (LENGTH - 1, 10.0, 7)
+    assert window.strip._lines["threshold"].getData()[1].tolist() == pytest.approx([0.08] * 7)
+    assert "scene&nbsp;cut" in window.strip.head.text()
+
+
+def test_hovering_says_a_frame_in_words_and_a_click_goes_there(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    fill(window, player, ("first", True), *([("score", False)] * 300), ("score", True))
+    viewport = window.strip.plot.view.viewport()
+    qtbot.mouseMove(viewport, QPoint(round(x_of(window, 301)), 20))
+    assert window.strip.head.text().startswith("frame 301 · 305.0 ms · key frame (change, score: score 0.09) · feature age 0")
+    qtbot.mouseMove(viewport, QPoint(round(x_of(window, 150)), 20))
+    assert "no key frame (change, score: score 0.02) · feature age 2" in window.strip.head.text()
+    qtbot.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=QPoint(round(x_of(window, 150)), 20))
+    (kind, index), *_ = player.calls  # type: ignore[misc]
+    assert kind == "seek"
+    assert index == pytest.approx(150, abs=1)
+    player.now, player.calls = replace(player.now, seekable=False), []
+    window.refresh()
+    qtbot.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=QPoint(round(x_of(window, 150)), 20))
+    assert player.calls == []
+
+
+def test_the_strip_rests_while_it_is_hidden(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    qtbot.keyClicks(window, "g")
+    fill(window, player, ("first", True))
+    assert window.strip.moments == ()
+
+
+def test_the_seek_bar_goes_where_it_is_clicked_and_marks_key_frames(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    fill(window, player, *([("clock", False)] * 200), ("clock", True))
+    bar = window.transport.bar
+    assert np.flatnonzero(bar.keys).tolist() == [200]
+    picture = bar.grab().toImage()
+    marked = [x for x in range(picture.width()) if picture.pixelColor(x, 19).name() == window.theme.second]
+    assert marked == [pytest.approx(6 + (bar.width() - 12) * 200 / 299, abs=1.5)]
+    qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=QPoint(bar.width() // 2, 10))
+    assert player.calls[-1] == ("seek", pytest.approx(150, abs=1))
+    assert window.transport.place.text() == "0:06 / 0:10"
+
+
+def compared(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    """Road against car, masks alone."""
+    qtbot.keyClicks(window, "xm")
+    window.refresh()
+    player.put(make_result(1), make_result(1, labels=np.full((12, 16), 8, np.uint8)))
+    qtbot.waitUntil(lambda: window.video.image is not None, timeout=5000)
+
+
+def test_the_divider_stands_between_a_and_b_and_can_be_dragged(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    compared(qtbot, window, player)
+    assert player.now.rival is not None
+    assert (player.now.rival["schedule"], player.now.rival["mode"]) == ("every-frame", "sync")
+
+    def border() -> int:
+        row = np.asarray(window.video.image)[24]
+        return int((row == CAMVID["road"][::-1]).all(axis=1).sum())
+
+    assert border() == 32
+    where = window.video.picture_rect()
+    at = QPoint(round(where.x() + where.width() * 0.25), round(where.center().y()))
+    qtbot.mousePress(window.video, Qt.MouseButton.LeftButton, pos=at)
+    assert border() == 16
+    assert window.inspector.name == "compare"
+    qtbot.keyClicks(window, "x")
+    player.put(make_result(2))
+    qtbot.waitUntil(lambda: border() == 64, timeout=5000)
+    assert window.video.divider is None
+
+
+def test_a_rival_with_other_classes_is_drawn_in_the_same_colours(
+    qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path
+) -> None:
+    other = make_bundle(tmp_path / "other")  # road, car, sky
+    window.cockpit.set_rival({"model": str(other.folder)})
+    qtbot.keyClicks(window, "xm")
+    player.put(make_result(1), make_result(1, labels=np.full((12, 16), other.card.classes.index("car"), np.uint8)))
+    qtbot.waitUntil(lambda: window.video.image is not None, timeout=5000)
+    picture = np.asarray(window.video.image)
+    assert picture[24, 5].tolist() == list(CAMVID["road"][::-1])
+    assert picture[24, 60].tolist() == list(CAMVID["car"][::-1])
+
+
+def test_the_difference_map_shows_where_they_differ(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    compared(qtbot, window, player)
+    labels = np.full((12, 16), 3, np.uint8)
+    labels[:, 12:] = 0
+    player.put(make_result(2), make_result(2, labels=labels))
+    qtbot.keyClicks(window, "d")
+    qtbot.waitUntil(lambda: np.asarray(window.video.image)[24, 5].tolist() == [55, 55, 55], timeout=5000)
+    pink = np.asarray(window.video.image)[24, 60]
+    assert np.abs(pink.astype(int) - np.array(DIFFERENT[::-1])).max() < 40
+    assert window.video.divider is None
+
+
+def test_the_comparisons_page_chooses_the_rival_and_says_both_numbers(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    qtbot.keyClicks(window, "x")
+    page = window.inspector.pages["compare"]
+    assert isinstance(page, Compare)
+    page.rival.choose("schedule")
+    window.refresh()
+    assert player.now.rival is not None
+    assert player.now.rival["schedule"] == "clockwork:4"
+    page.schedule.slider.setValue(6)
+    assert player.now.rival["schedule"] == "clockwork:8"
+    page.rival.choose("bundle")
+    assert player.now.rival["model"] == "camvid-large"
+    player.now = replace(
+        player.now, differing=0.0125, numbers=Numbers(count=3, p50_ms=4.0, key_share=0.25), rival_numbers=Numbers(count=3, p50_ms=9.5)
+    )
+    window.refresh()
+    assert (page.table.cells["p50", 0].text(), page.table.cells["p50", 1].text()) == ("4.0", "9.5")
+    assert page.table.cells["model", 1].text() == "camvid-large"
+    assert page.differing.text() == "1.25%"
+    assert page._line.getData()[1].tolist() == [0.0125]
+
+
+def test_the_audit_is_plotted_by_age(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    qtbot.keyClicks(window, "u")
+    assert player.now.auditing
+    page = window.inspector.pages[window.inspector.name]
+    assert isinstance(page, AuditPage)
+    player.audited = (Agreement(0, 3, 1.0), Agreement(4, 1, 0.96))
+    window.refresh()
+    assert page._line.getData()[0].tolist() == [0, 4]
+    assert page._line.getData()[1].tolist() == [1.0, 0.96]
+    assert page.facts.values["mean"].text() == "99.00%"
+    qtbot.keyClicks(window, "u")
+    assert not player.now.auditing
+
+
+def test_timings_are_those_of_the_last_frames(window: MainWindow, player: FakePlayer) -> None:
+    for index in range(10):
+        latency = {"decode": 2.0, "low": 1.0 + index, "total": 5.0} | ({"high": 8.0} if index == 0 else {})
+        player.put(replace(make_result(index), latency_ms=latency))
+    window.show_page("timings")
+    page = window.inspector.pages["timings"]
+    assert isinstance(page, Timings)
+    assert [(name, p50) for name, p50, _ in page.bars.rows] == [("decode", 2.0), ("low", 5.5), ("high (deep)", 8.0)]
+    assert page.spread.text().startswith("p50 5.0 ms")
+    picture = page.bars.grab().toImage()
+    assert picture.pixelColor(90, 11).name() == window.theme.accent
+
+
+def test_cache_and_source_pages(window: MainWindow, player: FakePlayer) -> None:
+    fill(window, player, ("first", True), ("score", False), ("score", True), ("score", False))
+    window.show_page("cache")
+    page = window.inspector.pages["cache"]
+    assert isinstance(page, CachePage)
+    assert page.facts.values["keys"].text() == "2 of 4 · 50%"
+    assert page.facts.values["age"].text() == "1.0 mean · 2 max"
+    assert "change, score" in page.reasons.text()
+    window.show_page("source")
+    source = window.inspector.pages["source"]
+    assert isinstance(source, SourcePage)
+    assert source.facts.values["name"].text() == "drive.mp4"
+    assert source.facts.values["place"].text() == "3 / 300"
+    assert source._gap.getData()[1].tolist() == pytest.approx([1000 / 30] * 3)
+
+
+def test_the_engines_page_reads_the_card(window: MainWindow) -> None:
+    window.show_page("engine")
+    page = window.inspector.pages["engine"]
+    assert page.facts.values["precision"].text() == "int8"  # type: ignore[attr-defined]
+    assert "bicyclist" in page.about.values["classes"].text()  # type: ignore[attr-defined]
+
+
+def test_class_areas_follow_the_legend_and_are_saved(
+    qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(4):
+        player.put(make_result(index))
+    window.show_page("areas")
+    page = window.inspector.pages["areas"]
+    assert isinstance(page, Areas)
+    road = list(CAMVID).index("road")
+    assert page.curves[road].getData()[1].tolist() == [1.0] * 4
+    window.cockpit.toggle_class(road)
+    window.refresh()
+    assert not page.curves[road].isVisible()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "areas.csv"), ""))
+    window.keys["csv"].trigger()
+    qtbot.waitUntil((tmp_path / "areas.csv").exists, timeout=5000)
+    qtbot.waitUntil(lambda: "areas.csv" in window.bar.text.text(), timeout=5000)
+    rows = list(csv.DictReader((tmp_path / "areas.csv").read_text().splitlines()))
+    assert [float(row["road"]) for row in rows] == [1.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "up"),
+    [
+        ("every-frame", ("every", 0.0, ""), None),
+        ("clockwork:4", ("clock", 4.0, ""), "clockwork:5"),
+        ("clockwork:pipelined", ("pipelined", 0.0, ""), None),
+        ("clockwork:adaptive=0.1", ("adaptive", 0.1, ""), "clockwork:adaptive=0.105"),
+        ("keyframe:0.08,max_age=20", ("selector", 0.08, ",max_age=20"), "keyframe:0.085,max_age=20"),
+        ("budget:50fps", ("budget", 20.0, ""), "budget:21ms"),
+        ("clockwork:1,2,4", None, None),
+    ],
+)
+def test_schedules_as_sliders(text: str, read: object, up: str | None) -> None:
+    assert read_schedule(text) == read
+    assert nudged(text, 1) == up
+
+
+def test_every_kind_is_a_schedule_at_every_tick() -> None:
+    from drive_seg.schedule import parse_schedule
+
+    for name, kind in KINDS.items():
+        for tick in range(kind.ticks + 1):
+            assert parse_schedule(kind.text(kind.value(tick))).name == kind.text(kind.value(tick))
+            assert kind.tick(kind.value(tick)) == tick
+        assert bool(kind_says(name, kind.default)) == (kind.ticks > 0)
