@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: run test check bench gpu-check clean
+.PHONY: run test check bench gpu-check gpu-wheels clean
 
 run: $(VENV)/.app
 	@mkdir -p out
@@ -20,9 +20,12 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.app
-	$(BIN)/python launch.py --benchmark --source demo: --max-frames 630
-	$(BIN)/python launch.py --benchmark --source demo: --max-frames 630 --schedule clockwork:4
+# Fills the tables of README and docs; about half an hour of a quiet machine. make bench SOURCE=drive.mp4 takes another drive.
+BENCHES := paced runs rivals
+bench: $(VENV)/.lab
+	$(BIN)/python -m drive_seg rivals --out out/rivals
+	$(BIN)/python -m drive_seg bench $(BENCHES:%=--matrix docs/bench/%.toml) --into README.md --into docs/benchmarking.md \
+		$(if $(SOURCE),--source '$(SOURCE)')
 
 # GPU_PYTHON=python3 takes the Python that is there, with what it has, and installs nothing: for a machine without a network.
 ifdef GPU_PYTHON
@@ -33,11 +36,26 @@ gpu-check: $(VENV)/.gpu
 endif
 	$(GPU_PYTHON) -m drive_seg gpu-check $(if $(CLIP),--clip $(CLIP))
 
+# For a machine without a network: what gpu-check needs beside numpy, OpenCV, torch, onnx, onnxruntime and cuda-bindings, as wheels (5 MB).
+# There: python3 -m pip install --no-index --find-links build/gpu-wheels $(GPU_PACKAGES)
+# What else is missing there is named here: make gpu-wheels GPU_PACKAGES='pydantic typer rich psutil opencv-python-headless' (61 MB more).
+GPU_PACKAGES ?= pydantic typer rich psutil
+WHEEL_PYTHON ?= 3.12
+gpu-wheels: $(VENV)/bin/python
+	rm -rf build/gpu-wheels
+	$(BIN)/python -m pip download --quiet --constraint constraints.txt --only-binary=:all: --python-version $(WHEEL_PYTHON) \
+		--implementation cp $(addprefix --platform manylinux,_2_28_x86_64 _2_17_x86_64 2014_x86_64) --dest build/gpu-wheels $(GPU_PACKAGES)
+	@du -sh build/gpu-wheels
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.app: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[ui]'
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[ui,lab]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt

@@ -1,58 +1,60 @@
 """drive-seg's commands, and the one place where an error becomes a line and an exit code."""
 
-import json
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from drive_seg import card as bundles
 from drive_seg.backends.border import PRECISIONS
-from drive_seg.contracts import TIMED, Network, Result
+from drive_seg.commands.bench import bench, run_benchmark, sentence
+from drive_seg.commands.flags import (
+    Backend,
+    Channels,
+    Deadline,
+    Debug,
+    Device,
+    InputSize,
+    Json,
+    MaxFrames,
+    Mean,
+    MinFrames,
+    MinTime,
+    Mode,
+    Model,
+    Precision,
+    Propagation,
+    Realtime,
+    Refine,
+    Schedule,
+    SkipBad,
+    Std,
+    Threads,
+    Warmup,
+    err,
+    out,
+    require_lab,
+    write_json,
+)
+from drive_seg.commands.rivals import rivals
+from drive_seg.contracts import Network, Result
 from drive_seg.errors import DisplayError, DriveSegError, SinkError, UsageError
 from drive_seg.settings import DEFAULT_MODEL, Settings
 
 if TYPE_CHECKING:
     from drive_seg.lab.evaluate.accuracy import Meter
 
-out, err = Console(highlight=False), Console(stderr=True, highlight=False)
 CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-# The flags that several commands share.
-Model = Annotated[
-    str | None, typer.Option(metavar="BUNDLE", help=f"bundle, by name or folder, or net.onnx with its --class-names  [{DEFAULT_MODEL}]")
-]
-Mean = Annotated[str | None, typer.Option(metavar="R,G,B", help="net.onnx: subtracted from pixels of 0 to 1  [its metadata, or 0]")]
-Std = Annotated[str | None, typer.Option(metavar="R,G,B", help="net.onnx: divides them  [its metadata, or 1]")]
-Channels = Annotated[str | None, typer.Option(help="net.onnx: rgb, bgr  [its metadata, or rgb]")]
-InputSize = Annotated[
-    str | None,
-    typer.Option(metavar="WxH", help="the network's input; a bundle keeps the frame's shape, at about as many pixels  [the card's]"),
-]
-Backend = Annotated[str | None, typer.Option(help="tensorrt, openvino, onnxruntime, torch  [the best there is]")]
-Device = Annotated[str | None, typer.Option(help="the backend's name for it: cpu, cuda, GPU …")]
-Precision = Annotated[str | None, typer.Option(help="fp32, bf16, fp16, int8, fp8  [int8 where the bundle prefers it, else the fastest]")]
-Threads = Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads of the network  [all cores]")]
-Schedule = Annotated[
-    str | None,
-    typer.Option(help="every-frame, clockwork:N, clockwork:adaptive=0.1, clockwork:pipelined, keyframe:0.08, budget:30ms  [every-frame]"),
-]
-Mode = Annotated[
-    str | None,
-    typer.Option(help="a key frame waits for its own deep stage: sync; never: async; on a virtual clock: async:K frames  [sync]"),
-]
-Propagation = Annotated[str | None, typer.Option(help="how the cache is brought to a frame: hold, flow, or one of the bundle's  [hold]")]
-Refine = Annotated[bool | None, typer.Option("--refine", help="draw the labels' borders along the picture's edges, at its full size")]
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures as JSON")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="leave out the pairs that cannot be used, and say how many and which")]
-Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]  # read by `main`
+app.command()(bench)
+app.command()(rivals)
 
 
 @app.callback()
@@ -62,6 +64,7 @@ def everything() -> None:
 
 @app.command()
 def run(
+    context: typer.Context,
     source: Annotated[
         str | None, typer.Option(help="camera number, /dev/videoN, file, folder or glob of pictures, rtsp://, http://, demo:")
     ] = None,
@@ -92,11 +95,17 @@ def run(
     ] = None,
     replay: Annotated[Path | None, typer.Option(metavar="FILE", help="take the key frames from the JSON lines of an earlier run")] = None,
     loop: Annotated[bool | None, typer.Option("--loop", help="begin again at the end")] = None,
-    max_frames: Annotated[int | None, typer.Option(metavar="N", help="stop after N frames, the warm-up's included")] = None,
-    realtime: Annotated[bool | None, typer.Option("--realtime", help="keep the file's pace without a window too")] = None,
+    max_frames: MaxFrames = None,
+    realtime: Realtime = None,
+    audit: Annotated[
+        bool | None, typer.Option("--audit", help="in spare time the full network on some frames: how far the labels agree, by their age")
+    ] = None,
     headless: Annotated[bool | None, typer.Option("--headless", help="no window")] = None,
     benchmark: Annotated[bool | None, typer.Option("--benchmark", help="no window; print where the time goes")] = None,
-    warmup: Annotated[int | None, typer.Option(metavar="N", help="frames that a benchmark does not count  [30]")] = None,
+    warmup: Warmup = None,
+    min_frames: MinFrames = None,
+    min_time: MinTime = None,
+    deadline: Deadline = None,
     json_file: Json = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML with the same names; the command line wins")] = None,
     debug: Debug = False,
@@ -110,17 +119,20 @@ def run(
         "channels": channels, "input_size": input_size, "backend": backend, "device": device, "precision": precision,
         "threads": threads, "schedule": schedule, "mode": mode, "propagation": propagation, "refine": refine, "opacity": opacity,
         "output": output, "save_masks": save_masks, "trace": trace, "replay": replay, "loop": loop, "max_frames": max_frames,
-        "realtime": realtime, "headless": headless, "benchmark": benchmark, "warmup": warmup, "json": json_file,
+        "realtime": realtime, "audit": audit, "headless": headless, "benchmark": benchmark, "warmup": warmup,
+        "min_frames": min_frames, "min_time": min_time, "deadline": deadline, "json": json_file,
     }  # fmt: skip
     settings = Settings.load(config, flags)
-    if _window_wanted(settings):
+    if settings.benchmark:
+        run_benchmark(settings, shlex.join(("drive-seg", *context.obj)))
+    elif _window_wanted(settings):
         _run_window(settings)
     else:
         _run_headless(settings)
 
 
 def _window_wanted(settings: Settings) -> bool:
-    if settings.headless or settings.benchmark:
+    if settings.headless:
         return False
     from drive_seg.ui.display import require_display
 
@@ -133,23 +145,26 @@ def _window_wanted(settings: Settings) -> bool:
 
 
 def _run_window(settings: Settings) -> None:
-    from drive_seg.assemble import WindowPlayer, assembled
+    from drive_seg.play.player import Player
     from drive_seg.ui.app import run_window
 
-    with assembled(settings, window=True) as run:
-        _print_note(run.engine)
-        run_window(WindowPlayer(run), title="drive-seg")
-        summary = run.summary()
-    _report(settings, summary)
+    player = Player(settings)
+    run_window(player, title="drive-seg")  # opens it before there is a window
+    if trouble := player.status().trouble:
+        err.print(f"drive-seg: {trouble.text}", soft_wrap=True, markup=False)
+    _report(settings, player.summary())
 
 
 def _run_headless(settings: Settings) -> None:
     from drive_seg.assemble import assembled, run_headless
     from drive_seg.workers import ended_by_signals
 
-    with assembled(settings, window=False) as run, ended_by_signals(run.capture.close):
-        err.print(f"{run.capture.source.info.name} · {run.headline}", soft_wrap=True, markup=False)
-        _print_note(run.engine)
+    with ExitStack() as stack:
+        with err.status("opening …") as status:
+            run = stack.enter_context(assembled(settings, lambda line: status.update(escape(line))))
+        stack.enter_context(ended_by_signals(run.capture.close))
+        err.print(f"{run.capture.source.info.name} · {run.lane.headline}", soft_wrap=True, markup=False)
+        _print_note(run.lane.engine.note)
         with err.status("starting …") as status:
 
             def tell(result: Result) -> None:
@@ -161,51 +176,24 @@ def _run_headless(settings: Settings) -> None:
     _report(settings, summary)
 
 
-def _print_note(engine: Network) -> None:
-    if engine.note:
-        err.print(engine.note, soft_wrap=True, markup=False)
+def _print_note(note: str) -> None:
+    if note:
+        err.print(note, soft_wrap=True, markup=False)
 
 
 def _report(settings: Settings, summary: dict[str, Any]) -> None:
     """What a person wants to know at the end, and the files that were asked for."""
-    if settings.benchmark:
-        out.print(_table(summary))
-    out.print(_sentence(summary), soft_wrap=True)
+    out.print(sentence(summary), soft_wrap=True)
+    if audited := summary.get("agreement"):
+        frames, oldest = sum(one["frames"] for one in audited), audited[-1]
+        share = sum(one["share"] * one["frames"] for one in audited) / frames
+        at_most = f"{oldest['share']:.2%} at age {oldest['age']}"
+        out.print(f"{share:.2%} of the labels are the full network's, {at_most}; {frames} frames audited", soft_wrap=True)
     for path in (settings.output, settings.save_masks, settings.trace):
-        if path:
+        if path and path.exists():  # a recording without a frame leaves no file
             out.print(f"wrote {path}", soft_wrap=True, markup=False)
     if settings.json_file:
         write_json(settings.json_file, summary)
-
-
-def write_json(path: Path, value: object) -> None:
-    try:
-        path.write_text(json.dumps(value, indent=2) + "\n")
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def _sentence(summary: dict[str, Any]) -> str:
-    if not summary["frames"]:
-        return "no frame was counted; give fewer --warmup frames or a longer source"
-    total, fps = summary["latency_ms"]["total"], summary["fps"]
-    return (
-        f"{summary['frames']} frames, {fps:.1f} fps, frame to labels p50 {total['p50']:.2f} ms, p95 {total['p95']:.2f} ms; "
-        f"{summary['key_frame_rate']:.0%} key frames, {summary['dropped']} dropped"
-    )
-
-
-def _table(summary: dict[str, Any]) -> Table:
-    table = Table("latency in ms")
-    figures = ("p50", "p95", "p99", "max", "mean")
-    for figure in figures:
-        table.add_column(figure, justify="right")
-    ran = [stage for stage in TIMED if summary["latency_ms"][stage]["p50"] is not None]
-    rows = {**{stage: summary["latency_ms"][stage] for stage in ran}, "frame to labels": summary["latency_ms"]["total"]}
-    rows |= {f"  {kind} frames": row for kind, row in summary["total_ms"].items() if row["frames"]}
-    for name, row in rows.items():
-        table.add_row(name, *("–" if row[figure] is None else f"{row[figure]:.2f}" for figure in figures), end_section=name in ran[-1:])
-    return table
 
 
 @app.command()
@@ -250,7 +238,7 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train a network by a recipe, on the CPU or a GPU; killed at any moment, it goes on where it was."""
-    _require_lab()
+    require_lab()
     from drive_seg.lab.train.loop import train as learn
     from drive_seg.lab.train.plot import plot_log
     from drive_seg.lab.train.recipe import Recipe
@@ -270,7 +258,7 @@ def train_temporal(
     debug: Debug = False,
 ) -> None:
     """Teach a bundle the frames between its key frames: stale contexts, a forecast, learned propagations. Then quantize it again."""
-    _require_lab()
+    require_lab()
     from drive_seg.lab.build.attach import attach
     from drive_seg.lab.models.stored import read_network
     from drive_seg.lab.train.temporal import TemporalRecipe, load_taught, teach
@@ -293,7 +281,7 @@ def zoo(
     debug: Debug = False,
 ) -> None:
     """Train every architecture by one recipe with each drive left out, score and time them all, and write the table."""
-    _require_lab()
+    require_lab()
     from drive_seg.lab.build.zoo import DRIVES, NETWORKS, survey
     from drive_seg.lab.train.recipe import Recipe
 
@@ -308,7 +296,7 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Turn a training's checkpoint into a bundle: one ONNX per stage, and the card."""
-    _require_lab()
+    require_lab()
     from drive_seg.lab.build.export import export_bundle
 
     card = export_bundle(checkpoint, out_dir)
@@ -331,7 +319,7 @@ def quantize(
     debug: Debug = False,
 ) -> None:
     """Make int8 stages for a bundle, measure what they cost and gain, and let its card prefer them if they are worth it."""
-    _require_lab()
+    require_lab()
     from drive_seg.lab.build.compare import judge
     from drive_seg.lab.build.quantize import quantize_bundle, spread
     from drive_seg.lab.evaluate.accuracy import from_pairs
@@ -359,6 +347,11 @@ def build(
     backend: Annotated[str, typer.Option(help="tensorrt: no other keeps what it compiles")] = "tensorrt",
     precision: Annotated[str, typer.Option(help="fp16, int8, fp8, fp32")] = "fp16",
     input_size: InputSize = None,
+    frame_size: Annotated[str | None, typer.Option(metavar="WxH", help="of the frames that will be played  [the network's input]")] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="int8 with TensorRT 10: find ranges anew, on the pictures of calib/BUNDLE/frames.json"),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Compile bundles for an NVIDIA GPU before their first run; without one, for the GPUs that TensorRT for RTX knows."""
@@ -370,9 +363,11 @@ def build(
         raise UsageError(f"--backend {backend}: compiles when it is run; only tensorrt is built ahead")
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision}: known are {', '.join(PRECISIONS)}")
-    from drive_seg.backends.tensorrt.backend import AheadOfTime
+    if calibrate and precision != "int8":
+        raise UsageError(f"--calibrate {calibrate}: only int8 has ranges; add --precision int8")
+    from drive_seg.backends.tensorrt.ahead import AheadOfTime
 
-    settings = Settings.load(None, {"input_size": input_size})
+    settings, frame_hw = Settings.load(None, {"input_size": input_size}), _frame_hw(frame_size)
     found = [bundles.load_bundle(name) for name in model or bundles.names()]
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err, transient=True) as bar:
         under_way = bar.add_task("", total=1.0)
@@ -381,10 +376,26 @@ def build(
             err.print(line, soft_wrap=True, markup=False)
             bar.reset(under_way, description=line.partition(":")[0], total=1.0)
 
-        made = AheadOfTime(precision, tell, lambda phase, share: bar.update(under_way, description=phase, completed=share))
+        def show(phase: str, share: float) -> None:
+            bar.update(under_way, description=phase, completed=share)
+
+        if calibrate:
+            from drive_seg.lab.build.entropy import calibrate_here
+
+            for bundle in found:
+                calibrate_here(bundle, calibrate, tell, show)
+        made = AheadOfTime(precision, tell, show)
         for bundle in found:
-            compile_bundle(bundle, made, settings.input_size[::-1] if settings.input_size else None)
+            compile_bundle(bundle, made, settings.input_size[::-1] if settings.input_size else None, frame_hw)
     out.print(f"{len(made.entries)} engines by {made.what}, in {made.folder}", soft_wrap=True, markup=False)
+
+
+def _frame_hw(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    if not (found := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)):
+        raise UsageError(f"--frame-size {text}: give width and height, such as 1280x720")
+    return int(found[2]), int(found[1])
 
 
 @app.command("gpu-check")
@@ -396,14 +407,18 @@ def gpu_check(
     debug: Debug = False,
 ) -> None:
     """On a machine with an NVIDIA GPU: build every bundle, compare its labels with the CPU's, time it, and say what could not be had."""
-    from drive_seg.lab.build.gpucheck import check, make_table, require_good
+    from drive_seg.lab.build.gpucheck import check
+    from drive_seg.lab.build.gputable import make_tables, require_good
 
     found = [bundles.load_bundle(name) for name in model or bundles.names()]
     command = shlex.join(("drive-seg", *context.obj))
     report = check(found, clip, out_dir, command, lambda line: err.print(line, soft_wrap=True, markup=False))
-    out.print(make_table(report))
+    for table in make_tables(report):
+        out.print(table)
     if report["file"]:
         out.print(f"wrote {report['file']}", soft_wrap=True, markup=False)
+    else:
+        err.print(f"nothing was measured: {report['launches']['not_measured']}", soft_wrap=True, markup=False)
     require_good(report)
 
 
@@ -476,10 +491,11 @@ def evaluate(
 ) -> None:
     """Score a network against true labels, through the same engine, precision and preprocessing as live."""
     from drive_seg.assemble import find_model, open_engine, open_pipeline, open_schedule
+    from drive_seg.bench.machine import provenance
     from drive_seg.lab.evaluate.accuracy import CLIP_HZ, from_pairs, from_source
     from drive_seg.lab.evaluate.accuracy import evaluate as measure
     from drive_seg.lab.evaluate.pairs import how_many_left_out
-    from drive_seg.lab.evaluate.report import Gallery, provenance, write_report
+    from drive_seg.lab.evaluate.report import Gallery, write_report
     from drive_seg.schedule import EveryFrame
 
     if (images is None) != (labels is None) or sum(given is not None for given in (data, images, clip, source)) != 1:
@@ -500,7 +516,7 @@ def evaluate(
     place, left_out = (images, labels) if images and labels else (clip / "images", clip / "labels") if clip else data, list[Path]()
     samples = from_pairs(place, engine.classes, left_out if skip_bad else None) if place else from_source(str(source), engine.classes)
     if report:
-        _require_lab("jinja2", "matplotlib")
+        require_lab("jinja2", "matplotlib")
     bundle, gallery = found if isinstance(found, bundles.Bundle) else None, Gallery()
     ranked = bundle if (json_file or report) and keys == EveryFrame() else None  # average precision is the network's own, every frame
     meters = [*_meters(engine, ranked, clip is not None, corruptions, settings), *([gallery] if report else [])]
@@ -508,7 +524,7 @@ def evaluate(
     with engine, closing(open_pipeline(engine, keys, settings)) as pipeline:
         scores = measure(pipeline, samples, meters, CLIP_HZ if clip else 30.0, realtime=settings.mode == "async")
         scores |= {"left_out": len(left_out)} | ran
-        _print_note(engine)
+        _print_note(engine.note)
     if left_out:
         err.print(how_many_left_out(left_out), soft_wrap=True, markup=False)
     _print_scores(scores)
@@ -534,7 +550,7 @@ def _meters(engine: Network, ranked: bundles.Bundle | None, clip: bool, corrupti
     if clip:
         meters.append(Consistency())
     if corruptions:
-        _require_lab("torch", "kornia")
+        require_lab("torch", "kornia")
         from drive_seg.lab.evaluate.corruptions import Corruptions
 
         meters.append(Corruptions(engine, refine if settings.refine else None))
@@ -574,8 +590,8 @@ def sweep(
     debug: Debug = False,
 ) -> None:
     """Compare schedules, modes and propagations with each other and with what they have to beat, in one run over the same frames."""
-    _require_lab("matplotlib")
-    from drive_seg.lab.evaluate.report import provenance
+    require_lab("matplotlib")
+    from drive_seg.bench.machine import provenance
     from drive_seg.lab.evaluate.sweep import Row
     from drive_seg.lab.evaluate.sweep import sweep as measure
     from drive_seg.lab.evaluate.sweep_report import conclusions, line, write_sweep
@@ -624,14 +640,6 @@ def _print_corruptions(scores: dict[str, Any]) -> None:
 
 def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
-
-
-def _require_lab(*packages: str) -> None:
-    for package in packages or ("torch", "onnx", "safetensors", "matplotlib"):
-        try:
-            __import__(package)
-        except ImportError as error:
-            raise UsageError(f"this command is the workshop's and needs {package}; pip install 'drive-seg[lab]'") from error
 
 
 def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | None = None) -> None:

@@ -31,28 +31,68 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 
 def test_benchmark_prints_the_table_and_writes_the_same_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "bench.json"
-    source = ("--source", "demo:?size=128x96&frames=9")
+    source = ("--source", "demo:?size=128x96&frames=6")
+    counted = ("--warmup", "3", "--min-frames", "5", "--min-time", "0", "--deadline", "30fps")
     code, out, _ = call(
-        capsys, "run", *source, "--benchmark", "--warmup", "3", "--schedule", "clockwork:2", "--refine", "--json", str(path)
+        capsys, "run", *source, "--benchmark", *counted, "--schedule", "clockwork:2", "--refine", "--threads", "1", "--json", str(path)
     )
     assert code == 0
     summary = json.loads(path.read_text())
-    assert list(summary) == [
+    assert {
         "model", "backend", "precision", "device", "schedule", "mode", "propagation", "frames", "warmup", "fps", "key_frame_rate",
-        "dropped", "latency_ms", "total_ms",
-    ]  # fmt: skip
-    assert (summary["frames"], summary["warmup"], summary["key_frame_rate"]) == (6, 3, 0.5)
+        "dropped", "latency_ms", "total_ms", "machine", "versions", "date", "command",
+    } <= set(summary)  # fmt: skip
+    assert (summary["frames"], summary["warmup"], summary["key_frame_rate"]) == (6, 3, 0.5)  # a whole round, from its middle
+    assert summary["command"].startswith("drive-seg run --source 'demo:?size=128x96&frames=6' --benchmark")
     assert set(summary["latency_ms"]) == {"total", *TIMED}
     assert "mid" not in out  # of which this bundle has none
     for stage in (*(stage for stage in TIMED if stage != "mid"), "frame to labels"):
         row = summary["latency_ms"]["total" if stage == "frame to labels" else stage]
-        assert list(row) == ["p50", "p95", "p99", "max", "mean"]
-        assert row["p50"] <= row["p95"] <= row["p99"] <= row["max"]
+        assert row["p50"] <= row["p90"] <= row["p95"] <= row["p99"] <= row["max"]
+        assert row["p99.9"] is None  # of six frames
         line = next(line for line in out.splitlines() if stage in line)
         assert f"{row['p50']:.2f}" in line
+    assert {kind: row["frames"] for kind, row in summary["total_ms"].items()} == {"cold": 1, "key": 2, "other": 3}
     for kind in ("key", "other"):
-        assert summary["total_ms"][kind]["frames"] == 3
         assert f"{summary['total_ms'][kind]['p99']:.2f}" in next(line for line in out.splitlines() if f"{kind} frames" in line)
+    for said in ("1 whole rounds of 6 frames", "deadline 33.3 ms, frame to labels: ", "at work: capture ", "CPU cores busy", "energy: CPU"):
+        assert said in out
+
+
+def test_one_configuration_is_measured_alike_by_bench(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    source = ("--source", "demo:?size=128x96&frames=4", "--warmup", "1", "--min-frames", "4", "--min-time", "0", "--threads", "1")
+    code, out, _ = call(capsys, "bench", *source, "--schedule", "clockwork:2", "--json", str(tmp_path / "bench.json"))
+    summary = json.loads((tmp_path / "bench.json").read_text())
+    assert (code, summary["frames"], summary["schedule"], "frame to labels" in out) == (0, 4, "clockwork:2", True)
+    per_frame = next(line for line in (tmp_path / "bench.json").read_text().splitlines() if '"total_ms": [' in line)
+    assert per_frame.endswith("],")  # frame by frame, on one line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--deadline", "soon"], "30fps"),
+        (["--matrix", "none.toml"], "none.toml"),
+        (["--matrix", "none.toml", "--json", "x.json"], "--out DIR"),
+        (["--compare", "a.json", "b.json"], "a.json"),
+        (["--compare", "a.json", "b.json", "--model", "camvid"], "measures nothing"),
+        (["--source", SHORT, "--warmup", "3", "--max-frames", "2"], "no frame was counted"),
+    ],
+)
+def test_a_mistake_in_bench_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    code, _, err = call(capsys, "bench", *arguments)
+    lines = [line for line in err.splitlines() if line.startswith("drive-seg:")]
+    assert (code, len(lines)) == (2, 1)
+    assert said in lines[0]
+
+
+def test_an_audited_run_says_how_far_its_labels_agree_with_the_full_networks(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    source = ("--headless", "--source", "demo:?size=128x96&frames=20", "--threads", "1")
+    code, out, _ = call(capsys, "run", *source, "--schedule", "clockwork:4", "--audit", "--json", str(path))
+    found = json.loads(path.read_text())["agreement"]
+    assert (code, {one["age"] for one in found} <= {0, 1, 2, 3}) == (0, True)
+    assert f"at age {found[-1]['age']}; {sum(one['frames'] for one in found)} frames audited" in out
 
 
 def test_a_config_file_is_read_and_the_command_line_wins(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -112,6 +152,28 @@ def test_a_mistake_is_one_line_and_an_exit_code(
     assert len(lines) == 1
     assert said in lines[0]
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--video", "{}/missing.mp4"], 1, "missing.mp4"),
+        (["--source", SHORT, "--schedule", "clockwork:1,2,4"], 2, "camvid has one cached stage"),
+        (["--source", SHORT, "-o", "{}/no/such/out.mp4"], 1, "out.mp4"),
+    ],
+)
+def test_a_mistake_is_told_before_there_is_a_window(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, junk: Path, arguments: list[str], code: int, said: str
+) -> None:
+    pytest.importorskip("PyQt6", reason="a window needs PyQt6")
+    from drive_seg.ui import window
+
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    monkeypatch.setattr(window, "MainWindow", lambda *_: pytest.fail("there is a window"))
+    got, _, err = call(capsys, "run", *(argument.format(junk) for argument in arguments))
+    lines = [line for line in err.splitlines() if line.startswith("drive-seg:")]
+    assert (got, len(lines)) == (code, 1)
+    assert said in lines[0]
 
 
 def test_an_altered_bundle_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -216,10 +216,14 @@ def test_batches_depend_on_their_step_alone(street: Path) -> None:
 
 
 @pytest.fixture
-def taught(recipe: Recipe, street: Path, tmp_path: Path) -> tuple[Bundle, TemporalRecipe]:
-    trained = loop.train(recipe.model_copy(update={"epochs": 2}), tmp_path / "run", quiet=True)
+def bundle(recipe: Recipe, tmp_path: Path) -> Bundle:
+    trained = loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", quiet=True)
     export_bundle(trained.checkpoint, tmp_path / "tiny")
-    bundle = load_bundle(str(tmp_path / "tiny"))
+    return load_bundle(str(tmp_path / "tiny"))
+
+
+@pytest.fixture
+def taught(bundle: Bundle, street: Path, tmp_path: Path) -> tuple[Bundle, TemporalRecipe]:
     temporal = TemporalRecipe(
         images=street / "images", labels=street / "labels", clips=4, frames=3, batch=2, steps=6, shares={"still": 1.0}, learning_rate=1e-3
     )
@@ -249,15 +253,13 @@ def test_a_taught_bundle_runs_every_propagation_alike_on_every_backend(taught: t
             assert (shown[name] == shown["openvino"]).mean() > 0.995, (propagation, name)
 
 
-def test_heads_for_old_contexts_are_taught_and_the_bundles_own_is_not(recipe: Recipe, street: Path, tmp_path: Path) -> None:
-    trained = loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", quiet=True)
-    export_bundle(trained.checkpoint, tmp_path / "tiny")
-    network = read_network(load_bundle(str(tmp_path / "tiny")))
+def test_heads_for_old_contexts_are_taught_and_the_bundles_own_is_not(bundle: Bundle, street: Path, tmp_path: Path) -> None:
+    network = read_network(bundle)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     temporal = TemporalRecipe(
         images=street / "images", labels=street / "labels", clips=2, frames=2, batch=2, steps=3, shares={"still": 1.0}
     )
-    learned = teach(load_bundle(str(tmp_path / "tiny")), network, temporal, tmp_path / "temporal", quiet=True)
+    learned = teach(bundle, network, temporal, tmp_path / "temporal", quiet=True)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     made = load_taught(learned.checkpoint, network, temporal.propagations).state_dict()
     own = network.head.state_dict()
@@ -297,10 +299,7 @@ def test_a_recurrent_state_begins_anew_with_every_key(taught: tuple[Bundle, Temp
     assert last.shape == first.shape
 
 
-def test_teaching_goes_on_where_it_was_stopped(recipe: Recipe, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", quiet=True)
-    export_bundle(trained.checkpoint, tmp_path / "tiny")
-    bundle = load_bundle(str(tmp_path / "tiny"))
+def test_teaching_goes_on_where_it_was_stopped(bundle: Bundle, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = read_network(bundle)
     temporal = TemporalRecipe(
         images=street / "images", labels=street / "labels", clips=3, frames=2, batch=2, steps=4, shares={"still": 1.0},
@@ -329,23 +328,18 @@ def test_teaching_goes_on_where_it_was_stopped(recipe: Recipe, street: Path, tmp
     assert json.loads((tmp_path / "parts" / "log.jsonl").read_text().splitlines()[-1])["step"] == 4
 
 
-def test_a_checkpoint_of_another_bundle_is_refused(recipe: Recipe, street: Path, tmp_path: Path) -> None:
-    trained = loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", quiet=True)
+def test_a_checkpoint_of_another_bundle_is_refused(bundle: Bundle, street: Path, tmp_path: Path) -> None:
     temporal = TemporalRecipe(
         images=street / "images", labels=street / "labels", clips=2, frames=2, batch=2, steps=1, shares={"still": 1.0}, propagations=()
     )
-    for name in ("one", "two"):
-        export_bundle(trained.checkpoint, tmp_path / name)
-    one, two = (load_bundle(str(tmp_path / name)) for name in ("one", "two"))
-    teach(one, read_network(one), temporal, tmp_path / "out", quiet=True)
+    export_bundle(tmp_path / "run" / "checkpoint.safetensors", tmp_path / "two")
+    two = load_bundle(str(tmp_path / "two"))
+    teach(bundle, read_network(bundle), temporal, tmp_path / "out", quiet=True)
     with pytest.raises(DataError, match="bundle differ"):
         teach(two, read_network(two), temporal, tmp_path / "out", quiet=True)
 
 
-def test_a_network_without_the_features_is_refused(recipe: Recipe, street: Path, tmp_path: Path) -> None:
-    trained = loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", quiet=True)
-    export_bundle(trained.checkpoint, tmp_path / "tiny")
-    bundle = load_bundle(str(tmp_path / "tiny"))
+def test_a_network_without_the_features_is_refused(bundle: Bundle, street: Path, tmp_path: Path) -> None:
     card = bundle.card.model_copy(update={"network": {"architecture": "unet"}})
     with pytest.raises(UsageError, match="is a unet"):
         teach(
