@@ -20,10 +20,11 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Fills the tables of README and docs; about half an hour of a quiet machine. make bench SOURCE=drive.mp4 takes another drive.
+# Fills the tables of README and docs; about half an hour of a quiet machine. make bench SOURCE=drive.mp4 takes another drive; with PICTURES=DIR
+# the rivals are there in int8 too.
 BENCHES := paced runs rivals
 bench: $(VENV)/.lab
-	$(BIN)/python -m drive_seg rivals --out out/rivals
+	$(BIN)/python -m drive_seg rivals --out out/rivals $(if $(PICTURES),--int8 '$(PICTURES)')
 	$(BIN)/python -m drive_seg bench $(BENCHES:%=--matrix docs/bench/%.toml) --into README.md --into docs/benchmarking.md \
 		$(if $(SOURCE),--source '$(SOURCE)')
 

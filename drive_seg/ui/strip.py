@@ -125,7 +125,8 @@ class Strip(QWidget):
         self._lines["age"].setData(x, age)
         self._band.setImage(band(self.moments), autoLevels=False, levels=(0, 255), rect=(-0.5, 0, LENGTH, 1))
         self.latency.scale_to(top_of(latency, 1.0), self.tr("{0:g} ms"))
-        self.scores.scale_to(top_of(np.concatenate([score, threshold]), 0.01), self.tr("score {0:g}"))
+        said = self.tr("score {0:g}") if np.isfinite(score).any() else self.tr("no score")
+        self.scores.scale_to(top_of(np.concatenate([score, threshold]), 0.01), said)
         self.ages.scale_to(top_of(age, 4.0), self.tr("age {0:g}"))
 
     def at(self, x_px: float) -> Moment | None:
