@@ -5,7 +5,7 @@ import numpy as np
 from drive_seg.contracts import Array, Decision, Frame, Key, Labels, Reason, Tensors, View
 
 MAX_GAP_S = 1.0  # a longer silence, or a step back in time, and the scene may be another one
-CUT = 1.1  # of `change`: neighbours in 10 to 30 fps drives stayed at 1.01 and under, cuts lay at 1.34 and above (docs/measured.md)
+CUT = 1.1  # of `change`: neighbours in 10 to 30 fps drives stayed at 1.02 and under, cuts lay at 1.35 and above (docs/measured.md)
 
 TEXTS: dict[Reason, str] = {
     "first": "first frame",
