@@ -205,9 +205,10 @@ def open_lane(plan: Plan, frame_hw: tuple[int, int]) -> Lane:
 
 def ready(settings: Settings, frame_hw: tuple[int, int]) -> bool:
     """Whether a lane of these settings opens within seconds: nothing has to be built. Raises BackendError, UsageError, BundleError."""
-    backend, model = _open_backend(settings, settings.threads), find_model(settings)
+    backend = _open_backend(settings, settings.threads)
     if not isinstance(backend, Compiling):
         return True
+    model = find_model(settings)
     try:
         with _on(backend.ahead(None), model, settings) as engine:
             engine.fit(frame_hw)
@@ -222,9 +223,9 @@ def prepare(settings: Settings, frame_hw: tuple[int, int], tell: Callable[[str],
     `tell` is given one line at a time, also from another thread: what is under way, the share that is done, the seconds since the
     beginning. What it raises ends the building. Raises BackendError, UsageError, BundleError.
     """
-    backend, model = _open_backend(settings, settings.threads), find_model(settings)
+    backend = _open_backend(settings, settings.threads)
     if isinstance(backend, Compiling):
-        with clocked(tell) as say, _on(backend.ahead(say), model, settings) as engine:
+        with clocked(tell) as say, _on(backend.ahead(say), find_model(settings), settings) as engine:
             engine.fit(frame_hw)
             if isinstance(engine, Engine):
                 engine.load_painter()  # for a recording, which may begin later

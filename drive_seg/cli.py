@@ -4,12 +4,11 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from drive_seg import card as bundles
@@ -43,8 +42,9 @@ from drive_seg.commands.flags import (
     require_lab,
     write_json,
 )
+from drive_seg.commands.headless import announced, print_note
 from drive_seg.commands.rivals import rivals
-from drive_seg.contracts import Network, Result
+from drive_seg.contracts import Network
 from drive_seg.errors import DisplayError, DriveSegError, SinkError, UsageError
 from drive_seg.settings import DEFAULT_MODEL, Settings
 
@@ -156,29 +156,12 @@ def _run_window(settings: Settings) -> None:
 
 
 def _run_headless(settings: Settings) -> None:
-    from drive_seg.assemble import assembled, run_headless
-    from drive_seg.workers import ended_by_signals
+    from drive_seg.assemble import run_headless
 
-    with ExitStack() as stack:
-        with err.status("opening …") as status:
-            run = stack.enter_context(assembled(settings, lambda line: status.update(escape(line))))
-        stack.enter_context(ended_by_signals(run.capture.close))
-        err.print(f"{run.capture.source.info.name} · {run.lane.headline}", soft_wrap=True, markup=False)
-        _print_note(run.lane.engine.note)
-        with err.status("starting …") as status:
-
-            def tell(result: Result) -> None:
-                if result.frame.index % 15 == 0:
-                    status.update(f"frame {result.frame.index}, {result.total_ms:.1f} ms")
-
-            run_headless(run, tell)
+    with announced(settings) as (run, tell):
+        run_headless(run, tell)
         summary = run.summary()
     _report(settings, summary)
-
-
-def _print_note(note: str) -> None:
-    if note:
-        err.print(note, soft_wrap=True, markup=False)
 
 
 def _report(settings: Settings, summary: dict[str, Any]) -> None:
@@ -524,7 +507,7 @@ def evaluate(
     with engine, closing(open_pipeline(engine, keys, settings)) as pipeline:
         scores = measure(pipeline, samples, meters, CLIP_HZ if clip else 30.0, realtime=settings.mode == "async")
         scores |= {"left_out": len(left_out)} | ran
-        _print_note(engine.note)
+        print_note(engine.note)
     if left_out:
         err.print(how_many_left_out(left_out), soft_wrap=True, markup=False)
     _print_scores(scores)

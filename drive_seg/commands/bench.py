@@ -30,7 +30,8 @@ from drive_seg.commands.flags import (
     write_json,
     write_text,
 )
-from drive_seg.contracts import TIMED, Result
+from drive_seg.commands.headless import announced
+from drive_seg.contracts import TIMED
 from drive_seg.errors import SinkError, UsageError
 from drive_seg.settings import DEFAULT_MODEL, Settings
 from drive_seg.trace import PERCENTILES, percentiles
@@ -40,24 +41,13 @@ Several = Annotated[list[str] | None, typer.Option(help="as for run; can be repe
 
 def run_benchmark(settings: Settings, command: str) -> None:
     """Measures one configuration, prints its figures, and writes them where --json says."""
-    from drive_seg.assemble import assembled
     from drive_seg.backends.jetson import describe_jetson
     from drive_seg.bench.machine import Gauges, describe, provenance
     from drive_seg.bench.measure import measure
-    from drive_seg.workers import ended_by_signals
 
     machine = describe()
-    with assembled(settings, lambda line: err.print(line, soft_wrap=True, markup=False)) as run, ended_by_signals(run.capture.close):
-        err.print(f"{run.capture.source.info.name} · {run.lane.headline}", soft_wrap=True, markup=False)
-        if run.lane.engine.note:
-            err.print(run.lane.engine.note, soft_wrap=True, markup=False)
-        with err.status("starting …") as status:
-
-            def tell(result: Result) -> None:
-                if result.frame.index % 15 == 0:
-                    status.update(f"frame {result.frame.index}, {result.total_ms:.1f} ms")
-
-            measured = measure(run, Gauges(), tell)
+    with announced(settings) as (run, tell):
+        measured = measure(run, Gauges(), tell)
     summary = {**measured.summary(), "machine": machine, "jetson": describe_jetson(), **provenance(command)}
     out.print(table(summary))
     for line in sentences(summary):
