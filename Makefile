@@ -60,7 +60,7 @@ $(VENV)/.lab: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[ui,lab,dev,tensorrt-rtx]'
+	$(PIP) --editable '.[ui,lab,weights,dev,tensorrt-rtx]'
 	@touch $@
 
 # What cannot be installed is listed as not measured.

@@ -25,8 +25,14 @@ class StageBeside(Protocol):
 class Streaming(Protocol):
     """What a Backend can besides whose stages hand tensors on where they run, without the host."""
 
-    def load_beside(self, onnx_path: str, sources: Mapping[str, Stage | StageBeside]) -> StageBeside:
-        """A stage that goes after all others; for each of its inputs, the stage of this backend that puts it out. Raises BackendError."""
+    def load_beside(
+        self, onnx_path: str, sources: Mapping[str, Stage | StageBeside], pictures: Mapping[str, tuple[int, ...]]
+    ) -> StageBeside:
+        """A stage that goes after all others; for each of its inputs, the stage of this backend that puts it out, or is given it.
+
+        `pictures`: the shapes that the network wants of those inputs that are pictures; larger frames are reduced by the stage.
+        Raises BackendError.
+        """
 
 
 class PaintStage(Protocol):

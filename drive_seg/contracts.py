@@ -220,7 +220,7 @@ class Deep(Protocol):
     """The stages whose outputs are cached, at one input size. Called from one thread at a time."""
 
     def __call__(self, stage: StageName, tensors: Tensors) -> Tensors:
-        """One of Network.cached, from what `low` (Network.deep_takes of it are enough) and those before it put out; the caller's own."""
+        """One of Network.cached, from what `low` gave (Network.deep_takes are enough) and those before it put out; the caller's own."""
 
     def close(self) -> None: ...
 
@@ -267,7 +267,7 @@ class Network(Protocol):
 
     @property
     def deep_takes(self) -> tuple[str, ...]:
-        """The tensors of `low` that the cached stages read."""
+        """The tensors of `low` that the cached stages read; the picture counts as one."""
 
     @property
     def deep_gives(self) -> tuple[str, ...]:
@@ -277,7 +277,10 @@ class Network(Protocol):
         """Makes ready for frames of this size; free when the input stays the same. Raises BackendError, UsageError."""
 
     def low(self, image: Image, own: Tensors) -> Tensors:
-        """What is computed on every frame, from a picture (1, H, W, 3) and the key's own tensors, {} for none; good until the next call."""
+        """What is computed on every frame, from a picture (1, H, W, 3) and the key's own tensors, {} for none; good until the next call.
+
+        The picture itself is among it where the cached stages read it (deep_takes).
+        """
 
     def keep(self, low: Tensors) -> Tensors:
         """A key's own tensors, should this frame become one: copies."""

@@ -117,7 +117,7 @@ class Engine:
         self.close()
         self._shapes = {card.input.name: (1, *size_hw, 3), **key_shapes(card, size_hw)}
         for name in ("low", *self.cached, "head"):
-            self._stages[name] = self._load_low(wanted) if name == "low" else self._load(name, self.backend)
+            self._stages[name] = self._load(name, self.backend, wanted)
             self._shapes |= {before + spec.name: spec.shape for spec in self._stages[name].outputs for before in ("", "last_")}
         self._stale = self._stages["head"]
         if self.stale != card.stages["head"]:
@@ -131,20 +131,18 @@ class Engine:
         self._paints = isinstance(self.backend, TakingFrames)
         self.input_hw = wanted
 
-    def _load_low(self, picture_hw: tuple[int, int]) -> Stage:
-        image = self.bundle.card.input.name
-        if not isinstance(self.backend, TakingFrames) or self._shapes[image] == (1, *picture_hw, 3):
-            return self._load("low", self.backend)
-        shapes = {tensor: self._shapes[tensor] for tensor in self.stages["low"].inputs}
-        return self.backend.load_reducing(self.bundle.onnx("low", self._int8), shapes, image, picture_hw)
-
-    def _load(self, name: StageName, backend: Backend) -> Stage:
-        return backend.load(self.bundle.onnx(name, self._int8), {tensor: self._shapes[tensor] for tensor in self.stages[name].inputs})
+    def _load(self, name: StageName, backend: Backend, picture_hw: tuple[int, int]) -> Stage:
+        image, path = self.bundle.card.input.name, self.bundle.onnx(name, self._int8)
+        shapes = {tensor: self._shapes[tensor] for tensor in self.stages[name].inputs}
+        if image not in shapes or shapes[image] == (1, *picture_hw, 3) or not isinstance(backend, TakingFrames):
+            return backend.load(path, shapes)
+        return backend.load_reducing(path, shapes, image, picture_hw)
 
     def low(self, image: Image, own: Tensors) -> Tensors:
-        """(1, H, W, 3) to this frame's features, good until the next call."""
+        """(1, H, W, 3) to this frame's features, good until the next call; the picture among them where the cached stages read it."""
         key = {name: own.get(name, none) for name, none in self._nothing.items()}
-        return self._stages["low"]({self.bundle.card.input.name: image, **key})
+        made = self._stages["low"]({(picture := self.bundle.card.input.name): image, **key})
+        return {**made, picture: image} if picture in self.deep_takes else made
 
     def keep(self, low: Tensors) -> Tensors:
         return {name: np.array(low[name.removeprefix("key_")]) for name in self.bundle.card.key_inputs}
@@ -154,7 +152,7 @@ class Engine:
         return self._deep(stage, tensors)
 
     def copy_deep(self, backend: Backend) -> DeepStages:
-        return DeepStages({name: self._load(name, backend) for name in self.cached}, self.stages)
+        return DeepStages({name: self._load(name, backend, self.input_hw) for name in self.cached}, self.stages)
 
     def beside(self, backend: Streaming) -> DeepBeside:
         """The cached stages once more, fed by this engine's `low` where it runs. `backend` is its own; the caller's to close, before it.
@@ -162,11 +160,13 @@ class Engine:
         Raises BackendError.
         """
         made: dict[StageName, StageBeside] = {}
-        sources: dict[str, Stage | StageBeside] = dict.fromkeys(self.stages["low"].outputs, self._stages["low"])
+        picture = self.bundle.card.input.name
+        sources: dict[str, Stage | StageBeside] = dict.fromkeys((picture, *self.stages["low"].outputs), self._stages["low"])
         with ExitStack() as stack:
             for name in self.cached:
                 path = self.bundle.onnx(name, self._int8)
-                made[name] = backend.load_beside(path, {tensor: sources[tensor] for tensor in self.stages[name].inputs})
+                taken = {tensor: sources[tensor] for tensor in self.stages[name].inputs}
+                made[name] = backend.load_beside(path, taken, {picture: self._shapes[picture]} if picture in taken else {})
                 stack.callback(made[name].close)
                 sources |= dict.fromkeys(self.stages[name].outputs, made[name])
             stack.pop_all()

@@ -169,6 +169,13 @@ def make_two_rate_bundle(folder: Path) -> Bundle:
     return make_bundle(folder, stages={"low": low, "mid": mid, "high": high, "head": head})
 
 
+def make_picture_bundle(folder: Path) -> Bundle:
+    """make_bundle's, whose high reads the picture itself."""
+    stages = json.loads(make_bundle(folder).card.model_dump_json())["stages"]
+    stages["high"]["inputs"] = ["image"]
+    return make_bundle(folder, stages=stages)
+
+
 Compute = Callable[[Tensors, dict[str, Array]], None]
 
 
@@ -235,9 +242,10 @@ class FakeBackend:
     def _high(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Array], Compute]:
         def compute(inputs: Tensors, outputs: dict[str, Array]) -> None:
             self.before_high()
-            outputs["context"][:] = next(iter(inputs.values())).mean()
+            outputs["context"][:] = inputs["image"][..., 0].mean() if "image" in inputs else next(iter(inputs.values())).mean()
 
-        return {"context": np.zeros(next(iter(shapes.values())), np.float32)}, compute
+        (_, height, width, _), read = shapes.get("image", (0, 0, 0, 0)), next(iter(shapes.values()))
+        return {"context": np.zeros((1, 1, height // 8, width // 8) if "image" in shapes else read, np.float32)}, compute
 
     def _mid(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Array], Compute]:
         def compute(inputs: Tensors, outputs: dict[str, Array]) -> None:

@@ -10,7 +10,7 @@ from drive_seg.contracts import Array, Image, Labels, Stage
 from drive_seg.engine import Engine
 from drive_seg.errors import BackendError, UsageError
 from drive_seg.preprocess import to_input
-from tests.fakes import FakeBackend, FakeStage, make_bundle
+from tests.fakes import FakeBackend, FakeStage, make_bundle, make_picture_bundle
 
 
 def files(tmp_path: Path, wanted: bool | None, precision: str | None, int8: tuple[str, ...] = ("low", "high", "head")) -> list[str]:
@@ -102,6 +102,21 @@ def test_a_backend_that_takes_frames_is_given_them_and_paints_them_if_it_can(tmp
         assert backend.reduced == [(48, 64)]
         assert [one.closed for one in backend.painters] == [True] * paints
     assert all(one.closed for one in backend.painters)
+
+
+def test_a_cached_stage_may_read_the_picture_which_is_reduced_for_it_too(tmp_path: Path) -> None:
+    backend = FrameBackend(paints=False)
+    with Engine(make_picture_bundle(tmp_path / "net"), backend) as engine:
+        assert engine.deep_takes == ("image",)
+        engine.fit((48, 64))
+        assert backend.reduced == [(48, 64), (48, 64)]
+        picture = np.full((1, 48, 64, 3), 9, np.uint8)
+        low = engine.low(picture, {})
+        assert low["image"] is picture
+        assert (engine.head(low, engine.deep("high", low), fresh=True) == 9).all()
+    with Engine(make_bundle(tmp_path / "plain"), FakeBackend()) as engine:
+        engine.fit((24, 32))
+        assert "image" not in engine.low(picture[:, :24, :32], {})
 
 
 def test_any_other_backend_is_given_what_the_network_takes_and_paints_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from drive_seg.errors import BackendError
 from drive_seg.pipeline import Pipeline
 from drive_seg.refresh import Async, Delayed, Refresher, Streamed
 from drive_seg.schedule import parse_schedule
-from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_two_rate_bundle
+from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_picture_bundle, make_two_rate_bundle
 
 
 def frame(index: int, blue: int | None = None, take: int = 0, size_hw: tuple[int, int] = (24, 32)) -> Frame:
@@ -133,6 +134,20 @@ def test_the_worker_reads_copies_of_what_low_has_long_overwritten(tmp_path: Path
         gate.open(pipeline)
         assert sources([pipeline.step(frame(5))]) == [1]
         gate.open(pipeline)
+
+
+def test_a_high_that_reads_the_picture_reads_a_copy_of_it(tmp_path: Path) -> None:
+    gate, picture = Gate(), frame(0)  # a source that writes every picture into the same memory
+    with Engine(make_picture_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        pipeline = Pipeline(engine, parse_schedule("every-frame"), refresher=Async(engine, FakeBackend(before_high=gate)))
+        for i in range(5):
+            picture.image[:] = 100 + i
+            pipeline.step(replace(picture, index=i, time_s=i / 30))
+        gate.open(pipeline)
+        picture.image[:] = 105
+        assert sources([pipeline.step(replace(picture, index=5, time_s=5 / 30))]) == [1]
+        gate.open(pipeline)
+        pipeline.close()
 
 
 @pytest.mark.parametrize(

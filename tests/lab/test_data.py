@@ -9,7 +9,7 @@ import torch
 
 from drive_seg.errors import DataError, UsageError
 from drive_seg.lab.evaluate.pairs import VOID, plain_pairs
-from drive_seg.lab.train.data import Batches, split
+from drive_seg.lab.train.data import Batches, pseudo_samples, split
 from drive_seg.lab.train.losses import class_weights
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.lab.train.transforms import recolour, warp
@@ -127,3 +127,51 @@ def test_a_recipe_that_cannot_be_meant_is_refused(tmp_path: Path, line: str, sai
     path.write_text(f'images = "i"\nlabels = "l"\nclasses = ["a"]\n{"" if "epochs" in line else "epochs = 1"}\n{line}\n')
     with pytest.raises(UsageError, match=rf"recipe\.toml.*{said}"):
         Recipe.load(path)
+
+
+def with_teacher(street: Path, recipe: Recipe, share: float) -> Recipe:
+    """The recipe with one pseudo-labelled picture, all blue, 96x40: the teacher is sure that its left half is road, and doubts the rest."""
+    folder = street / "taught"
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    cv2.imwrite(str(folder / "images" / "a.png"), np.full((40, 96, 3), (255, 0, 0), np.uint8))
+    labels = np.full((40, 96), 1, np.uint8)
+    labels[:, 48:] += 16
+    cv2.imwrite(str(folder / "labels" / "a.png"), labels)
+    return recipe.model_copy(update={"pseudo": (folder,), "pseudo_share": ((0.0, share), (0.5, 0.0))})
+
+
+def test_what_a_teacher_doubts_is_void_and_a_picture_is_read_at_the_size_that_frames_are_reduced_to(street: Path, recipe: Recipe) -> None:
+    ((image, labels),) = pseudo_samples(with_teacher(street, recipe, 0.5))
+    assert image.shape[0] * image.shape[1] == pytest.approx(360 * 480, rel=0.01)
+    assert image.shape[1] / image.shape[0] == pytest.approx(96 / 40, rel=0.01)
+    assert set(np.unique(labels[:, : image.shape[1] // 2 - 1])) == {1}
+    assert set(np.unique(labels[:, image.shape[1] // 2 + 1 :])) == {VOID}
+
+
+def test_pseudo_labelled_pictures_have_their_share_of_the_batches_while_the_recipe_says_so(street: Path, recipe: Recipe) -> None:
+    plain = recipe.model_copy(update={"colour": 0.0, "blur": 0.0, "noise": 0.0, "epochs": 40, "batch": 4})
+    asked = with_teacher(street, plain, 0.6)
+    real = [pair.read() for pair in split(asked)[0]]
+    batches = Batches(asked, real, [], pseudo_samples(asked))
+
+    def taught(steps: range) -> float:
+        """The share of the samples that are the blue picture."""
+        pictures = torch.cat([batches.batch(step)[0] for step in steps])
+        middle = pictures[:, pictures.shape[1] // 2, pictures.shape[2] // 2]
+        return float((middle == torch.tensor([255, 0, 0])).all(1).float().mean())
+
+    half = batches.steps // 2
+    assert 0.5 < taught(range(half - 60, half)) < 0.7
+    assert taught(range(half, half + 30)) == 0
+
+
+def test_a_folder_of_pseudo_labels_without_pictures_and_shares_that_leave_nothing_are_refused(street: Path, recipe: Recipe) -> None:
+    (street / "none" / "images").mkdir(parents=True)
+    (street / "none" / "labels").mkdir()
+    with pytest.raises(DataError, match=r"none: holds no pictures.*check the path"):
+        pseudo_samples(recipe.model_copy(update={"pseudo": (street / "none",)}))
+    with pytest.raises(ValueError, match="leave nothing"):
+        Recipe.model_validate(recipe.model_dump() | {"pseudo": [street], "pseudo_share": [[0.0, 0.7]], "demo_share": 0.3})
+    with pytest.raises(ValueError, match=r"the first from 0\.0"):
+        Recipe.model_validate(recipe.model_dump() | {"pseudo": [street], "pseudo_share": [[0.1, 0.7]]})

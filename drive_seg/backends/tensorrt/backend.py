@@ -60,15 +60,19 @@ class TensorRtBackend:
         entry, engine, cuda = self._open(wanted)
         return TensorRtStage(entry.about.key.source, entry.inputs, entry.outputs, engine, cuda, self._urgent, self._shared)
 
-    def load_beside(self, onnx_path: str, sources: Mapping[str, Stage | StageBeside]) -> TensorRtBeside:
+    def load_beside(
+        self, onnx_path: str, sources: Mapping[str, Stage | StageBeside], pictures: Mapping[str, tuple[int, ...]]
+    ) -> TensorRtBeside:
         """On a stream that goes after all others, whatever `urgent` is."""
-        shapes, prepared = {}, {}
+        shapes, prepared, frames = {}, {}, {}
         for tensor, source in sources.items():
             if not isinstance(source, TensorRtStage | TensorRtBeside):
                 raise BackendError(f"{onnx_path}: {tensor!r} is made by another backend; load both with this one")
-            shapes[tensor] = next(spec.shape for spec in source.outputs if spec.name == tensor)
-            prepared[tensor] = source.prepared
-        entry, engine, cuda = self._open(Wanted(onnx_path, shapes, self._asked))
+            shape = next(spec.shape for spec in (*source.outputs, *source.inputs) if spec.name == tensor)
+            shapes[tensor], prepared[tensor] = pictures.get(tensor, shape), source.prepared
+            if shapes[tensor] != shape:
+                frames[tensor] = (shape[1], shape[2])
+        entry, engine, cuda = self._open(Wanted(onnx_path, shapes, self._asked, frames))
         return TensorRtBeside(entry.about.key.source, entry.inputs, entry.outputs, engine, cuda, self._shared, prepared)
 
     def load_painter(self, stage: Stage, picture: str, labels_hw: tuple[int, int]) -> TensorRtPainter:

@@ -9,6 +9,8 @@ from drive_seg.lab.models.staged import Staged
 
 ARCHITECTURES = {  # name: (module, network class, its configuration)
     "deeplab": ("deeplab", "DeepLab", "DeepLabConfig"),
+    "efficientnet_lite": ("efficientnet_lite", "EfficientNetLite", "EfficientNetLiteConfig"),
+    "efficientnet_lite_single": ("efficientnet_lite", "EfficientNetLiteSingle", "EfficientNetLiteConfig"),
     "fcn32s": ("fcn", "FCN32s", "FCNConfig"),
     "fcn16s": ("fcn", "FCN16s", "FCNConfig"),
     "fcn8s": ("fcn", "FCN8s", "FCNConfig"),

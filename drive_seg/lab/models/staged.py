@@ -8,13 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from drive_seg.errors import UsageError
+
+IMAGE = "image"  # the name of the picture among the tensors
+
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """The names of the tensors that stages hand on; the order is that of the modules' arguments and results."""
 
     low: tuple[str, ...]  # what low makes of the image
-    high_takes: tuple[str, ...]  # out of low's and mid's
+    high_takes: tuple[str, ...]  # out of low's and mid's, and the picture itself, IMAGE
     high: tuple[str, ...]  # the context, which is cached
     head_takes: tuple[str, ...]  # out of all
     change: str  # of low's, the one that tells a scene cut
@@ -54,7 +58,7 @@ class Staged(nn.Module):
         return None
 
     def context(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        """low's tensors by name, and mid's and high's added."""
+        """The picture's and low's tensors by name, and mid's and high's added."""
         wiring = self.wiring
         for stage, takes, names in ((self.mid, wiring.mid_takes, wiring.mid), (self.high, wiring.high_takes, wiring.high)):
             if stage is not None:
@@ -64,7 +68,7 @@ class Staged(nn.Module):
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
         """Everything that the stages before the head put out, by name."""
-        return self.context(dict(zip(self.wiring.low, as_tuple(self.low(image)), strict=True)))
+        return self.context({IMAGE: image, **dict(zip(self.wiring.low, as_tuple(self.low(image)), strict=True))})
 
     def head_inputs(self, features: dict[str, Tensor]) -> list[Tensor]:
         return [features[name] for name in self.wiring.head_takes]
@@ -81,6 +85,14 @@ class Staged(nn.Module):
     def labels(self, image: Tensor) -> Tensor:
         """uint8 class ids (N, h, w)."""
         return self.head.labels(*self.head_inputs(self.features(image)))
+
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """Those that can begin with what was learned elsewhere; none unless the architecture says so."""
+        return []
+
+    def load_pretrained(self) -> None:
+        """Fills the backbone with weights learned elsewhere. Raises UsageError where there are none, DataError for a missing package."""
+        raise UsageError(f"pretrained: there are no weights for {type(self).__name__}; efficientnet_lite has some")
 
     def parameter_count(self) -> int:
         """Of the three stages; auxiliary heads do not count."""

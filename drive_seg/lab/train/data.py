@@ -13,10 +13,11 @@ from torch import Tensor
 
 from drive_seg.errors import DataError
 from drive_seg.lab.evaluate.datasets import find_pairs
-from drive_seg.lab.evaluate.pairs import Pair, Sample, ids_by_name, in_drives
+from drive_seg.lab.evaluate.pairs import VOID, Pair, Sample, id_coding, ids_by_name, in_drives, joined, listed, read_all
 from drive_seg.lab.train.paste import cut_out, paste
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.lab.train.transforms import degrade, recolour, warp
+from drive_seg.preprocess import input_size
 from drive_seg.sources.demo import CLASSES as DEMO_CLASSES
 from drive_seg.sources.demo import DemoDrive
 
@@ -24,6 +25,7 @@ Made = TypeVar("Made")
 
 FIRST_DEMO_SEED = 1000  # what is tested and shown uses smaller ones, so that it is never one that was learned
 FRAMES_PER_DEMO_SEED = 4
+SIZE_HW = (360, 480)  # of the real pictures
 
 
 def split(recipe: Recipe, left_out: list[Path] | None = None) -> tuple[list[Pair], list[Pair]]:
@@ -53,19 +55,39 @@ def demo_samples(recipe: Recipe) -> list[Sample]:
         if n % FRAMES_PER_DEMO_SEED == 0:
             drive = DemoDrive(FIRST_DEMO_SEED + n // FRAMES_PER_DEMO_SEED)
         image, labels = drive.frame(int(rng.integers(0, 900)))
-        small = cv2.resize(image, (480, 360), interpolation=cv2.INTER_AREA)
-        truth = cv2.resize(table[labels], (480, 360), interpolation=cv2.INTER_NEAREST_EXACT)
+        small = cv2.resize(image, SIZE_HW[::-1], interpolation=cv2.INTER_AREA)
+        truth = cv2.resize(table[labels], SIZE_HW[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         samples.append((np.asarray(small, np.uint8), np.asarray(truth, np.uint8)))
+    return samples
+
+
+def pseudo_samples(recipe: Recipe, left_out: list[Path] | None = None) -> list[Sample]:
+    """Pictures with a teacher's labels, at the number of pixels that the program reduces frames to, VOID where the teacher is not sure.
+
+    Raises DataError for what cannot be read.
+    """
+    sure = id_coding({label: label for label in range(len(recipe.classes))}, unknown=VOID)
+    samples: list[Sample] = []
+    for folder in recipe.pseudo:
+        pairs = joined(listed([folder / "images"]), listed([folder / "labels"]), sure, left_out)
+        if not pairs:
+            raise DataError(f"{folder}: holds no pictures in images/ with labels of the same names in labels/; check the path")
+        for image, labels in read_all(pairs, left_out):
+            height, width = input_size((image.shape[0], image.shape[1]), SIZE_HW, 1)
+            small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+            truth = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+            samples.append((np.asarray(small, np.uint8), np.asarray(truth, np.uint8)))
     return samples
 
 
 class Batches:
     """Augmented batches by step. A step's batch is a pure function of (recipe, step): a resumed training sees the same ones."""
 
-    def __init__(self, recipe: Recipe, real: list[Sample], demo: list[Sample]) -> None:
-        self.recipe, self.real, self.demo = recipe, real, demo
+    def __init__(self, recipe: Recipe, real: list[Sample], demo: list[Sample], pseudo: list[Sample]) -> None:
+        self.recipe, self.real, self.demo, self.pseudo = recipe, real, demo, pseudo
         self.cutouts = cut_out(real, tuple(recipe.classes.index(name) for name in recipe.paste_classes)) if recipe.paste else {}
-        self.steps_per_epoch = max(1, round(len(real) / (1 - recipe.demo_share if demo else 1) / recipe.batch))
+        others = (recipe.demo_share if demo else 0) + (recipe.pseudo_share_at(0) if pseudo else 0)
+        self.steps_per_epoch = max(1, round(len(real) / (1 - others) / recipe.batch))
         self.steps = recipe.epochs * self.steps_per_epoch
 
     def crop_at(self, step: int) -> tuple[int, int]:
@@ -74,8 +96,11 @@ class Batches:
 
     def sample(self, step: int, slot: int) -> Sample:
         rng = np.random.default_rng((self.recipe.seed, step, slot))
-        if self.demo and rng.random() < self.recipe.demo_share:
+        kind, demo_share = rng.random() if self.demo or self.pseudo else 1.0, self.recipe.demo_share if self.demo else 0.0
+        if kind < demo_share:
             image, labels = self.demo[rng.integers(len(self.demo))]
+        elif self.pseudo and kind < demo_share + self.recipe.pseudo_share_at(step / self.steps):
+            image, labels = self.pseudo[rng.integers(len(self.pseudo))]
         else:
             # A walk through a fresh shuffle for each round, so that every picture comes equally often.
             position = step * self.recipe.batch + slot

@@ -5,6 +5,7 @@ import json
 import math
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +20,7 @@ from drive_seg.errors import DataError, Stopped
 from drive_seg.lab.evaluate.pairs import Sample, how_many_left_out, read_all
 from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.train import checkpoint
-from drive_seg.lab.train.data import Batches, demo_samples, split
+from drive_seg.lab.train.data import Batches, demo_samples, pseudo_samples, split
 from drive_seg.lab.train.losses import class_weights, combined
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.postprocess import at_size
@@ -75,11 +76,19 @@ def learning_rate(step: int, steps: int, recipe: Rates) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * max(0, step - (steps - cool)) / cool))
 
 
-def make_optimizer(network: nn.Module, recipe: Rates) -> torch.optim.AdamW:
-    """Of what is to be learned; weight decay on the convolutions only, not on biases and batch norm."""
-    weights = [p for p in network.parameters() if p.ndim > 1 and p.requires_grad]
-    others = [p for p in network.parameters() if p.ndim <= 1 and p.requires_grad]
-    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+def make_optimizer(network: nn.Module, recipe: Rates, slower: Sequence[nn.Parameter] = (), share: float = 1.0) -> torch.optim.AdamW:
+    """Of what is to be learned, `slower` at a share of the rate, which is each group's `share`.
+
+    Weight decay on the dense convolutions only: not on biases, batch norm and depthwise layers, whose few weights have to stay large.
+    """
+    apart = {id(p) for p in slower}
+    groups = []
+    for its_share, own in ((1.0, False), (share, True)):
+        chosen = [p for p in network.parameters() if p.requires_grad and (id(p) in apart) == own]
+        dense = [p for p in chosen if p.ndim > 1 and p.shape[1] > 1]
+        others = [p for p in chosen if p.ndim <= 1 or p.shape[1] == 1]
+        groups += [{"params": dense, "weight_decay": recipe.weight_decay, "share": its_share}] if dense else []
+        groups += [{"params": others, "weight_decay": 0.0, "share": its_share}] if others else []
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=torch.cuda.is_available() or None)
 
 
@@ -118,21 +127,24 @@ class Training:
         real, self.validation = list(read_all(train, self.left_out)), list(read_all(held, self.left_out))
         if not real:
             raise DataError(f"{train[0].image}: cannot be used, and no other training pair either; without --skip-bad you are told why")
-        self.batches = Batches(recipe, real, demo_samples(recipe) if recipe.demo_share else [])
+        demo = demo_samples(recipe) if recipe.demo_share else []
+        self.batches = Batches(recipe, real, demo, pseudo_samples(recipe, self.left_out))
         self.weights = class_weights([labels for _, labels in real], len(recipe.classes), recipe.weight_floor).to(self.device)
         network = recipe.make_network()
         if recipe.start:
             checkpoint.begin_with(recipe.start, network)
+        elif recipe.pretrained:
+            network.load_pretrained()
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimizer = make_optimizer(self.network, recipe)
+        self.optimizer = make_optimizer(self.network, recipe, self.network.backbone_parameters(), recipe.backbone_rate)
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> float:
         """One update; returns the loss."""
         self.network.train()
         rate = learning_rate(step, self.batches.steps, self.recipe)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
         with half_precision(self.device):
             scores, *auxiliaries = self.network.training_scores(images)

@@ -51,6 +51,11 @@ class Recipe(TomlRecipe):
     validate_labels: Path | None = None
     validate_every: int = Field(10, ge=1)  # epochs
 
+    pseudo: tuple[Path, ...] = ()  # folders with images/ and labels/ whose labels a teacher gave: id + 16 x doubt, what is doubtful is void
+    pseudo_share: tuple[tuple[float, float], ...] = ((0.0, 0.5),)  # (from this share of the training on, share of the samples)
+
+    pretrained: bool = False  # the backbone begins with ImageNet's weights, where the architecture has one
+    backbone_rate: float = Field(1.0, gt=0)  # of the learning rate, for a pretrained backbone
     start: Path | None = None  # a checkpoint whose averaged weights the training begins with, instead of random ones
     epochs: int = Field(ge=1)
     batch: int = Field(8, ge=1)
@@ -89,6 +94,13 @@ class Recipe(TomlRecipe):
             raise ValueError(f"name at least one of {', '.join(LOSSES)}")
         return losses
 
+    @field_validator("pseudo_share")
+    @classmethod
+    def _shares(cls, shares: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        if not shares or shares[0][0] != 0 or any(not 0 <= share <= 1 for _, share in shares):
+            raise ValueError("give [from, share] pairs, the first from 0.0, each share within 0 and 1")
+        return shares
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         for key in ("", "validate_"):
@@ -103,6 +115,8 @@ class Recipe(TomlRecipe):
             raise ValueError(f"paste_classes: {', '.join(unknown)} is not among the classes")
         if self.paste and not self.paste_classes:
             raise ValueError("paste needs paste_classes, the classes whose pictures are cut out")
+        if self.demo_share + max(share for _, share in self.pseudo_share) * bool(self.pseudo) >= 1:
+            raise ValueError("demo_share and pseudo_share leave nothing for the labelled pictures")
         return self
 
     @property
@@ -119,6 +133,10 @@ class Recipe(TomlRecipe):
         if self.validate_images and self.validate_labels:
             return self.validate_images, self.validate_labels
         return self.validate_data
+
+    def pseudo_share_at(self, done: float) -> float:
+        """Of the samples, when the share `done` of the training is over."""
+        return next(share for start, share in reversed(self.pseudo_share) if done >= start) if self.pseudo else 0.0
 
     def make_network(self) -> Staged:
         """The network that this recipe trains, with random weights. Raises UsageError."""
