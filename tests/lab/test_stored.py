@@ -15,7 +15,7 @@ from drive_seg.errors import BundleError
 from drive_seg.lab.build import export
 from drive_seg.lab.models import ARCHITECTURES, make_network
 from drive_seg.lab.models.staged import Staged
-from drive_seg.lab.models.stored import fold_batch_norms, read_network
+from drive_seg.lab.models.stored import fold_batch_norms, read_network, unfold
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.pipeline import Pipeline
@@ -66,6 +66,26 @@ def test_the_shipped_networks_labels_are_the_torch_backends() -> None:
         own = read_network(bundle).labels(torch.from_numpy(np.ascontiguousarray(image))[None])[0].numpy()
     assert len(np.unique(own)) > 4
     assert (own == labels).mean() > 0.9999
+
+
+@pytest.mark.parametrize("architecture", ["deeplab", "efficientnet_lite", "fcn8s"])
+def test_a_bundle_can_be_learned_on(architecture: str, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = bundled(random_network(architecture), architecture, recipe, tmp_path, monkeypatch)
+    folded, network = read_network(bundle), make_network(architecture, len(CLASSES), SMALL[architecture])
+    images = torch.randint(0, 256, (6, *SIZE_HW, 3), dtype=torch.uint8)
+    unfold(network, bundle, images)
+    with torch.inference_mode():
+        expected, found = folded(images), network(images)
+        assert (found - expected).abs().max() < 1e-3 * expected.std()
+        other = torch.randint(0, 256, (2, *SIZE_HW, 3), dtype=torch.uint8)
+        assert (network(other) - folded(other)).abs().max() < 1e-3 * expected.std()  # not for those images alone
+        learning = network.train()(images)  # by the statistics of the batch, which are those that were taken
+    assert (learning - expected).abs().mean() < 0.1 * expected.std()
+
+
+def test_a_bundle_of_another_network_is_not_learned_on(tiny: Bundle) -> None:
+    with pytest.raises(BundleError, match="give the recipe the same network"):
+        unfold(make_network("deeplab", len(CLASSES), TINY | {"deep": 24}), tiny, torch.zeros((1, *SIZE_HW, 3), dtype=torch.uint8))
 
 
 @pytest.fixture

@@ -24,11 +24,6 @@ from drive_seg.preprocess import input_size
 
 OPSET = 18
 TRAINED_HW = (360, 480)
-LICENCE = "CC BY-NC 4.0: learned from CamVid (Brostow et al. 2009) as SegNet's authors distribute it; not for commercial use"
-LIMITS = (
-    "Learned from 367 pictures of three drives in Cambridge by day and at dusk, and from rendered streets. Night, rain, snow, motorways,"
-    " other countries' signs and vehicles were never seen. Not a safety device."
-)
 # CamVid's own colours, as the field prints them.
 PALETTE = {
     "sky": (128, 128, 128), "building": (128, 0, 0), "pole": (192, 192, 128), "road": (128, 64, 128), "pavement": (60, 40, 222),
@@ -175,8 +170,8 @@ def export_bundle(trained: Path, out: Path) -> Card:
         network={"architecture": recipe.architecture, **network.describe()},
         parameters=network.parameter_count(),
         training={"steps": steps, "recipe": json.loads(recipe.model_dump_json())},
-        licence=LICENCE,
-        limits=LIMITS,
+        licence=recipe.licence,
+        limits=recipe.limits,
         measured={},
     )
     write_card(card, out)

@@ -1,13 +1,14 @@
 """A network as a bundle holds it: batch norms folded, its weights in the ONNX files and nowhere else, read back into torch."""
 
 import copy
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from drive_seg.card import Bundle
@@ -58,6 +59,51 @@ def read_network(bundle: Bundle) -> Staged:
     if missing := [name for place, name in wanted.items() if place not in found]:
         raise BundleError(f"{bundle.folder}: its files hold no {missing[0]} as its network has it; export the bundle again")
     return network
+
+
+@torch.no_grad()
+def unfold(network: Staged, bundle: Bundle, images: Tensor) -> None:
+    """Gives a network that is to be trained on the bundle's weights: computes the same, with batch norms that have statistics again.
+
+    A convolution keeps the folded weights; its batch norm gets the mean and deviation that the images give its input, as statistics and
+    as scale and shift, so that it adds nothing but the folded bias. `images`: uint8 BGR (N, H, W, 3); the more, the truer the statistics.
+    Raises BundleError for a bundle of another network, UsageError for an architecture whose batch norms stand apart from convolutions.
+    """
+    folded, hooks = read_network(bundle), []
+    described = {"architecture": bundle.card.network.get("architecture"), **network.describe()}
+    if type(folded) is not type(network) or described != bundle.card.network:
+        raise BundleError(
+            f"{bundle.folder}: holds {bundle.card.network}, the recipe asks for {described}; give the recipe the same network"
+        )
+    given = dict(folded.named_modules())
+    for name, module in network.named_modules():
+        if isinstance(module, Folding):
+            raise UsageError(f"{type(network).__name__} cannot be learned on from a bundle; begin with its checkpoint")
+        own = given[name]
+        for key, value in module.named_parameters(recurse=False):
+            if not isinstance(module, nn.BatchNorm2d):
+                value.copy_(own.get_parameter(key))
+        for key, value in module.named_buffers(recurse=False):
+            if not isinstance(module, nn.BatchNorm2d):
+                value.copy_(own.get_buffer(key))
+        if isinstance(module, nn.Sequential):
+            for i, (conv, norm) in enumerate(pairwise(list(module))):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    hooks.append(norm.register_forward_pre_hook(partial(_take_statistics, own[i].bias)))
+    network.eval()(images)
+    for hook in hooks:
+        hook.remove()
+
+
+def _take_statistics(bias: Tensor, norm: nn.Module, taken: tuple[Tensor, ...]) -> None:
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    variance, mean = torch.var_mean(taken[0].float(), (0, 2, 3))
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(variance)
+    norm.weight.copy_((variance + norm.eps).sqrt())
+    norm.bias.copy_(mean + bias)
 
 
 def _weights(onnx_path: str) -> dict[str, Array]:

@@ -16,9 +16,11 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from drive_seg.card import load_bundle
 from drive_seg.errors import DataError, Stopped
 from drive_seg.lab.evaluate.pairs import Sample, how_many_left_out, read_all
 from drive_seg.lab.models.staged import Staged
+from drive_seg.lab.models.stored import unfold
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.data import Batches, demo_samples, pseudo_samples, split
 from drive_seg.lab.train.losses import class_weights, combined
@@ -28,6 +30,7 @@ from drive_seg.score import Confusion
 from drive_seg.workers import ended_by_signals
 
 SAVE_EVERY_S = 120.0
+BATCHES_FOR_STATISTICS = 4  # of a bundle that is learned on
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,10 @@ class Training:
         self.batches = Batches(recipe, real, demo, pseudo_samples(recipe, self.left_out))
         self.weights = class_weights([labels for _, labels in real], len(recipe.classes), recipe.weight_floor).to(self.device)
         network = recipe.make_network()
-        if recipe.start:
+        if recipe.start and recipe.start.is_dir():
+            images = torch.cat([self.batches.batch(step)[0] for step in range(BATCHES_FOR_STATISTICS)])
+            unfold(network, load_bundle(str(recipe.start)), images)
+        elif recipe.start:
             checkpoint.begin_with(recipe.start, network)
         elif recipe.pretrained:
             network.load_pretrained()

@@ -56,7 +56,7 @@ class Recipe(TomlRecipe):
 
     pretrained: bool = False  # the backbone begins with ImageNet's weights, where the architecture has one
     backbone_rate: float = Field(1.0, gt=0)  # of the learning rate, for a pretrained backbone
-    start: Path | None = None  # a checkpoint whose averaged weights the training begins with, instead of random ones
+    start: Path | None = None  # a checkpoint whose averaged weights the training begins with, or a bundle
     epochs: int = Field(ge=1)
     batch: int = Field(8, ge=1)
     seed: int = 0
@@ -84,6 +84,9 @@ class Recipe(TomlRecipe):
     weight_floor: float = 1.1  # class weight = 1 / log(floor + share of pixels), ENet's rule (arXiv 1606.02147)
     architecture: str = "deeplab"  # of drive_seg.lab.models
     network: dict[str, int] = {}  # overrides of its configuration
+
+    licence: str = "that of the pictures and weights that it was learned from"  # of what is learned, for the bundle's card
+    limits: str = "Known only on what it was learned from. Not a safety device."  # where it must not be trusted, for the card
 
     @field_validator("losses")
     @classmethod
