@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from drive_seg.commands.bench import table
 from drive_seg.contracts import TIMED
 from drive_seg.sources.demo import DemoDrive
 from drive_seg.trace import KINDS, percentiles
+from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[1]
 SHORT = "demo:?size=128x96&frames=5"
@@ -308,11 +308,9 @@ def start(*arguments: str, **env: str) -> subprocess.Popen[str]:
 def test_a_signal_closes_the_recording_and_prints_the_summary(tmp_path: Path, number: signal.Signals) -> None:
     path = tmp_path / "out.mp4"
     process = start("launch.py", "--headless", "--source", "demo:?size=128x96", "-o", str(path), "--threads", "1")
-    deadline = time.monotonic() + 30
-    while (not path.exists() or path.stat().st_size < 20_000) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: path.exists() and path.stat().st_size >= 20_000)
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert "frame to labels p50" in out
     assert "Traceback" not in err
@@ -322,7 +320,7 @@ def test_a_signal_closes_the_recording_and_prints_the_summary(tmp_path: Path, nu
 
 def test_without_a_display_it_says_so_once_and_goes_on(tmp_path: Path) -> None:
     process = start("-m", "drive_seg", "run", "--source", SHORT, DISPLAY="", WAYLAND_DISPLAY="", QT_QPA_PLATFORM="")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert err.count("cannot open a window") == 1
     assert "5 frames" in out

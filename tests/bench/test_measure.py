@@ -38,7 +38,15 @@ def measured(
     timings: Sequence[Timing], usage: Usage = QUIET, seconds: float = 10.0, effort: Effort | None = None, **told: Any
 ) -> Measurement:
     source = SourceInfo("drive.mp4", (48, 64), 30.0, live=False)
-    rest: dict[str, Any] = {"warmup": 72, "warm": True, "cut": False, "round_frames": None, "rounds": 0, "whole": False, "dropped": 0} | told
+    rest: dict[str, Any] = {
+        "warmup": 72,
+        "warm": True,
+        "cut": False,
+        "round_frames": None,
+        "rounds": 0,
+        "whole": False,
+        "dropped": 0,
+    } | told
     return Measurement(RAN, source, effort or Effort(), tuple(timings), seconds, usage=usage, **rest)
 
 
