@@ -14,7 +14,7 @@ from drive_seg.pipeline import Pipeline, Refine
 from drive_seg.schedule import EveryFrame
 from drive_seg.workers import Mailbox, Overflow, Worker
 
-CLOSE_LIMIT_S = 5.0  # longer than the full network takes anywhere
+CLOSE_LIMIT_S = 60.0  # longer than the full network takes on a machine that is busy
 LATELY = 60  # frames: the ages among them are audited equally often
 
 

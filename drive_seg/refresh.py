@@ -10,10 +10,9 @@ import numpy as np
 
 from drive_seg.abilities import Beside
 from drive_seg.contracts import Array, Backend, Deep, Key, Network, Span, StageName, Tensors
-from drive_seg.errors import BackendError
 from drive_seg.workers import Apart, Mailbox, Overflow, Worker
 
-CLOSE_LIMIT_S = 5.0  # longer than the deep stages take anywhere
+CLOSE_LIMIT_S = 5.0  # what still runs then is left alone
 
 
 class Refresher(Protocol):
@@ -119,7 +118,7 @@ class Async:
 
     def fit(self) -> None:
         if self._network.input_hw != self._fitted_hw:
-            self._collect(CLOSE_LIMIT_S)
+            self._collect(None)
             if self._deep:
                 self._deep.close()
             self._deep = self._network.copy_deep(self._backend)
@@ -146,14 +145,13 @@ class Async:
             self._deep.close()
             self._deep = None
 
-    def _collect(self, timeout_s: float) -> Key | None:
+    def _collect(self, timeout_s: float | None) -> Key | None:
+        """What was started, None while it is not done; without a limit it is waited for, however slow the machine."""
         if not self._under_way:
             return None
         try:
             key = self._keys.get(timeout_s)
         except TimeoutError:
-            if timeout_s:
-                raise BackendError(f"the deep stage did not end within {timeout_s:.0f} s; try --mode sync") from None
             return None
         in_vain, self._under_way, self._in_vain = self._in_vain, False, False
         return None if in_vain else key

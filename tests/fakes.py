@@ -10,6 +10,7 @@ import numpy as np
 
 from drive_seg.card import Bundle, load_bundle, sha256
 from drive_seg.contracts import Array, Decision, Frame, Image, Labels, Result, SourceInfo, Tensors, TensorSpec
+from tests.waiting import PATIENCE_S
 
 CAMVID = {
     "sky": (128, 128, 128),
@@ -57,7 +58,7 @@ class FakeSource:
         if index < self.count:
             return Frame(np.full((48, 64, 3), index % 256, np.uint8), index, index / self.info.fps)
         if self.hang:
-            self.released.wait(20)
+            self.released.wait(PATIENCE_S)
         if self.error:
             raise self.error
         return None

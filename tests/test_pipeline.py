@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,18 +87,26 @@ def test_dropped_frames_count_into_the_age(tmp_path: Path) -> None:
     assert [result.age_frames for result in results] == [0, 3, 0]
 
 
-def test_the_overlay_is_painted_only_when_it_is_wanted_and_not_counted_as_latency(tmp_path: Path) -> None:
+def test_the_overlay_is_painted_only_when_it_is_wanted_and_not_counted_as_latency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    for module in ("trace", "refresh"):
+        monkeypatch.setattr(f"drive_seg.{module}.time", SimpleNamespace(perf_counter=lambda: now_s[0]))
+
+    def take(ms: float) -> None:
+        now_s[0] += ms / 1e3
+
     def paint(image: Image, labels: Labels) -> Image:
+        take(100)
         return np.full_like(image, labels[0, 0])
 
-    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend(before_high=lambda: take(30))) as engine:
         bare, painted = (Pipeline(engine, parse_schedule("every-frame"), p).step(frame(0, 77)) for p in (None, paint))
     assert bare.overlay is None
     assert "overlay" not in bare.latency_ms
     assert painted.overlay is not None
     assert painted.overlay[0, 0, 0] == 77
-    parts = sum(painted.latency_ms[name] for name in ("preprocess", "low", "high", "head"))
-    assert parts <= painted.total_ms < parts + painted.latency_ms["overlay"] + 5
+    assert painted.latency_ms["overlay"] == pytest.approx(100)
+    assert painted.total_ms == painted.latency_ms["high"] == pytest.approx(30)
 
 
 def keyed(tmp_path: Path, propagation: str, blues: list[int], schedule: str = "clockwork:3") -> tuple[list[Result], FakeBackend]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from drive_seg.pipeline import Pipeline
 from drive_seg.refresh import Async, Delayed, Refresher, Streamed
 from drive_seg.schedule import parse_schedule
 from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_picture_bundle, make_two_rate_bundle
+from tests.waiting import PATIENCE_S, until
 
 
 def frame(index: int, blue: int | None = None, take: int = 0, size_hw: tuple[int, int] = (24, 32)) -> Frame:
@@ -64,13 +66,15 @@ def test_a_wish_during_a_refresh_is_dropped_and_a_key_frame_is_one_that_started_
     assert [result.is_key for result in results] == [True, True, False, True, False, True]
 
 
-def test_work_on_a_virtual_clock_counts_for_no_frame(tmp_path: Path) -> None:
-    slow = FakeBackend(before_high=lambda: time.sleep(0.05))
+def test_work_on_a_virtual_clock_counts_for_no_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    for module in ("trace", "refresh"):
+        monkeypatch.setattr(f"drive_seg.{module}.time", SimpleNamespace(perf_counter=lambda: now_s[0]))
+    slow = FakeBackend(before_high=lambda: now_s.append(now_s.pop() + 0.05))  # and nothing else takes any time
     with Engine(make_bundle(tmp_path / "net"), slow) as engine:
         pipeline = Pipeline(engine, parse_schedule("every-frame"), refresher=Delayed(engine, 1, 1, "async:1"))
         results = [pipeline.step(frame(i)) for i in range(4)]
-    assert results[0].total_ms >= 50
-    assert all(result.total_ms < 50 for result in results[1:])
+    assert [result.total_ms for result in results] == pytest.approx([50, 0, 0, 0])
     assert [result.high_ms is not None for result in results] == [True, False, True, True]
 
 
@@ -93,7 +97,7 @@ class Gate:
 
     def __call__(self) -> None:
         self.entered.release()
-        assert self._free.acquire(timeout=10)
+        assert self._free.acquire(timeout=PATIENCE_S)
 
     def open(self, pipeline: Pipeline) -> None:
         self._free.release()
@@ -102,11 +106,9 @@ class Gate:
 
 def wait_for_the_worker(pipeline: Pipeline) -> None:
     """Until it has done, or failed in, what it was given."""
-    refresher, deadline = pipeline.refresher, time.monotonic() + 10
+    refresher = pipeline.refresher
     assert isinstance(refresher, Async)
-    while refresher.busy and not refresher._keys._items and not refresher._worker.ended:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    until(lambda: not refresher.busy or refresher._keys._items or refresher._worker.ended)
 
 
 def test_no_frame_waits_and_a_context_is_swapped_in_between_two_frames_when_it_is_done(tmp_path: Path) -> None:
@@ -162,7 +164,7 @@ def test_after_an_invalidation_a_frame_waits_for_its_own_high_and_what_was_under
     with asynchronous(tmp_path, worker=FakeBackend(before_high=gate)) as (pipeline, _):
         pipeline.step(frame(0))
         pipeline.step(frame(1))
-        assert gate.entered.acquire(timeout=10)
+        assert gate.entered.acquire(timeout=PATIENCE_S)
         if reason == "size":
             threading.Timer(0.05, gate._free.release).start()  # its compiled copy is of another size: it ends first
         cold = pipeline.step(bad)
@@ -252,19 +254,35 @@ def test_closing_waits_for_what_runs_and_leaves_no_thread(tmp_path: Path) -> Non
         assert [stage.closed for stage in worker.loaded["high"]] == [True]
 
 
-def test_nothing_hangs_with_a_high_that_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_does_not_wait_for_ever_for_a_high_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drive_seg.refresh.CLOSE_LIMIT_S", 0.1)
-    gate, start = Gate(), time.monotonic()
+    gate = Gate()
     with asynchronous(tmp_path, worker=FakeBackend(before_high=gate)) as (pipeline, worker):
         pipeline.step(frame(0))
         pipeline.step(frame(1))
-        assert gate.entered.acquire(timeout=10)
-        with pytest.raises(BackendError, match="deep stage did not end"):
-            pipeline.step(frame(2, size_hw=(32, 24)))
+        assert gate.entered.acquire(timeout=PATIENCE_S)
         pipeline.close()
-        assert time.monotonic() - start < 5
         assert not worker.loaded["high"][0].closed  # it is still being used
         gate._free.release()
+
+
+def test_a_new_size_waits_for_the_refresh_under_way_however_slow_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drive_seg.refresh.CLOSE_LIMIT_S", 0.0)
+    gate, results = Gate(), []
+    with asynchronous(tmp_path, worker=FakeBackend(before_high=gate)) as (pipeline, worker):
+        pipeline.step(frame(0))
+        pipeline.step(frame(1))
+        assert gate.entered.acquire(timeout=PATIENCE_S)
+        other = threading.Thread(target=lambda: results.append(pipeline.step(frame(2, size_hw=(32, 24)))))
+        other.start()
+        other.join(0.05)
+        assert not worker.loaded["high"][0].closed
+        assert results == []
+        gate._free.release()
+        other.join(PATIENCE_S)
+        assert [result.cold for result in results] == [True]
+        assert [stage.closed for stage in worker.loaded["high"]] == [True, False]
+        monkeypatch.undo()
 
 
 def test_a_new_size_gets_a_copy_of_its_own(tmp_path: Path) -> None:

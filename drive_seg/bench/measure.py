@@ -12,7 +12,7 @@ from drive_seg.audit import Agreement
 from drive_seg.bench.machine import Gauges, Usage
 from drive_seg.bench.tally import Effort, Tally, Timing, spread
 from drive_seg.contracts import TIMED, Result, SourceInfo
-from drive_seg.errors import UsageError
+from drive_seg.errors import SourceError
 from drive_seg.sources.looping import Looping
 from drive_seg.trace import KINDS, percentiles
 
@@ -32,6 +32,7 @@ class Measurement:
     seconds: float  # of counting
     warmup: int
     warm: bool  # by the rule, or told how long
+    cut: bool  # the frames ended within the warm-up, which is what was counted
     round_frames: int | None  # of a looped source that is counted in whole rounds
     rounds: int  # whole ones that were counted
     whole: bool  # and nothing beside them
@@ -136,7 +137,9 @@ def notes(measured: Measurement) -> list[str]:
 
 
 def _not_warm(measured: Measurement) -> str:
-    return "" if measured.warm or not measured.timings else f"unstable: the warm-up ended at its bound, after {measured.warmup} frames"
+    if measured.cut:
+        return "unstable: the frames ended within the warm-up, which is counted here"
+    return "" if measured.warm else f"unstable: the warm-up ended at its bound, after {measured.warmup} frames"
 
 
 def _drifted(timings: Sequence[Timing]) -> str:
@@ -188,21 +191,23 @@ def _cut(measured: Measurement) -> str:
 
 
 def measure(run: Run, gauges: Gauges, tell: Callable[[Result], None], clock: Callable[[], float] = time.perf_counter) -> Measurement:
-    """Runs until enough was counted, `tell` being called after each frame.
+    """Runs until enough was counted or the frames ended, `tell` being called after each frame.
 
     A source with an end is looped, and whole rounds of it are counted (unless longer than tally.ROUND_FRAMES), so that each of its frames
-    weighs the same. Raises what broke the source, the network or a recording, and UsageError when no frame was left to count.
+    weighs the same. How long anything takes ends a run or makes a note, and is never an error. Raises what broke the source, the network
+    or a recording, and SourceError when no frame came at all.
     """
     source = run.capture.source
     effort = Effort.of(run.settings, source.info.live)
     tally = Tally(effort, source.round_frames if isinstance(source, Looping) else None, clock())
-    before, sampled_s = gauges.read(), clock()
+    began, sampled_s = gauges.read(), clock()
+    before = began
     asked_s = clock()
     for frame in run.capture:
         came_s = clock()
         if not tally.wants(frame, came_s):
             break
-        counted_before = tally.counting
+        was_ready = tally.ready
         result = run.lane.pipeline.step(frame, run.capture.dropped)
         for sink in run.sinks:
             sink.put(result)
@@ -210,20 +215,20 @@ def measure(run: Run, gauges: Gauges, tell: Callable[[Result], None], clock: Cal
             run.auditor.offer(result)
         tally.add(result, (came_s - asked_s) * 1e3, clock())
         tell(result)
-        if tally.counting and not counted_before:
+        if tally.ready and not was_ready:
             gauges.forget_samples()
             before = gauges.read()
         if clock() - sampled_s >= SAMPLE_S:
             gauges.sample()
             sampled_s = clock()
         asked_s = clock()
-    usage = gauges.usage(before, gauges.read())
+    usage = gauges.usage(before if tally.counting else began, gauges.read())
     for sink in run.sinks:
         sink.close()
     if run.auditor:
         run.auditor.close()
     if not tally.timings:
-        raise UsageError("no frame was counted; give fewer --warmup frames, more --max-frames, or a longer source")
+        raise SourceError(f"{source.info.name}: no frame came; give a longer source")
     return Measurement(
         ran=run.lane.runs,
         source=source.info,
@@ -232,6 +237,7 @@ def measure(run: Run, gauges: Gauges, tell: Callable[[Result], None], clock: Cal
         seconds=tally.seconds,
         warmup=tally.warmup,
         warm=tally.warm,
+        cut=not tally.counting,
         round_frames=tally.round_frames,
         rounds=tally.rounds,
         whole=tally.whole,

@@ -13,7 +13,7 @@ from drive_seg.trace import KINDS
 # of frame apart that every window has FEWEST of; at the latest after WARMUP_FRAMES or WARMUP_S.
 WINDOW, WINDOWS, WARM_TOLERANCE, FEWEST = 24, 3, 0.05, 5
 WARMUP_FRAMES, WARMUP_S = 600, 15.0
-LONGEST_S = 60.0  # of counting, where the minimum of frames is not reached sooner
+LONGEST_S = 60.0  # of counting, where the minimum of frames is not reached sooner and no number of frames was asked for
 ROUND_FRAMES = 1800  # of a looped source; longer ones are not counted in whole rounds
 
 
@@ -24,7 +24,7 @@ class Effort:
     warmup: int | None = None  # frames; None: until stable
     min_frames: int = 1000
     min_time_s: float = 10.0
-    max_frames: int | None = None  # the warm-up's included; ends the run whatever the minimum says
+    max_frames: int | None = None  # that are counted, no more and no fewer, whatever the minimum says
     deadline_ms: float | None = None
     paced: bool = False  # frames come at their own time: a camera's, or a file's played in real time
 
@@ -96,42 +96,47 @@ class _Round:
 
 
 class Tally:
-    """Which frames are counted. Pure: whoever owns the clock says what time it is, in seconds."""
+    """Which frames are counted. Pure: whoever owns the clock says what time it is, in seconds.
+
+    Whatever the frames take, some are counted: a warm-up that does not settle has an end, and where the frames end within it, it is what
+    is counted.
+    """
 
     def __init__(self, effort: Effort, round_frames: int | None, now_s: float) -> None:
         """`round_frames`: of a looped source; None for one without an end."""
         self._effort, self._start_s, self._seen = effort, now_s, 0
         self.round_frames = round_frames if round_frames and round_frames <= ROUND_FRAMES else None
         self._round = _Round()
-        self._warming: list[tuple[str, float]] = []
         self._dropped_before = 0
-        self.counting = effort.warmup == 0
+        self._warmed_s = now_s
+        self.ready = effort.warmup == 0  # to count the next frame that comes
+        self.counting = False  # until then it is the warm-up
         self.warm = effort.warmup is not None  # or found to be
         self.warmup, self.rounds, self.whole = 0, 0, False
         self.began_s = now_s
-        self.timings: list[Timing] = []
+        self.timings: list[Timing] = []  # of the warm-up while that lasts
         self._rewound_s = 0.0
         self.dropped = 0
 
     @property
     def seconds(self) -> float:
-        """Of counting, without what it took to open a looped source anew."""
+        """Of the timings, without what it took to open a looped source anew."""
         return self.timings[-1].at_s - self._rewound_s if self.timings else 0.0
 
     def wants(self, frame: Frame, now_s: float) -> bool:
         """Whether this frame is still needed; asked once for each, before its work."""
         effort, count = self._effort, len(self.timings)
-        if effort.max_frames is not None and self._seen >= effort.max_frames:
-            return False
         self._round.see(frame)
         if not self.counting:
-            return True
-        if not count:
-            self._round.begin()
+            if self.ready:
+                self._begin()
             return True
         whole = self.round_frames is not None and self._round.whole_before()
         self.rounds += whole
         elapsed_s = now_s - self.began_s
+        if effort.max_frames is not None:
+            self.whole = whole and count >= effort.max_frames
+            return count < effort.max_frames
         enough = count >= effort.min_frames and elapsed_s >= effort.min_time_s
         if enough and (whole or self.round_frames is None):
             self.whole = whole
@@ -140,24 +145,27 @@ class Tally:
 
     def add(self, result: Result, wait_ms: float, now_s: float) -> None:
         self._seen += 1
-        if self.counting:
-            if self._seen == 1:  # no warm-up: the clock starts with the first frame's own work
-                self.began_s = now_s - sum(result.latency_ms.get(name, 0.0) for name in ("decode", "total", "overlay")) / 1e3
-            if self._round.restarted and self.timings and not self._effort.paced:
-                self._rewound_s += wait_ms / 1e3
-                wait_ms = 0.0
-            self.timings.append(timing(result, wait_ms, now_s - self.began_s))
-            self.dropped = result.dropped - self._dropped_before
-            return
-        self._warming.append((timing(result, 0.0, 0.0).kind, result.total_ms))
-        if self._warmed_up(now_s):
-            self.counting = True
-            self.warmup, self.began_s, self._dropped_before = self._seen, now_s, result.dropped
+        if self._seen == 1:  # the clock starts with the first frame's own work
+            self.began_s = now_s - sum(result.latency_ms.get(name, 0.0) for name in ("decode", "total", "overlay")) / 1e3
+        if self._round.restarted and self.timings and not self._effort.paced:
+            self._rewound_s += wait_ms / 1e3
+            wait_ms = 0.0
+        self.timings.append(timing(result, wait_ms, now_s - self.began_s))
+        self.dropped = result.dropped - self._dropped_before
+        if not self.ready and self._warmed_up(now_s):
+            self.ready, self._warmed_s = True, now_s
+
+    def _begin(self) -> None:
+        """With the frame that was seen last; only now is the warm-up thrown away."""
+        self._round.begin()
+        self.counting, self.warmup, self.began_s = True, self._seen, self._warmed_s
+        self._dropped_before += self.dropped
+        self.timings, self._rewound_s, self.dropped = [], 0.0, 0
 
     def _warmed_up(self, now_s: float) -> bool:
         if self._effort.warmup is not None:
             return self._seen >= self._effort.warmup
-        if self._seen % (WINDOW // 2) == 0 and is_stable(self._warming):
+        if self._seen % (WINDOW // 2) == 0 and is_stable([(one.kind, one.ms["total"]) for one in self.timings[-WINDOW * WINDOWS :]]):
             self.warm = True
             return True
         return self._seen >= WARMUP_FRAMES or now_s - self._start_s >= WARMUP_S

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.table import Table
 
 from drive_seg.commands.flags import (
@@ -86,14 +87,18 @@ def table(summary: Mapping[str, Any]) -> Table:
 
 
 def _figures(rows: Mapping[str, Any], lined: Sequence[str] = ()) -> Table:
-    """`lined`: rows with a line under them."""
-    figures, made = (*PERCENTILES, "max", "mean"), Table()
+    """At most 80 columns wide, whatever the figures. `lined`: rows with a line under them."""
+    figures, made = (*PERCENTILES, "max", "mean"), Table(box=SIMPLE, padding=0, pad_edge=False)
     made.add_column("latency in ms", no_wrap=True)
     for figure in figures:
-        made.add_column(figure, justify="right")
+        made.add_column(figure, justify="right", no_wrap=True, min_width=7)
     for name, row in rows.items():
-        made.add_row(name, *("–" if row[figure] is None else f"{row[figure]:.2f}" for figure in figures), end_section=name in lined)
+        made.add_row(name, *("–" if row[figure] is None else _ms(row[figure]) for figure in figures), end_section=name in lined)
     return made
+
+
+def _ms(value: float) -> str:
+    return f"{value:.2f}" if value < 10_000 else f"{value:.0f}"
 
 
 def sentences(summary: Mapping[str, Any]) -> list[str]:

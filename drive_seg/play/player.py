@@ -19,7 +19,7 @@ from drive_seg.settings import Settings
 from drive_seg.stats import Numbers
 from drive_seg.workers import Closed, Worker, on_all_cpus
 
-CLOSE_LIMIT_S = 10.0  # the frame under way, and a recording's end
+CLOSE_LIMIT_S = 60.0  # the frame under way, and a recording's end, on a machine that is busy
 POLL_S = 0.05  # a wish waits no longer, when no frame comes
 CHANGEABLE = FIELDS | {"source", "loop"}
 REMEDIES = {

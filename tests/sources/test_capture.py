@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -13,13 +12,9 @@ from drive_seg.sources import capture as module
 from drive_seg.sources.capture import Capture
 from drive_seg.workers import Closed, Overflow
 from tests.fakes import FakeFile, FakeSource
+from tests.waiting import PATIENCE_S, until
 
-
-def until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.002)
+AGES = 1 / (10 * PATIENCE_S)  # frames a second: whoever waited for the second frame's time would be given up
 
 
 def no_capture_thread() -> bool:
@@ -57,34 +52,24 @@ def test_one_frame_is_read_ahead_no_more() -> None:
         assert source.reads == 3
 
 
-def test_a_file_keeps_its_pace_without_drift() -> None:
+def test_no_frame_of_a_file_comes_before_its_time_and_its_way_begins_then() -> None:
+    start_s, begun_s = time.monotonic(), time.perf_counter()
     with Capture(FakeSource(16, fps=40), Overflow.WAIT, realtime=True) as capture:
-        arrivals = {frame.index: time.monotonic() for frame in capture}
-    late_s = [arrivals[index] - arrivals[0] - index / 40 for index in arrivals]
-    assert list(arrivals) == list(range(16))
-    assert min(late_s) > -0.1  # the first may have come late
-    assert sorted(late_s)[8] < 0.05
-    assert late_s[-1] < 0.2  # an absolute schedule: single waits do not add up
-
-
-def test_the_way_of_a_paced_files_frame_begins_when_it_is_let_go() -> None:
-    with Capture(FakeSource(6, fps=20), Overflow.WAIT, realtime=True) as capture:
-        waited_s = [time.perf_counter() - frame.captured_s for frame in capture]
-    assert max(waited_s) < 0.04  # it was read a twentieth of a second before
+        arrivals = [(frame, time.monotonic()) for frame in capture]
+    assert [frame.index for frame, _ in arrivals] == list(range(16))
+    for frame, arrived_s in arrivals:
+        assert arrived_s >= start_s + frame.time_s
+        assert frame.captured_s >= begun_s + frame.time_s  # though it was read before
 
 
 def test_without_realtime_a_file_is_not_held() -> None:
-    start = time.monotonic()
-    with Capture(FakeSource(50, fps=1), Overflow.WAIT, realtime=False) as capture:
-        assert len(list(capture)) == 50
-    assert time.monotonic() - start < 5
+    with Capture(FakeSource(50, fps=AGES), Overflow.WAIT, realtime=False) as capture:
+        assert len(come(capture, 50)) == 50
 
 
 def test_a_live_source_is_never_held() -> None:
-    start = time.monotonic()
-    with Capture(FakeSource(5, fps=0.01, live=True), Overflow.WAIT, realtime=True) as capture:
-        assert len(list(capture)) == 5
-    assert time.monotonic() - start < 5
+    with Capture(FakeSource(5, fps=AGES, live=True), Overflow.WAIT, realtime=True) as capture:
+        assert len(come(capture, 5)) == 5
 
 
 def test_a_slow_viewer_of_a_paced_file_loses_frames_not_time() -> None:
@@ -92,7 +77,8 @@ def test_a_slow_viewer_of_a_paced_file_loses_frames_not_time() -> None:
         indices = []
         for frame in capture:
             indices.append(frame.index)
-            time.sleep(0.08)
+            before = capture.dropped
+            until(lambda: capture.dropped > before or capture.state == "ended")  # noqa: B023
     assert len(indices) < 15
     assert indices[-1] == 19
     assert len(indices) + capture.dropped == 20
@@ -107,6 +93,7 @@ def test_pause_step_resume() -> None:
         until(lambda: len(seen) >= 3)
         capture.pause()
         assert capture.paused
+        until(lambda: source.reads == len(seen) + 1)  # what was under way has come
         time.sleep(0.1)
         before = len(seen)
         assert source.reads <= before + 1  # the file stands still, at most one frame further
@@ -117,7 +104,7 @@ def test_pause_step_resume() -> None:
         capture.resume()
         assert not capture.paused
         until(lambda: len(seen) >= before + 5)
-    viewer.join(5)
+    viewer.join(PATIENCE_S)
     assert seen == list(range(len(seen)))
 
 
@@ -126,7 +113,7 @@ def test_a_paused_camera_goes_on_unseen() -> None:
 
     class Camera(FakeSource):
         def read(self):  # type: ignore[no-untyped-def]
-            assert gate.acquire(timeout=5)
+            assert gate.acquire(timeout=PATIENCE_S)
             return super().read()
 
     source = Camera(100, live=True)
@@ -171,13 +158,14 @@ def test_the_first_frame_may_already_fail(error: Exception, expected: type[Excep
         next(iter(capture))
 
 
-def test_a_source_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STALL_LIMIT_S", 0.1)
+@pytest.mark.parametrize("live", [True, False])
+def test_a_source_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, live: bool) -> None:
     monkeypatch.setattr(module, "CLOSE_LIMIT_S", 0.1)
-    source = FakeSource(1, hang=True)
+    source = FakeSource(1, hang=True, live=live)
     with Capture(source, Overflow.WAIT, realtime=False) as capture:
         frames = iter(capture)
         assert next(frames).index == 0
+        monkeypatch.setattr(module, "STALL_LIMIT_S" if live else "FILE_LIMIT_S", 0.1)
         with pytest.raises(SourceError, match=r"fake: no frame for .* s; check its cable"):
             next(frames)
         assert capture.state == "failed"
@@ -186,14 +174,24 @@ def test_a_source_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     assert source.closed
 
 
+def test_a_file_that_takes_longer_than_a_camera_may_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STALL_LIMIT_S", 0.0)
+    monkeypatch.setattr(module, "STALL_CHECK_S", 0.01)
+    source = FakeSource(1, hang=True)
+    with Capture(source, Overflow.WAIT, realtime=False) as capture:
+        assert following(capture).index == 0
+        assert capture.next(0.1) is None  # looked at ten times
+        source.released.set()
+        with pytest.raises(Closed):
+            capture.next(PATIENCE_S)
+
+
 def test_closing_while_a_paced_frame_waits() -> None:
-    source = FakeSource(5, fps=0.01)
+    source = FakeSource(5, fps=AGES)
     with Capture(source, Overflow.WAIT, realtime=True) as capture:
         assert next(iter(capture)).index == 0
-        start = time.monotonic()
-    assert time.monotonic() - start < 2
+    until(no_capture_thread)
     assert source.closed
-    assert no_capture_thread()
     assert list(capture) == []
 
 
@@ -208,7 +206,7 @@ def test_closing_while_paused_or_full() -> None:
 
 
 def following(capture: Capture) -> Frame:
-    frame = capture.next(5.0)
+    frame = capture.next(PATIENCE_S)
     assert frame is not None
     return frame
 
@@ -222,15 +220,15 @@ def test_next_waits_as_long_as_told_and_tells_the_end_from_nothing_yet() -> None
     with Capture(FakeSource(2), Overflow.WAIT, realtime=False) as capture:
         assert come(capture, 2) == [(0, 0), (1, 0)]
         with pytest.raises(Closed):
-            capture.next(5.0)
+            capture.next(PATIENCE_S)
     with Capture(FakeSource(2), Overflow.WAIT, realtime=False, stay=True) as capture:
         come(capture, 2)
         until(lambda: capture.state == "ended")
         start = time.monotonic()
         assert capture.next(0.4) is None
-        assert 0.35 < time.monotonic() - start < 3
+        assert time.monotonic() - start > 0.35
     with pytest.raises(Closed):
-        capture.next(5.0)
+        capture.next(PATIENCE_S)
     assert no_capture_thread()
 
 
@@ -270,7 +268,7 @@ def test_a_wish_during_a_slow_seek_replaces_it() -> None:
 
         def seek(self, index: int) -> None:
             super().seek(index)
-            assert self.gate.acquire(timeout=5)
+            assert self.gate.acquire(timeout=PATIENCE_S)
 
     source = Slow(100)
     with Capture(source, Overflow.WAIT, realtime=False) as capture:
@@ -319,7 +317,6 @@ def test_far_away_in_time_nothing_is_waited_for_and_nothing_hurried() -> None:
             start = time.monotonic()
             capture.seek(wish)
             assert following(capture).index == wish
-            assert time.monotonic() - start < 2
             come(capture, 4)
             assert time.monotonic() - start > 3.5 / 20
 
@@ -348,7 +345,7 @@ def test_an_error_ends_also_what_stays() -> None:
     with Capture(FakeSource(1, error=SourceError("fake: cut short")), Overflow.WAIT, realtime=False, stay=True) as capture:
         following(capture)
         with pytest.raises(SourceError, match="cut short"):
-            capture.next(5.0)
+            capture.next(PATIENCE_S)
 
 
 def test_looping_is_a_seek_to_the_start_of_which_no_frame_is_lost() -> None:
@@ -386,7 +383,7 @@ def test_a_file_without_a_frame_is_not_looped_in_vain() -> None:
     with Capture(FakeFile(0), Overflow.WAIT, realtime=False) as capture:
         capture.looping = True
         with pytest.raises(Closed):
-            capture.next(5.0)
+            capture.next(PATIENCE_S)
 
 
 def test_a_live_source_refuses_to_seek_in_words() -> None:
@@ -406,7 +403,7 @@ def test_a_speed_that_cannot_be_played_is_refused() -> None:
                 capture.speed = factor
         capture.speed = 8
         come(capture, 81)
-        assert 0.15 < time.monotonic() - start < 1.2  # of 1.6 s
+        assert time.monotonic() - start > 0.15  # of 1.6 s
         assert capture.speed == 8
 
 

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from drive_seg.sources.pace import Pace
+from tests.waiting import PATIENCE_S
 
 
 class Clock:
@@ -27,6 +28,16 @@ def test_a_pause_shifts_the_schedule() -> None:
     assert pace._wait_s(8.5) == 0
 
 
+def test_single_waits_that_are_too_long_do_not_add_up() -> None:
+    clock = Clock()
+    pace = Pace(realtime=True, clock=clock)
+    assert pace.wait_for(0.0)
+    for index in range(1, 30):
+        clock.now_s += (wait_s := pace._wait_s(index / 10) or 0) + 0.02
+        assert wait_s == pytest.approx(0.1 if index == 1 else 0.08)
+    assert clock.now_s == pytest.approx(100 + 2.9 + 0.02)
+
+
 def test_it_plays_on_from_the_frame_stepped_to() -> None:
     clock = Clock()
     pace = Pace(realtime=True, clock=clock)
@@ -46,7 +57,7 @@ def test_a_jump_refuses_the_frame_that_waits_and_all_until_it_arrives() -> None:
     waiting = threading.Thread(target=lambda: answers.append(pace.wait_for(50.0)))
     waiting.start()
     pace.jump()
-    waiting.join(5)
+    waiting.join(PATIENCE_S)
     assert answers == [False]
     assert not pace.wait_for(0.0)
     pace.arrive()

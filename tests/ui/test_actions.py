@@ -16,6 +16,7 @@ from drive_seg.ui.memory import Memory
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID
 from tests.ui.fakes import FakePlayer
+from tests.waiting import PATIENCE_MS
 
 
 def test_no_name_and_no_key_twice_and_everything_explained() -> None:
@@ -45,7 +46,7 @@ def test_the_list_of_keys_fits_into_a_small_window(qtbot: QtBot, window: MainWin
     qtbot.keyClicks(window, "?")
     assert window.rect().contains(window.parts.keys.geometry())
     window.resize(640, 420)
-    qtbot.waitUntil(lambda: window.rect().contains(window.parts.keys.geometry()))
+    qtbot.waitUntil(lambda: window.rect().contains(window.parts.keys.geometry()), timeout=PATIENCE_MS)
     qtbot.keyClick(window, "\x1b")
     assert not window.parts.keys.isVisible()
 

@@ -19,6 +19,7 @@ from drive_seg.ui.app import caught, run_window
 from drive_seg.ui.memory import Memory
 from drive_seg.ui.window import MainWindow
 from tests.ui.fakes import FakePlayer
+from tests.waiting import PATIENCE_MS, PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 INTERRUPTED = """
@@ -125,7 +126,7 @@ def test_nothing_is_left_after_closing(qtbot: QtBot) -> None:
     later(200, lambda: (window().toggle_help(), window().close()))
     run_window(FakePlayer())  # type: ignore[arg-type]
     QApplication.processEvents()
-    qtbot.waitUntil(lambda: set(QApplication.topLevelWidgets()) <= widgets, timeout=5000)
+    qtbot.waitUntil(lambda: set(QApplication.topLevelWidgets()) <= widgets, timeout=PATIENCE_MS)
     assert set(threading.enumerate()) <= threads
 
 
@@ -139,7 +140,7 @@ def test_a_signal_closes_the_window_and_the_player(number: signal.Signals, tmp_p
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
         process.send_signal(number)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
         process.wait()

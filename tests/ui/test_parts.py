@@ -25,6 +25,7 @@ from drive_seg.ui.strip import GROUPS, LENGTH
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_bundle, make_result
 from tests.ui.fakes import FakePlayer, decided
+from tests.waiting import PATIENCE_MS
 
 
 def fill(window: MainWindow, player: FakePlayer, *reasons: tuple[Reason, bool]) -> None:
@@ -90,7 +91,7 @@ def compared(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     qtbot.keyClicks(window, "xm")
     window.refresh()
     player.put(make_result(1), make_result(1, labels=np.full((12, 16), 8, np.uint8)))
-    qtbot.waitUntil(lambda: window.video.image is not None, timeout=5000)
+    qtbot.waitUntil(lambda: window.video.image is not None, timeout=PATIENCE_MS)
 
 
 def test_the_divider_stands_between_a_and_b_and_can_be_dragged(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
@@ -110,7 +111,7 @@ def test_the_divider_stands_between_a_and_b_and_can_be_dragged(qtbot: QtBot, win
     assert window.inspector.name == "compare"
     qtbot.keyClicks(window, "x")
     player.put(make_result(2))
-    qtbot.waitUntil(lambda: border() == 64, timeout=5000)
+    qtbot.waitUntil(lambda: border() == 64, timeout=PATIENCE_MS)
     assert window.video.divider is None
 
 
@@ -121,7 +122,7 @@ def test_a_rival_with_other_classes_is_drawn_in_the_same_colours(
     window.cockpit.set_rival({"model": str(other.folder)})
     qtbot.keyClicks(window, "xm")
     player.put(make_result(1), make_result(1, labels=np.full((12, 16), other.card.classes.index("car"), np.uint8)))
-    qtbot.waitUntil(lambda: window.video.image is not None, timeout=5000)
+    qtbot.waitUntil(lambda: window.video.image is not None, timeout=PATIENCE_MS)
     picture = np.asarray(window.video.image)
     assert picture[24, 5].tolist() == list(CAMVID["road"][::-1])
     assert picture[24, 60].tolist() == list(CAMVID["car"][::-1])
@@ -133,7 +134,7 @@ def test_the_difference_map_shows_where_they_differ(qtbot: QtBot, window: MainWi
     labels[:, 12:] = 0
     player.put(make_result(2), make_result(2, labels=labels))
     qtbot.keyClicks(window, "d")
-    qtbot.waitUntil(lambda: np.asarray(window.video.image)[24, 5].tolist() == [55, 55, 55], timeout=5000)
+    qtbot.waitUntil(lambda: np.asarray(window.video.image)[24, 5].tolist() == [55, 55, 55], timeout=PATIENCE_MS)
     pink = np.asarray(window.video.image)[24, 60]
     assert np.abs(pink.astype(int) - np.array(DIFFERENT[::-1])).max() < 40
     assert window.video.divider is None
@@ -226,8 +227,8 @@ def test_class_areas_follow_the_legend_and_are_saved(
     assert not page.curves[road].isVisible()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "areas.csv"), ""))
     window.keys["csv"].trigger()
-    qtbot.waitUntil((tmp_path / "areas.csv").exists, timeout=5000)
-    qtbot.waitUntil(lambda: "areas.csv" in window.bar.text.text(), timeout=5000)
+    qtbot.waitUntil((tmp_path / "areas.csv").exists, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: "areas.csv" in window.bar.text.text(), timeout=PATIENCE_MS)
     rows = list(csv.DictReader((tmp_path / "areas.csv").read_text().splitlines()))
     assert [float(row["road"]) for row in rows] == [1.0] * 4
 

@@ -19,8 +19,8 @@ from drive_seg.settings import Settings
 from drive_seg.ui.memory import Memory
 from drive_seg.ui.window import MainWindow
 from tests.sources.clips import write_video
+from tests.waiting import PATIENCE_MS, PATIENCE_S
 
-SLOW_MS = 30_000  # a backend compiles, and the machine may be busy
 XCB = """
 import cv2, sys
 from PyQt6.QtCore import QSettings, QTimer
@@ -70,7 +70,7 @@ def started(qtbot: QtBot, memory: Memory, clip: Path) -> Iterator[MainWindow]:
 
 
 def until(qtbot: QtBot, check: Callable[[], object]) -> None:
-    qtbot.waitUntil(lambda: bool(check()), timeout=SLOW_MS)
+    qtbot.waitUntil(lambda: bool(check()), timeout=PATIENCE_MS)
 
 
 def last(window: MainWindow) -> str:
@@ -178,5 +178,5 @@ def test_the_demo_is_labelled(qtbot: QtBot, memory: Memory, tmp_path: Path) -> N
 def test_a_real_window_on_x11_with_opencv_first(tmp_path: Path) -> None:
     env = {key: value for key, value in os.environ.items() if key not in ("QT_QPA_PLATFORM", "WAYLAND_DISPLAY")}
     command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", sys.executable, "-W", "error", "-c", XCB, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=env, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=env, cwd=Path(__file__).parents[2])
     assert done.stdout.splitlines() == ["xcb True", "True"], done.stderr

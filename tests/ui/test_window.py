@@ -17,6 +17,7 @@ from drive_seg.ui.view import letterbox
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_result
 from tests.ui.fakes import INFO, FakePlayer, half_and_half
+from tests.waiting import PATIENCE_MS
 
 ROAD_BGR = list(CAMVID["road"][::-1])
 BLENDED = [round((100 + mask) / 2) for mask in ROAD_BGR]
@@ -31,7 +32,7 @@ def shown(window: MainWindow, x: int = 32) -> list[int]:
 def send(qtbot: QtBot, window: MainWindow, player: FakePlayer, *results: object) -> None:
     before = window.video.image
     player.put(*results)  # type: ignore[arg-type]
-    qtbot.waitUntil(lambda: window.video.image is not before, timeout=5000)
+    qtbot.waitUntil(lambda: window.video.image is not before, timeout=PATIENCE_MS)
 
 
 def test_m_cycles_overlay_mask_and_picture(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
@@ -238,14 +239,14 @@ def test_snapshot_and_recording_go_into_the_folder(qtbot: QtBot, window: MainWin
     send(qtbot, window, player, make_result(7))
     window.refresh()
     qtbot.keyClicks(window, "p")
-    qtbot.waitUntil(lambda: window.bar.isVisible(), timeout=5000)
+    qtbot.waitUntil(lambda: window.bar.isVisible(), timeout=PATIENCE_MS)
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
         "000007-mask.png", "000007-overlay.png", "000007.json", "000007.png",
     ]  # fmt: skip
     qtbot.keyClicks(window, "r")
     assert player.now.recording is not None
     assert player.now.recording.parent == tmp_path / "kept"
-    qtbot.waitUntil(lambda: "recording" in window.parts.about.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "recording" in window.parts.about.text(), timeout=PATIENCE_MS)
     qtbot.keyClicks(window, "r")
     assert player.now.recording is None
 
@@ -290,7 +291,7 @@ def test_only_the_newest_of_many_is_shown(qtbot: QtBot, window: MainWindow, play
     qtbot.keyClicks(window, "mm")
     for index in range(100):
         player.put(make_result(index, image=np.full((48, 64, 3), index, np.uint8)))
-    qtbot.waitUntil(lambda: pictures[-1:] == [99], timeout=5000)
+    qtbot.waitUntil(lambda: pictures[-1:] == [99], timeout=PATIENCE_MS)
     assert len(pictures) < 10  # the first may be drawn in between
 
 
@@ -299,13 +300,13 @@ def test_a_frame_that_came_before_the_window_is_shown(qtbot: QtBot, memory: Memo
     player.put()
     window = MainWindow(player, "drive-seg", memory)  # type: ignore[arg-type]
     qtbot.addWidget(window)
-    qtbot.waitUntil(lambda: window.video.image is not None, timeout=5000)
+    qtbot.waitUntil(lambda: window.video.image is not None, timeout=PATIENCE_MS)
 
 
 def test_the_meter_counts_each_frame_once(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     for index in range(3):
         send(qtbot, window, player, make_result(index))
-        qtbot.waitUntil(lambda index=index: len(window.meter.qt_ms) == index + 1, timeout=5000)
+        qtbot.waitUntil(lambda index=index: len(window.meter.qt_ms) == index + 1, timeout=PATIENCE_MS)
     qtbot.keyClicks(window, "m")
     qtbot.wait(30)
     assert len(window.meter.glass_ms) == 3
@@ -362,7 +363,7 @@ def test_parts_can_be_put_away_and_all_of_them(qtbot: QtBot, window: MainWindow)
 
 def test_a_narrow_window_has_room_for_one_column(qtbot: QtBot, window: MainWindow) -> None:
     window.resize(800, 600)
-    qtbot.waitUntil(lambda: window.width() == 800)
+    qtbot.waitUntil(lambda: window.width() == 800, timeout=PATIENCE_MS)
     qtbot.keyClicks(window, "i")
     assert (window.inspector.isVisible(), window.panel.isVisible()) == (True, False)
     assert window.video.width() >= 320
@@ -393,7 +394,7 @@ def test_layout_and_choices_are_kept(qtbot: QtBot, window: MainWindow, player: F
     window.cockpit.set_rival({"schedule": "clockwork:6"})
     window.panel.sections["look"].head.click()
     window.resize(1200, 700)
-    qtbot.waitUntil(lambda: window.width() == 1200)
+    qtbot.waitUntil(lambda: window.width() == 1200, timeout=PATIENCE_MS)
     window.close()
     assert player.closed
     again = FakePlayer()
@@ -428,11 +429,11 @@ def test_the_controls_come_back_when_the_window_is_wide_again(qtbot: QtBot, wind
     qtbot.keyClicks(window, "i")
     assert window.panel.isVisible()
     window.resize(800, 600)
-    qtbot.waitUntil(lambda: not window.panel.isVisible(), timeout=5000)
+    qtbot.waitUntil(lambda: not window.panel.isVisible(), timeout=PATIENCE_MS)
     window.refresh()
     assert not window.keys["panel"].isChecked()
     window.resize(1420, 820)
-    qtbot.waitUntil(window.panel.isVisible, timeout=5000)
+    qtbot.waitUntil(window.panel.isVisible, timeout=PATIENCE_MS)
 
 
 def test_boxes_show_what_is_wished_until_it_runs_or_fails(window: MainWindow, player: FakePlayer, monkeypatch: pytest.MonkeyPatch) -> None:
