@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: run test check bench gpu-check gpu-wheels clean
+.PHONY: run test check wheel-check bench gpu-check gpu-wheels clean
 
 run: $(VENV)/.app
 	@if why=$$($(BIN)/python -m drive_seg.ui.display); then $(BIN)/python launch.py; else mkdir -p out && \
@@ -19,6 +19,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+wheel-check:
+	PYTHON='$(PYTHON)' .ci/wheel-check
 
 # Fills the tables of README and docs; about half an hour of a quiet machine. make bench SOURCE=drive.mp4 takes another drive; with PICTURES=DIR
 # the rivals are there in int8 too.
@@ -39,8 +42,8 @@ endif
 
 # For a machine without a network: what gpu-check needs beside numpy, OpenCV, torch, onnx, onnxruntime and cuda-bindings, as wheels (5 MB).
 # There: python3 -m pip install --no-index --find-links build/gpu-wheels $(GPU_PACKAGES)
-# What else is missing there is named here: make gpu-wheels GPU_PACKAGES='pydantic typer rich psutil opencv-python-headless' (61 MB more).
-GPU_PACKAGES ?= pydantic typer rich psutil
+# What else is missing there is named here: make gpu-wheels GPU_PACKAGES='pydantic typer rich psutil platformdirs opencv-python-headless' (61 MB more).
+GPU_PACKAGES ?= pydantic typer rich psutil platformdirs
 WHEEL_PYTHON ?= 3.12
 gpu-wheels: $(VENV)/bin/python
 	rm -rf build/gpu-wheels

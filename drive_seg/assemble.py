@@ -187,6 +187,14 @@ def check_mode(schedule: Schedule, settings: Settings) -> None:
         raise UsageError(f"--mode {settings.mode}: {schedule.name} refreshes stage by stage, on the frame itself; leave the flag out")
 
 
+def check(plan: Plan) -> Network:
+    """What the plan's lane would run, closed and not fitted to any frame. Raises BackendError, UsageError for what can be told so early."""
+    with open_engine(plan.model, plan.settings) as engine:
+        check_mode(plan.schedule, plan.settings)
+        check_fits(plan.schedule, engine)
+    return engine
+
+
 def open_lane(plan: Plan, frame_hw: tuple[int, int]) -> Lane:
     """Fitted to frames of this size; the caller's to close, in this thread. Raises BackendError, UsageError; nothing is left open then."""
     settings = plan.settings

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from drive_seg.contracts import StageName
@@ -13,7 +15,8 @@ from drive_seg.errors import BundleError, UsageError
 
 CARD = "card.json"
 OUTSIDE = {"hold", "flow"}  # propagations that need nothing of the network
-FOLDERS = (Path("engines"), Path(__file__).parent.parent / "engines")  # where a bundle's name is looked up, in this order
+PACKAGE = Path(__file__).parent
+HERE = Path("engines")
 
 Colour = tuple[Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]]
 
@@ -109,6 +112,13 @@ class Card(_Strict):
 class Bundle:
     folder: Path
     card: Card
+    hides: tuple[Path, ...] = ()  # bundles of the name by which this one was found, further down in `folders`
+
+    @property
+    def note(self) -> str:
+        """Which of several bundles of one name this is; empty where there is one."""
+        others = " and ".join(map(str, self.hides))
+        return f"{self.folder.name} is {self.folder}, which is found before {others}" if others else ""
 
     def onnx(self, stage: StageName, int8: bool = False, propagation: str | None = None) -> str:
         """The path of its file; one that was not quantised has its file in floats alone."""
@@ -121,26 +131,53 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def shipped() -> Path:
+    """The bundles that come with the program: within the installed package, in a source checkout beside it."""
+    return inside if (inside := PACKAGE / "engines").is_dir() else PACKAGE.parent / "engines"
+
+
+def folders() -> tuple[Path, ...]:
+    """Where a bundle's name is looked up, in this order: here, in the user's data folder, among what comes with the program."""
+    return HERE, user_data_path("drive-seg", appauthor=False) / "engines", shipped()
+
+
+def everywhere() -> dict[str, tuple[Path, ...]]:
+    """By name the folder that the name means, and after it those that it hides."""
+    found: dict[str, dict[Path, Path]] = {}
+    for folder in folders():
+        with suppress(PermissionError):  # of a home that is not this user's
+            for card in folder.glob(f"*/{CARD}"):
+                found.setdefault(card.parent.name, {}).setdefault(card.parent.resolve(), card.parent)  # one folder may be in two places
+    return {name: tuple(found[name].values()) for name in sorted(found)}
+
+
 def names() -> list[str]:
     """The bundles that can be named without a path."""
-    return sorted({card.parent.name for folder in FOLDERS for card in folder.glob(f"*/{CARD}")})
+    return list(everywhere())
 
 
-def locate(model: str) -> Path:
-    """The folder of a bundle given by name or path. Raises UsageError listing what there is."""
-    for folder in (Path(model), *(folder / model for folder in FOLDERS)):
-        if (folder / CARD).is_file():
-            return folder
-    if Path(model).is_dir():
+def locate(model: str | Path) -> Path:
+    """The folder of a bundle given by name, or by a path: text with a slash in it, as ./name, or a Path. Raises UsageError, BundleError."""
+    return _find(model)[0]
+
+
+def _find(model: str | Path) -> tuple[Path, ...]:
+    folder, known = Path(model), everywhere()
+    if folder.name == model and isinstance(model, str):  # nothing but a name: what lies here must not pass for what comes with the program
+        if model in known:
+            return known[model]
+        meant = f"the folder that is here is ./{model}" if folder.is_dir() else "or give a folder, as ./folder"
+        raise UsageError(f"{model}: no such model; there {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none'} ({meant})")
+    if (folder / CARD).is_file():
+        return (folder,)
+    if folder.is_dir():
         raise BundleError(f"{model}: is no bundle, it has no {CARD}; make one with `drive-seg export`")
-    raise UsageError(
-        f"{model}: no such model; there {'is' if len(names()) == 1 else 'are'} {', '.join(names()) or 'none'} (or give a folder)"
-    )
+    raise UsageError(f"{model}: no such folder; give one with a {CARD}, or a name: {', '.join(known) or 'there are none'}")
 
 
-def load_bundle(model: str) -> Bundle:
+def load_bundle(model: str | Path) -> Bundle:
     """Reads the card and checks every file against its SHA-256. Raises BundleError naming the file that is missing or altered."""
-    folder = locate(model)
+    folder, *hidden = _find(model)
     try:
         card = Card.model_validate_json((folder / CARD).read_bytes())
     except ValidationError as error:
@@ -155,4 +192,4 @@ def load_bundle(model: str) -> Bundle:
             raise BundleError(f"{path}: is missing from the bundle; restore it or export the bundle again")
         if sha256(path) != entry.sha256:
             raise BundleError(f"{path}: is not the file that the card describes (SHA-256 differs); restore it or export the bundle again")
-    return Bundle(folder, card)
+    return Bundle(folder, card, tuple(hidden))

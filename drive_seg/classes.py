@@ -35,23 +35,27 @@ class ClassName:
         return self.name.lower() in VOID_NAMES
 
 
-def read_class_names(path: Path) -> tuple[ClassName, ...]:
-    """One class a line, in the order of the network's ids: `name` or `name #rrggbb`; blank lines are skipped.
+def read_class_names(given: Path | Sequence[str]) -> tuple[ClassName, ...]:
+    """The lines of a file, or the same as they are: `name` or `name #rrggbb`, in the order of the network's ids; blank ones are skipped.
 
     A line named void, unlabelled, unlabeled or ignore keeps its id, which then means no class. Raises UsageError naming the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error}); give a text file with one class a line") from error
-    names = tuple(_parse(line.strip(), f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip())
+    where, lines = (str(given), _lines(given)) if isinstance(given, Path) else ("class names", given)
+    names = tuple(_parse(line.strip(), f"{where}, line {number}") for number, line in enumerate(lines, 1) if line.strip())
     seen = [entry.name for entry in names]
     if twice := [name for name in seen if seen.count(name) > 1]:
-        raise UsageError(f"{path}: {twice[0]!r} stands there twice; give each class a name of its own")
+        raise UsageError(f"{where}: {twice[0]!r} stands there twice; give each class a name of its own")
     count = sum(not entry.void for entry in names)
     if count < 2 or len(names) > MOST:
-        raise UsageError(f"{path}: has {count} classes on {len(names)} lines; 2 to {MOST} are possible, one a line")
+        raise UsageError(f"{where}: has {count} classes on {len(names)} lines; 2 to {MOST} are possible, one a line")
     return names
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}); give a text file with one class a line") from error
 
 
 def _parse(line: str, where: str) -> ClassName:

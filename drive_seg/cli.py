@@ -45,7 +45,7 @@ from drive_seg.commands.flags import (
 from drive_seg.commands.headless import announced, print_note
 from drive_seg.commands.rivals import rivals
 from drive_seg.contracts import Network
-from drive_seg.errors import DisplayError, DriveSegError, SinkError, UsageError
+from drive_seg.errors import BundleError, DisplayError, DriveSegError, SinkError, UsageError
 from drive_seg.settings import DEFAULT_MODEL, Settings
 
 if TYPE_CHECKING:
@@ -181,10 +181,16 @@ def _report(settings: Settings, summary: dict[str, Any]) -> None:
 
 @app.command()
 def models() -> None:
-    """List the bundles that can be run."""
+    """List the bundles that can be run, and where each lies."""
     table = Table("bundle", "classes", "input", "parameters", "GFLOP low/(mid/)high/head", "mIoU")
-    for name in bundles.names():
-        card = bundles.load_bundle(name).card
+    places = []
+    for name, (folder, *hidden) in bundles.everywhere().items():
+        places += [f"{name}: {folder}", *(f"{name}: {other}, hidden by the one above; name it by this path" for other in hidden)]
+        try:
+            card = bundles.load_bundle(name).card
+        except BundleError as error:  # must not keep the others from being listed
+            places.append(f"{name}: {error}")
+            continue
         table.add_row(
             name,
             str(len(card.classes)),
@@ -194,6 +200,8 @@ def models() -> None:
             ", ".join(f"{key} {value['miou']:.3f}" for key, value in card.measured.items() if "miou" in value) or "not measured",
         )
     out.print(table)
+    for line in places:
+        out.print(line, soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -243,7 +243,7 @@ class Network(Protocol):
 
     @property
     def note(self) -> str:
-        """What a person has to know about the way of a frame into this network, once it is fitted; empty for a bundle."""
+        """What a person has to know about which network this is and how a frame comes into it, once it is fitted; empty for nothing."""
 
     @property
     def input_hw(self) -> tuple[int, int]:

@@ -264,10 +264,11 @@ def _opencv() -> Finding:
 
 def _bundle(name: str) -> Finding:
     try:
-        card = load_bundle(name).card
+        bundle = load_bundle(name)
     except DriveSegError as error:
         return Finding(f"bundle {name}", False, str(error), "restore it, or export it again with `drive-seg export`")
-    return Finding(f"bundle {name}", True, f"{len(card.classes)} classes, {card.parameters / 1e6:.1f} M parameters, every file whole")
+    card, note = bundle.card, f"; {bundle.note}" if bundle.note else f", in {bundle.folder}"
+    return Finding(f"bundle {name}", True, f"{len(card.classes)} classes, {card.parameters / 1e6:.1f} M parameters, every file whole{note}")
 
 
 def _cameras(folder: Path) -> Finding:

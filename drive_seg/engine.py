@@ -74,7 +74,7 @@ class DeepBeside:
 class Engine:
     """A Network (contracts.py) of a bundle. `fit` has to come first, and again when the frames' size changes."""
 
-    cut, note = CUT, ""
+    cut = CUT
 
     def __init__(self, bundle: Bundle, backend: Backend, propagation: str = "hold", about_hw: tuple[int, int] | None = None) -> None:
         """Frames are reduced to about as many pixels as `about_hw` has, the card's input by default.
@@ -84,7 +84,7 @@ class Engine:
         card = bundle.card
         if propagation not in card.propagations:
             raise UsageError(f"--propagation {propagation}: {card.name} has no such; it has {', '.join(card.propagations)}")
-        self.bundle, self.backend = bundle, backend
+        self.bundle, self.backend, self.note = bundle, backend, bundle.note
         self.name, self.classes, self.palette, self.change, self.score = card.name, card.classes, card.palette, card.change, card.score
         self.stages = card.stages
         self.stale = card.heads.get(propagation, card.stages["head"])  # the head of frames that are not the key frame

@@ -57,7 +57,7 @@ class Settings(BaseModel):
 
     source: str = DEFAULT_SOURCE
     model: str = DEFAULT_MODEL
-    class_names: Path | None = None
+    class_names: Path | tuple[str, ...] | None = None  # a file with one a line, or the lines
     mean: Three | None = None
     std: Three | None = None
     channels: Literal["rgb", "bgr"] | None = None

@@ -139,7 +139,7 @@ def make_bundle(folder: Path, int8: Collection[str] = (), **overrides: object) -
         "network": {}, "parameters": 1, "training": {}, "licence": "none", "limits": "none", "measured": {},
     }  # fmt: skip
     (folder / "card.json").write_text(json.dumps(card | overrides))
-    return load_bundle(str(folder))
+    return load_bundle(folder)
 
 
 KEYED: dict[str, object] = {  # overrides for make_bundle: what a bundle with a selector and a propagation of its own has

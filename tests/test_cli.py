@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +20,10 @@ from drive_seg import cli
 from drive_seg.card import load_bundle
 from drive_seg.commands.bench import table
 from drive_seg.contracts import TIMED
+from drive_seg.settings import DEFAULT_MODEL
 from drive_seg.sources.demo import DemoDrive
 from drive_seg.trace import KINDS, percentiles
+from tests.fakes import make_bundle
 from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[1]
@@ -230,6 +233,29 @@ def test_debug_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
 
     with pytest.raises(SourceError, match="missing"):
         cli.main(["run", "--headless", "--video", "missing.mp4", "--debug"])
+
+
+def test_models_says_where_each_bundle_lies(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_bundle(tmp_path / "engines" / DEFAULT_MODEL)
+    make_bundle(tmp_path / "engines" / "broken")
+    (tmp_path / "engines" / "broken" / "low.onnx").unlink()
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = call(capsys, "models")
+    lines = out.splitlines()
+    assert code == 0
+    assert f"{DEFAULT_MODEL}: engines/{DEFAULT_MODEL}" in lines
+    assert f"{DEFAULT_MODEL}: {ROOT / 'engines' / DEFAULT_MODEL}, hidden by the one above; name it by this path" in lines
+    assert any(line.startswith("broken: ") and "is missing from the bundle" in line for line in lines)
+
+
+def test_a_run_says_which_of_two_bundles_it_takes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "engines" / DEFAULT_MODEL, tmp_path / "engines" / DEFAULT_MODEL)
+    monkeypatch.chdir(tmp_path)
+    code, _, err = call(capsys, "run", "--headless", "--source", "demo:?size=160x120&frames=1")
+    assert code == 0
+    assert f"{DEFAULT_MODEL} is engines/{DEFAULT_MODEL}, which is found before {ROOT / 'engines' / DEFAULT_MODEL}" in err
 
 
 def test_models_and_doctor_report(capsys: pytest.CaptureFixture[str]) -> None:

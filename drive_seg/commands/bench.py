@@ -161,7 +161,8 @@ def bench(
     rounds: Annotated[int | None, typer.Option(metavar="N", min=1, help="in which several configurations take turns  [3]")] = None,
     out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="NAME.md, NAME.json, NAME.html  [out/bench]")] = None,
     into: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Markdown whose block <!-- bench:NAME --> becomes the table; can be repeated")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Markdown whose blocks <!-- bench:NAME --> and NAME:short become the table; can be repeated"),
     ] = None,
     window: Annotated[
         bool, typer.Option("--window", help="one configuration in the window, at its own pace: Qt's thread, capture to painted")
@@ -212,7 +213,7 @@ def _measure(matrices: Sequence[Any], command: str, out_dir: Path | None, into: 
     from drive_seg.bench.machine import describe, provenance
     from drive_seg.lab.evaluate.bench import measure_in_process, run_matrix
     from drive_seg.lab.evaluate.bench_blocks import check_blocks, fill_block
-    from drive_seg.lab.evaluate.bench_report import as_html, as_markdown, block
+    from drive_seg.lab.evaluate.bench_report import as_html, as_markdown, block, short_block
 
     folder = out_dir or Path("out/bench")
     try:
@@ -229,7 +230,7 @@ def _measure(matrices: Sequence[Any], command: str, out_dir: Path | None, into: 
         write_text(folder / f"{matrix.name}.html", as_html(result))
         written = [folder / f"{matrix.name}.{kind}" for kind in ("md", "json", "html")]
         if into:
-            written += fill_block(into, matrix.name, block(result))
+            written += fill_block(into, matrix.name, block(result)) + fill_block(into, f"{matrix.name}:short", short_block(result))
         for path in written:
             out.print(f"wrote {path}", soft_wrap=True, markup=False)
 

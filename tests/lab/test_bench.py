@@ -12,7 +12,7 @@ from drive_seg import cli
 from drive_seg.errors import BackendError, UsageError
 from drive_seg.lab.evaluate.bench import Combination, Matrix, accuracy, multiplied, order, read_matrix, run_matrix, why_it_ended
 from drive_seg.lab.evaluate.bench_blocks import check_blocks, fill_block, replaced
-from drive_seg.lab.evaluate.bench_report import as_html, as_markdown, block, columns
+from drive_seg.lab.evaluate.bench_report import as_html, as_markdown, block, columns, short_block
 
 ROOT = Path(__file__).parents[2]
 RAN = {
@@ -154,6 +154,21 @@ def test_the_block_says_where_when_and_how() -> None:
     markdown = as_markdown(measured())
     assert "`drive-seg bench --source no-such-clip --schedule clockwork:4`" in markdown
     assert "Energy of the GPU was not measured: no driver." in markdown
+
+
+def test_the_short_block_has_four_columns_and_says_once_that_it_was_noisy() -> None:
+    quiet = short_block(measured())
+    table = [line for line in quiet.splitlines() if line.startswith("|")]
+    assert [line.count("|") for line in table] == [5] * 4
+    assert table[0] == "|  | p50, ms | p99, ms | mIoU |"
+    assert table[3].startswith("| row 1 | 5.0 | ")
+    assert "Test CPU, 2026-01-01." in quiet
+    assert "noisy" not in quiet
+    noisy = measured()
+    for row in noisy["rows"]:
+        row["notes"] = ["round 2: unstable: x"]
+    assert short_block(noisy).count("noisy") == 1
+    assert "Nothing" in short_block(measured(rows=[]))
 
 
 def test_a_matrix_of_which_nothing_ran_has_a_page_too() -> None:

@@ -1,4 +1,7 @@
-"""engines/.cache/tensorrt: built engines beside a JSON that says what each was built from; what does not fit is refused with the reason."""
+"""Built engines, each beside a JSON that says what it was built from; what does not fit is refused with the reason.
+
+They lie in engines/.cache/tensorrt, or in the user's cache folder.
+"""
 
 import hashlib
 import os
@@ -7,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drive_seg.backends.tensorrt.build import Built
-from drive_seg.card import FOLDERS, sha256
+from drive_seg.card import HERE, PACKAGE, sha256, shipped
 from drive_seg.contracts import TensorSpec
 
 TYPING = 2  # counts the changes of what typed.py makes of an ONNX; engines of another count are stale
@@ -186,8 +190,16 @@ def why_not(wanted: Key, there: Key) -> str:
 
 
 def cache_folder() -> Path:
-    """Beside the bundles."""
-    return next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0]) / ".cache" / "tensorrt"
+    """Beside the bundles in ./engines or a source checkout, where it may be written; else the user's. Nothing is put into a package."""
+    beside = [folder / ".cache" / "tensorrt" for folder in (HERE, shipped()) if folder.is_dir() and PACKAGE not in folder.parents]
+    return next((folder for folder in beside if _writable(folder)), user_cache_path("drive-seg", appauthor=False) / "tensorrt")
+
+
+def _writable(folder: Path) -> bool:
+    """Whether it is, or could be made."""
+    while not folder.exists():
+        folder = folder.parent
+    return os.access(folder, os.W_OK)
 
 
 def _read(plan: Path) -> Sidecar:

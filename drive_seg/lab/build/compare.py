@@ -131,7 +131,7 @@ def judge(
     frames.json and ranges.json are the calibration; report.json is what is returned, report.md the same for people.
     Raises BackendError, SinkError when `out` cannot be written.
     """
-    bundle = load_bundle(str(folder))
+    bundle = load_bundle(folder)
     measured = {runtime: compare(bundle, runtime, examples(), runs) for runtime in RUNTIMES}
     precision, why = preferred(measured[RUNTIMES[0]])
     write_card(bundle.card.model_copy(update={"precision": precision}), bundle.folder)

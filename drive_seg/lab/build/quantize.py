@@ -52,7 +52,7 @@ def quantize_bundle(folder: Path, images: Path, count: int = FRAMES, floats: Col
     `count` pictures of the folder, evenly spread over it by name, go through the stages in floats, each stage calibrated on what the
     one before put out. Raises BundleError, UsageError for a name that is neither, DataError for pictures that cannot be used.
     """
-    bundle = load_bundle(str(folder))
+    bundle = load_bundle(folder)
     card, names = bundle.card, (*bundle.card.stages, *bundle.card.heads)
     if unknown := set(floats) - set(names):
         raise UsageError(f"{', '.join(sorted(unknown))}: no such stage or learned propagation; there are {', '.join(names)}")

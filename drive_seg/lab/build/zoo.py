@@ -107,7 +107,7 @@ def survey(recipe: Recipe, names: Sequence[str], drives: Sequence[str], out: Pat
         card = export_bundle(_folder(out, entry.name) / drives[0] / "checkpoint.safetensors", folders[entry.name])
         entry.parameters, entry.gflop = card.parameters, {name: stage.gflop for name, stage in card.stages.items()}
         quantize_bundle(folders[entry.name], images)
-    bundles = {name: load_bundle(str(folder)) for name, folder in folders.items()}
+    bundles = {name: load_bundle(folder) for name, folder in folders.items()}
     pictures = [read_picture(path) for path in spread(images, PICTURES)]
     found = time_in_turns(list(bundles.values()), pictures)
     for entry in entries:

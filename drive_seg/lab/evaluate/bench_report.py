@@ -79,6 +79,27 @@ def block(result: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def short_block(result: Mapping[str, Any]) -> str:
+    """What stands on a first page: four columns, and a sentence on how they were measured."""
+    rows, machine = result["rows"], result["machine"]
+    if not rows:
+        return "Nothing could be measured."
+    lines = [["", "p50, ms", "p99, ms", "mIoU"], ["---", "---:", "---:", "---:"]]
+    for row in rows:
+        miou = "–" if row["miou"] is None else f"{row['miou']:.3f}"
+        lines.append([row["name"], *(f"{row['latency_ms'][name]:.1f}" for name in ("p50", "p99")), miou])
+    sources = dict.fromkeys(_source(row["source"]) for row in rows)
+    runtimes = dict.fromkeys(f"{row['backend']} {row['precision']}" for row in rows)
+    least = min(row["frames"] for row in rows)
+    said = (
+        f"Frame to labels of {' and '.join(sources)}, at least {least} frames a row in {result['rounds']} rounds by turns, "
+        f"{' and '.join(runtimes)} on {machine['threads']} threads of {machine['cpu']}, {result['date'][:10]}"
+    )
+    noisy = any("unstable" in note for row in rows for note in row["notes"])
+    said += "; the machine was noisy, and some of the runs call themselves unstable." if noisy else "."
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{said}"
+
+
 def unknown(result: Mapping[str, Any]) -> list[str]:
     """Why there is no accuracy, and no energy, in sentences."""
     said = [f"No mIoU of {row['name']}: {row['no_miou']}." for row in result["rows"] if row["no_miou"]]

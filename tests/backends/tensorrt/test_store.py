@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from drive_seg.backends.tensorrt import store
 from drive_seg.backends.tensorrt.build import Built
 from drive_seg.backends.tensorrt.store import ANY_GPU, TYPING, Entry, Key, Refused, Store
 from drive_seg.contracts import TensorSpec
@@ -41,6 +42,26 @@ def test_what_was_put_is_found_again(tmp_path: Path) -> None:
     assert (found.plan, found.inputs, found.outputs) == (BUILT.plan, BUILT.inputs, BUILT.outputs)
     assert (found.about.precision, found.about.layers, found.about.build_s) == ("fp16", {"convolution": {"fp16": 3}}, 1.5)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".plan"]  # nothing half-written is left
+
+
+def test_engines_lie_beside_the_bundles_or_in_the_users_cache_but_never_in_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, cache, here = tmp_path / "lib" / "drive_seg", tmp_path / "cache", tmp_path / "here"
+    for folder in (package / "engines", here / "engines"):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(store, "PACKAGE", package)
+    monkeypatch.setattr(store, "user_cache_path", lambda *_, **__: cache)
+    monkeypatch.setattr(store, "shipped", lambda: package / "engines")
+    monkeypatch.chdir(tmp_path)
+    assert store.cache_folder() == cache / "tensorrt"
+    monkeypatch.setattr(store, "shipped", lambda: here / "engines")  # a source checkout
+    assert store.cache_folder() == here / "engines" / ".cache" / "tensorrt"
+    assert not (here / "engines" / ".cache").exists()
+    monkeypatch.chdir(here)
+    assert store.cache_folder() == Path("engines/.cache/tensorrt")
+    monkeypatch.setattr(store.os, "access", lambda path, mode: False)
+    assert store.cache_folder() == cache / "tensorrt"
 
 
 @pytest.mark.parametrize(
