@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 run: $(VENV)/.app
 	@if why=$$($(BIN)/python -m drive_seg.ui.display); then $(BIN)/python launch.py; else mkdir -p out && \
 	echo "No window here ($$why), so the demo drive is timed without one and filmed: out/demo.mp4" && \
-	$(BIN)/python launch.py --benchmark --max-frames 330 --output out/demo.mp4; fi
+	$(BIN)/python launch.py --benchmark --max-frames 330 --output out/demo.mp4 --overwrite; fi
 
 test: $(VENV)/.dev
 	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest
@@ -27,8 +27,8 @@ wheel-check:
 # the rivals are there in int8 too.
 BENCHES := paced runs rivals
 bench: $(VENV)/.lab
-	$(BIN)/python -m drive_seg rivals --out out/rivals $(if $(PICTURES),--int8 '$(PICTURES)')
-	$(BIN)/python -m drive_seg bench $(BENCHES:%=--matrix docs/bench/%.toml) --into README.md --into docs/benchmarking.md \
+	$(BIN)/python -m drive_seg rivals --out out/rivals --overwrite $(if $(PICTURES),--int8 '$(PICTURES)')
+	$(BIN)/python -m drive_seg bench $(BENCHES:%=--matrix docs/bench/%.toml) --into README.md --into docs/benchmarking.md --overwrite \
 		$(if $(SOURCE),--source '$(SOURCE)')
 
 # GPU_PYTHON=python3 takes the Python that is there, with what it has, and installs nothing: for a machine without a network.

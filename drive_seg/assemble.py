@@ -12,11 +12,12 @@ from drive_seg.abilities import Compiling, Streaming
 from drive_seg.audit import Auditor
 from drive_seg.backends import open_backend, read_onnx
 from drive_seg.backends.border import thread_count
-from drive_seg.card import Bundle, load_bundle
+from drive_seg.card import Bundle, load_bundle, locate
 from drive_seg.classes import read_class_names
 from drive_seg.contracts import Backend, Image, Labels, Network, Result, Sink, Source, SourceInfo
 from drive_seg.engine import Engine
-from drive_seg.errors import BackendError, UsageError
+from drive_seg.errors import BackendError, DriveSegError, UsageError
+from drive_seg.files import Use, require_apart, require_writable
 from drive_seg.foreign import Foreign, ForeignEngine, describe
 from drive_seg.overlay import Look, Painter
 from drive_seg.pipeline import Pipeline
@@ -28,7 +29,7 @@ from drive_seg.settings import FOREIGN, Settings
 from drive_seg.sinks.masks import MaskWriter
 from drive_seg.sinks.recorder import Recorder
 from drive_seg.sinks.tracer import Tracer, read_decisions
-from drive_seg.sources import open_source
+from drive_seg.sources import files_of, open_source
 from drive_seg.sources.capture import Capture
 from drive_seg.trace import Latencies
 from drive_seg.workers import Overflow, clocked
@@ -103,6 +104,41 @@ class Run:
 def summed_up(lane: Lane, latencies: Latencies, auditor: Auditor | None) -> dict[str, object]:
     agreement = {"agreement": [asdict(one) for one in auditor.agreement()]} if auditor else {}
     return {**lane.runs, **latencies.summary(), **agreement}
+
+
+def reads(settings: Settings) -> list[Use]:
+    """Every file that a run reads, with the flag that names it."""
+    given = {"--class-names": settings.class_names, "--replay": settings.replay, "--config": settings.config}
+    named = {"--source": files_of(settings.source), "--model": _model_files(settings.model)}
+    named |= {flag: [path] for flag, path in given.items() if isinstance(path, Path)}
+    return [Use(flag, path, "read") for flag, paths in named.items() for path in paths]
+
+
+def _model_files(model: str) -> list[Path]:
+    if Path(model).suffix == ".onnx":
+        return [Path(model), *(Path(f"{model}{ending}") for ending in ("_data", ".data"))]  # as large networks keep their weights
+    try:
+        return list(locate(model).iterdir())
+    except (DriveSegError, OSError):  # loading it tells
+        return []
+
+
+def check_apart(settings: Settings, *more: Use) -> list[Use]:
+    """What a run writes, `more` beside what its settings say. Raises UsageError where that is what it reads, or two of it are one."""
+    given = {"--output": settings.output, "--save-masks": settings.save_masks, "--trace": settings.trace, "--json": settings.json_file}
+    writes = [Use(flag, path, "fill" if flag == "--save-masks" else "write") for flag, path in given.items() if path]
+    writes += more
+    if writes:
+        require_apart([*reads(settings), *writes])
+    return writes
+
+
+def check_paths(settings: Settings) -> None:
+    """All paths of a run, before anything is opened: one is not another, nothing is overwritten unasked, and all can be written.
+
+    Raises UsageError, SinkError.
+    """
+    require_writable(check_apart(settings), settings.overwrite)
 
 
 def make_plan(settings: Settings) -> Plan:
@@ -258,9 +294,8 @@ def open_capture(source: Source, paced: bool, stay: bool = False) -> Capture:
 
 def open_recorder(path: Path, settings: Settings, source: SourceInfo) -> Recorder:
     """Raises UsageError, SinkError."""
-    if path.exists() and Path(settings.source).exists() and path.samefile(settings.source):
-        raise UsageError(f"{path}: is the source itself; record to another file")
-    return Recorder(path, source.fps, _patience(source))
+    check_apart(settings.model_copy(update={"output": path}))
+    return Recorder(path, source.fps, _patience(source), settings.overwrite)
 
 
 def open_sinks(settings: Settings, source: SourceInfo) -> dict[str, Sink]:
@@ -271,10 +306,10 @@ def open_sinks(settings: Settings, source: SourceInfo) -> dict[str, Sink]:
             sinks["recorder"] = open_recorder(settings.output, settings, source)
             stack.callback(sinks["recorder"].close)
         if settings.save_masks:
-            sinks["masks"] = MaskWriter(settings.save_masks, _patience(source))
+            sinks["masks"] = MaskWriter(settings.save_masks, _patience(source), settings.overwrite)
             stack.callback(sinks["masks"].close)
         if settings.trace:
-            sinks["trace"] = Tracer(settings.trace)
+            sinks["trace"] = Tracer(settings.trace, settings.overwrite)
         stack.pop_all()
     return sinks
 
@@ -301,6 +336,7 @@ def assembled(settings: Settings, tell: Callable[[str], None] | None = None) -> 
     `tell` is given what is built first, as `prepare` says it.
     """
     calm_opencv()
+    check_paths(settings)
     plan = make_plan(settings)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(settings.source, loop=settings.loop or settings.benchmark))

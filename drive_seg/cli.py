@@ -28,6 +28,7 @@ from drive_seg.commands.flags import (
     MinTime,
     Mode,
     Model,
+    Overwrite,
     Precision,
     Propagation,
     Realtime,
@@ -37,10 +38,14 @@ from drive_seg.commands.flags import (
     Std,
     Threads,
     Warmup,
+    check_outputs,
     err,
+    figures_of,
+    json_of,
     out,
+    read_by,
     require_lab,
-    write_json,
+    reserved,
 )
 from drive_seg.commands.headless import announced, print_note
 from drive_seg.commands.rivals import rivals
@@ -107,6 +112,7 @@ def run(
     min_time: MinTime = None,
     deadline: Deadline = None,
     json_file: Json = None,
+    overwrite: Overwrite = False,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML with the same names; the command line wins")] = None,
     debug: Debug = False,
 ) -> None:
@@ -121,14 +127,16 @@ def run(
         "output": output, "save_masks": save_masks, "trace": trace, "replay": replay, "loop": loop, "max_frames": max_frames,
         "realtime": realtime, "audit": audit, "headless": headless, "benchmark": benchmark, "warmup": warmup,
         "min_frames": min_frames, "min_time": min_time, "deadline": deadline, "json": json_file,
+        "overwrite": overwrite or None,
     }  # fmt: skip
     settings = Settings.load(config, flags)
-    if settings.benchmark:
-        run_benchmark(settings, shlex.join(("drive-seg", *context.obj)))
-    elif _window_wanted(settings):
-        _run_window(settings)
-    else:
-        _run_headless(settings)
+    with figures_of(settings) as keep:
+        if settings.benchmark:
+            run_benchmark(settings, shlex.join(("drive-seg", *context.obj)), keep)
+        elif _window_wanted(settings):
+            _run_window(settings, keep)
+        else:
+            _run_headless(settings, keep)
 
 
 def _window_wanted(settings: Settings) -> bool:
@@ -144,7 +152,7 @@ def _window_wanted(settings: Settings) -> bool:
     return True
 
 
-def _run_window(settings: Settings) -> None:
+def _run_window(settings: Settings, keep: Callable[[object], None]) -> None:
     from drive_seg.play.player import Player
     from drive_seg.ui.app import run_window
 
@@ -152,19 +160,19 @@ def _run_window(settings: Settings) -> None:
     run_window(player, title="drive-seg")  # opens it before there is a window
     if trouble := player.status().trouble:
         err.print(f"drive-seg: {trouble.text}", soft_wrap=True, markup=False)
-    _report(settings, player.summary())
+    _report(settings, player.summary(), keep)
 
 
-def _run_headless(settings: Settings) -> None:
+def _run_headless(settings: Settings, keep: Callable[[object], None]) -> None:
     from drive_seg.assemble import run_headless
 
     with announced(settings) as (run, tell):
         run_headless(run, tell)
         summary = run.summary()
-    _report(settings, summary)
+    _report(settings, summary, keep)
 
 
-def _report(settings: Settings, summary: dict[str, Any]) -> None:
+def _report(settings: Settings, summary: dict[str, Any], keep: Callable[[object], None]) -> None:
     """What a person wants to know at the end, and the files that were asked for."""
     out.print(sentence(summary), soft_wrap=True)
     if audited := summary.get("agreement"):
@@ -173,10 +181,9 @@ def _report(settings: Settings, summary: dict[str, Any]) -> None:
         at_most = f"{oldest['share']:.2%} at age {oldest['age']}"
         out.print(f"{share:.2%} of the labels are the full network's, {at_most}; {frames} frames audited", soft_wrap=True)
     for path in (settings.output, settings.save_masks, settings.trace):
-        if path and path.exists():  # a recording without a frame leaves no file
+        if path and path.exists() and summary["frames"]:  # a recording without a frame leaves no file
             out.print(f"wrote {path}", soft_wrap=True, markup=False)
-    if settings.json_file:
-        write_json(settings.json_file, summary)
+    keep(summary)
 
 
 @app.command()
@@ -284,12 +291,14 @@ def zoo(
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors of a training")],
     out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="the bundle's folder, such as engines/camvid")],
+    overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Turn a training's checkpoint into a bundle: one ONNX per stage, and the card."""
     require_lab()
     from drive_seg.lab.build.export import export_bundle
 
+    check_outputs(read_by("CHECKPOINT", checkpoint), {"--out": [out_dir / bundles.CARD] if out_dir.exists() else []}, overwrite)
     card = export_bundle(checkpoint, out_dir)
     out.print(
         f"{out_dir}: {card.parameters / 1e6:.1f} M parameters, {sum(s.gflop for s in card.stages.values()):.1f} GFLOP", soft_wrap=True
@@ -478,15 +487,17 @@ def evaluate(
     json_file: Json = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="write the figures with plots and pictures as one HTML file")] = None,
     record: Annotated[str | None, typer.Option(metavar="NAME", help="write the figures under this name into the bundle's card")] = None,
+    overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Score a network against true labels, through the same engine, precision and preprocessing as live."""
-    from drive_seg.assemble import find_model, open_engine, open_pipeline, open_schedule
+    from drive_seg.assemble import find_model, open_engine, open_pipeline, open_schedule, reads
     from drive_seg.bench.machine import provenance
     from drive_seg.lab.evaluate.accuracy import CLIP_HZ, from_pairs, from_source
     from drive_seg.lab.evaluate.accuracy import evaluate as measure
+    from drive_seg.lab.evaluate.datasets import folder_of
     from drive_seg.lab.evaluate.pairs import how_many_left_out
-    from drive_seg.lab.evaluate.report import Gallery, write_report
+    from drive_seg.lab.evaluate.report import Gallery, render
     from drive_seg.schedule import EveryFrame
 
     if (images is None) != (labels is None) or sum(given is not None for given in (data, images, clip, source)) != 1:
@@ -494,40 +505,43 @@ def evaluate(
     settings = Settings.load(
         None,
         {
-            "model": model, "class_names": class_names, "mean": mean, "std": std, "channels": channels, "input_size": input_size,
-            "backend": backend, "device": device, "precision": precision, "threads": threads, "schedule": schedule, "mode": mode,
-            "propagation": propagation, "refine": refine,
+            "source": source, "model": model, "class_names": class_names, "mean": mean, "std": std, "channels": channels,
+            "input_size": input_size, "backend": backend, "device": device, "precision": precision, "threads": threads,
+            "schedule": schedule, "mode": mode, "propagation": propagation, "refine": refine,
         },
     )  # fmt: skip
+    played = [*read_by("--images", images), *read_by("--labels", labels), *read_by("--clip", clip)]
+    played += read_by("--data", folder_of(data)) if data else ()
+    check_outputs([*reads(settings), *played], {"--json": [json_file], "--report": [report]}, overwrite)
     keys = open_schedule(settings)
     if record and class_names:
         raise UsageError(f"--record {record}: {settings.model} has no card to write into; leave it out")
     found = find_model(settings)
     engine = open_engine(found, settings)
     place, left_out = (images, labels) if images and labels else (clip / "images", clip / "labels") if clip else data, list[Path]()
-    samples = from_pairs(place, engine.classes, left_out if skip_bad else None) if place else from_source(str(source), engine.classes)
+    samples = from_pairs(place, engine.classes, left_out if skip_bad else None) if place else from_source(settings.source, engine.classes)
     if report:
         require_lab("jinja2", "matplotlib")
     bundle, gallery = found if isinstance(found, bundles.Bundle) else None, Gallery()
     ranked = bundle if (json_file or report) and keys == EveryFrame() else None  # average precision is the network's own, every frame
     meters = [*_meters(engine, ranked, clip is not None, corruptions, settings), *([gallery] if report else [])]
     ran = provenance(shlex.join(("drive-seg", *context.obj)))
-    with engine, closing(open_pipeline(engine, keys, settings)) as pipeline:
-        scores = measure(pipeline, samples, meters, CLIP_HZ if clip else 30.0, realtime=settings.mode == "async")
-        scores |= {"left_out": len(left_out)} | ran
-        print_note(engine.note)
-    if left_out:
-        err.print(how_many_left_out(left_out), soft_wrap=True, markup=False)
-    _print_scores(scores)
-    if json_file:
-        write_json(json_file, scores)
-    if report:
-        write_report(report, scores, gallery, engine.palette)
-        out.print(f"wrote {report}", soft_wrap=True, markup=False)
-    if record and bundle:
-        from drive_seg.lab.build.modelcard import keep
+    with json_of(json_file, overwrite) as keep_json, reserved(report, overwrite) as keep_page:
+        with engine, closing(open_pipeline(engine, keys, settings)) as pipeline:
+            scores = measure(pipeline, samples, meters, CLIP_HZ if clip else 30.0, realtime=settings.mode == "async")
+            scores |= {"left_out": len(left_out)} | ran
+            print_note(engine.note)
+        if left_out:
+            err.print(how_many_left_out(left_out), soft_wrap=True, markup=False)
+        _print_scores(scores)
+        keep_json(scores)
+        if report:
+            keep_page(render(scores, gallery, engine.palette))
+            out.print(f"wrote {report}", soft_wrap=True, markup=False)
+        if record and bundle:
+            from drive_seg.lab.build.modelcard import keep
 
-        out.print(f"wrote {keep(bundle, record, scores)}", soft_wrap=True, markup=False)
+            out.print(f"wrote {keep(bundle, record, scores)}", soft_wrap=True, markup=False)
 
 
 def _meters(engine: Network, ranked: bundles.Bundle | None, clip: bool, corruptions: bool, settings: Settings) -> "list[Meter]":
@@ -578,6 +592,7 @@ def sweep(
     device: Device = None,
     precision: Precision = None,
     threads: Threads = None,
+    overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Compare schedules, modes and propagations with each other and with what they have to beat, in one run over the same frames."""
@@ -585,13 +600,14 @@ def sweep(
     from drive_seg.bench.machine import provenance
     from drive_seg.lab.evaluate.sweep import Row
     from drive_seg.lab.evaluate.sweep import sweep as measure
-    from drive_seg.lab.evaluate.sweep_report import conclusions, line, write_sweep
+    from drive_seg.lab.evaluate.sweep_report import FILES, conclusions, line, write_sweep
 
     settings = Settings.load(None, {"backend": backend, "device": device, "precision": precision, "threads": threads})
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"{out_dir}: cannot be made ({error.strerror}); give another --out") from error
+    check_outputs(read_by("--clip", clip), {"--out": [out_dir / name for name in FILES]}, overwrite)
     ran = provenance(shlex.join(("drive-seg", *context.obj)))
 
     def tell(row: Row) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from drive_seg.errors import UsageError
+from drive_seg.files import expanded
 
 DEFAULT_MODEL = "camvid"
 DEFAULT_SOURCE = "demo:"
@@ -47,7 +48,19 @@ def _deadline(value: object) -> object:
     return 1e3 / number if match[2] == "fps" else number
 
 
+def _place(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("Give a path without a NUL byte")
+    return expanded(path)
+
+
+def _name_or_place(text: str) -> str:
+    return str(_place(Path(text))) if text.startswith("~") or "\0" in text else text
+
+
 Three = Annotated[tuple[float, float, float], BeforeValidator(_three)]
+Place = Annotated[Path, AfterValidator(_place)]  # here alone ~ is expanded: what is checked is what is opened
+NameOrPlace = Annotated[str, AfterValidator(_name_or_place)]
 
 
 class Settings(BaseModel):
@@ -55,9 +68,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: str = DEFAULT_SOURCE
-    model: str = DEFAULT_MODEL
-    class_names: Path | tuple[str, ...] | None = None  # a file with one a line, or the lines
+    source: NameOrPlace = DEFAULT_SOURCE
+    model: NameOrPlace = DEFAULT_MODEL
+    class_names: Place | tuple[str, ...] | None = None  # a file with one a line, or the lines
     mean: Three | None = None
     std: Three | None = None
     channels: Literal["rgb", "bgr"] | None = None
@@ -73,10 +86,11 @@ class Settings(BaseModel):
     propagation: str = "hold"
     refine: bool = False
     opacity: float = Field(0.5, ge=0, le=1)
-    output: Path | None = None
-    save_masks: Path | None = None
-    trace: Path | None = None
-    replay: Path | None = None
+    output: Place | None = None
+    save_masks: Place | None = None
+    trace: Place | None = None
+    overwrite: bool = False
+    replay: Place | None = None
     loop: bool = False
     max_frames: int | None = Field(None, ge=1)
     realtime: bool = False
@@ -87,14 +101,16 @@ class Settings(BaseModel):
     min_frames: int = Field(1000, ge=1)
     min_time: float = Field(10.0, ge=0)  # s
     deadline: Annotated[float | None, BeforeValidator(_deadline)] = None  # ms
-    json_file: Path | None = Field(None, alias="json")
+    json_file: Place | None = Field(None, alias="json")
+    config: Place | None = Field(None, exclude=True)  # where the rest was read
 
     @classmethod
     def load(cls, config: Path | None, flags: Mapping[str, object]) -> Self:
         """`flags` that are None were not given. Raises UsageError that names the key or flag and what is wrong with it."""
         given = {name: value for name, value in flags.items() if value is not None}
+        config = config and expanded(config)
         try:
-            return cls(**({**_read(config), **given} if config else given))  # type: ignore[arg-type]
+            return cls(**({**_read(config), **given, "config": config} if config else given))  # type: ignore[arg-type]
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
@@ -116,8 +132,11 @@ class Settings(BaseModel):
 
 def _read(config: Path) -> dict[str, object]:
     try:
-        return {key.replace("-", "_"): value for key, value in tomllib.loads(config.read_text()).items()}
+        told = {key.replace("-", "_"): value for key, value in tomllib.loads(config.read_text()).items()}
     except OSError as error:
         raise UsageError(f"{config}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{config}: not valid TOML: {error}") from error
+    if "config" in told:
+        raise UsageError(f"{config}: config: one file cannot name another; write its keys into this one")
+    return told

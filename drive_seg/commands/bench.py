@@ -1,7 +1,8 @@
 """The commands that measure: a run's --benchmark, and `drive-seg bench` with its matrices and comparisons."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,28 +21,34 @@ from drive_seg.commands.flags import (
     Mean,
     MinFrames,
     MinTime,
+    Overwrite,
     Realtime,
     Refine,
     Std,
     Threads,
     Warmup,
+    as_json,
+    check_outputs,
     err,
+    figures_of,
+    json_of,
     out,
+    read_by,
     require_lab,
-    write_json,
-    write_text,
+    reserved,
 )
 from drive_seg.commands.headless import announced
 from drive_seg.contracts import TIMED
 from drive_seg.errors import SinkError, UsageError
+from drive_seg.files import expanded
 from drive_seg.settings import DEFAULT_MODEL, Settings
 from drive_seg.trace import PERCENTILES, percentiles
 
 Several = Annotated[list[str] | None, typer.Option(help="as for run; can be repeated")]
 
 
-def run_benchmark(settings: Settings, command: str) -> None:
-    """Measures one configuration, prints its figures, and writes them where --json says."""
+def run_benchmark(settings: Settings, command: str, keep: Callable[[object], None]) -> None:
+    """Measures one configuration, prints its figures, and gives them to `keep`."""
     from drive_seg.backends.jetson import describe_jetson
     from drive_seg.bench.machine import Gauges, describe, provenance
     from drive_seg.bench.measure import measure
@@ -56,11 +63,10 @@ def run_benchmark(settings: Settings, command: str) -> None:
     for path in (settings.output, settings.save_masks, settings.trace):
         if path:
             out.print(f"wrote {path}", soft_wrap=True, markup=False)
-    if settings.json_file:
-        write_json(settings.json_file, summary)
+    keep(summary)
 
 
-def run_window_benchmark(settings: Settings, command: str) -> None:
+def run_window_benchmark(settings: Settings, command: str, keep: Callable[[object], None]) -> None:
     """Plays at the frames' own pace in the window, and tells what the window costs and how old a frame is when it stands there."""
     from drive_seg.bench.machine import describe, provenance
     from drive_seg.play.player import Player
@@ -73,8 +79,7 @@ def run_window_benchmark(settings: Settings, command: str) -> None:
     summary |= {"qt_ms": rows["Qt's thread, a frame"], "glass_ms": rows["capture to painted"]}
     out.print(_figures(rows))
     out.print(f"{len(meter.qt_ms)} frames painted in {settings.min_time:.0f} s; {sentence(summary)}", soft_wrap=True)
-    if settings.json_file:
-        write_json(settings.json_file, summary)
+    keep(summary)
 
 
 def table(summary: Mapping[str, Any]) -> Table:
@@ -170,6 +175,7 @@ def bench(
     compare: Annotated[tuple[Path, Path] | None, typer.Option(metavar="A.json B.json", help="what B took of A's time")] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="compare what was measured on different frames, and say so")] = False,
     json_file: Json = None,
+    overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Measure one configuration, or several in turns (repeated flags are multiplied), or compare two earlier measurements."""
@@ -183,59 +189,77 @@ def bench(
     if compare:
         if flags or matrix:
             raise UsageError("--compare: measures nothing; leave the other flags out")
-        _compare(*compare, anyway, json_file)
+        check_outputs(read_by("--compare", *compare), {"--json": [json_file]}, overwrite)
+        with json_of(json_file, overwrite) as keep:
+            keep(_compare(*compare, anyway))
         return
     from drive_seg.lab.evaluate.bench import Matrix, multiplied, read_matrix
 
     command = shlex.join(("drive-seg", *context.obj))
     told = {} if rounds is None else {"rounds": rounds}
+    kept = {"json": json_file, "overwrite": overwrite}
     if matrix:
         if window:
             raise UsageError("--window: measures one configuration; leave --matrix out")
         if json_file:
             raise UsageError("--json: a matrix writes its own; give --out DIR")
-        _measure([read_matrix(path, {**flags, **told}) for path in matrix], command, out_dir, into or ())
+        _measure([read_matrix(path, {**flags, **told}) for path in matrix], command, out_dir, into or (), overwrite, matrix)
         return
     combinations = multiplied(flags)
     if window and (len(combinations) > 1 or out_dir or into):
         raise UsageError("--window: measures one configuration; leave the others, --out and --into out")
     if window:
-        run_window_benchmark(Settings.load(None, {**combinations[0].flags, "loop": True, "json": json_file}), command)
+        settings = Settings.load(None, {**combinations[0].flags, **kept, "loop": True})
+        with figures_of(settings) as keep:
+            run_window_benchmark(settings, command, keep)
         return
     if len(combinations) > 1 or out_dir or into:
-        _measure([Matrix("bench", "Configurations in turns", tuple(combinations), **told)], command, out_dir, into or ())
+        one = Matrix("bench", "Configurations in turns", tuple(combinations), **told)
+        _measure([one], command, out_dir, into or (), overwrite)
         return
-    run_benchmark(Settings.load(None, {**combinations[0].flags, "benchmark": True, "json": json_file}), command)
+    settings = Settings.load(None, {**combinations[0].flags, **kept, "benchmark": True})
+    with figures_of(settings) as keep:
+        run_benchmark(settings, command, keep)
 
 
-def _measure(matrices: Sequence[Any], command: str, out_dir: Path | None, into: Sequence[Path]) -> None:
+def _measure(
+    matrices: Sequence[Any], command: str, out_dir: Path | None, into: Sequence[Path], overwrite: bool, told: Sequence[Path] = ()
+) -> None:
+    """`told`: the files that the matrices come from."""
     require_lab("jinja2", "matplotlib")
+    from drive_seg.assemble import reads
     from drive_seg.bench.machine import describe, provenance
     from drive_seg.lab.evaluate.bench import measure_in_process, run_matrix
     from drive_seg.lab.evaluate.bench_blocks import check_blocks, fill_block
     from drive_seg.lab.evaluate.bench_report import as_html, as_markdown, block, short_block
 
-    folder = out_dir or Path("out/bench")
+    folder = expanded(out_dir or "out/bench")
+    files = {matrix.name: [folder / f"{matrix.name}.{kind}" for kind in ("md", "json", "html")] for matrix in matrices}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"{folder}: cannot be made ({error.strerror}); give another --out") from error
+    played = (use for matrix in matrices for one in matrix.combinations for use in reads(Settings.load(None, one.flags)))
+    made = [path for paths in files.values() for path in paths]
+    check_outputs([*read_by("--matrix", *told), *read_by("--into", *into), *played], {"--out": made}, overwrite)
     for matrix in matrices if into else ():
         check_blocks(into, matrix.name)
-    for matrix in matrices:
-        ran = {"machine": describe(), **provenance(command)}
-        result = {**run_matrix(matrix, measure_in_process, lambda line: err.print(line, soft_wrap=True, markup=False)), **ran}
-        write_json(folder / f"{matrix.name}.json", result)
-        write_text(folder / f"{matrix.name}.md", as_markdown(result))
-        write_text(folder / f"{matrix.name}.html", as_html(result))
-        written = [folder / f"{matrix.name}.{kind}" for kind in ("md", "json", "html")]
-        if into:
-            written += fill_block(into, matrix.name, block(result)) + fill_block(into, f"{matrix.name}:short", short_block(result))
-        for path in written:
-            out.print(f"wrote {path}", soft_wrap=True, markup=False)
+    with ExitStack() as stack:
+        keep = {path: stack.enter_context(reserved(path, overwrite)) for path in made}
+        for matrix in matrices:
+            ran = {"machine": describe(), **provenance(command)}
+            result = {**run_matrix(matrix, measure_in_process, lambda line: err.print(line, soft_wrap=True, markup=False)), **ran}
+            texts = as_markdown(result), as_json(result) + "\n", as_html(result)
+            for path, text in zip(files[matrix.name], texts, strict=True):
+                keep[path](text)
+            filled = (
+                fill_block(into, matrix.name, block(result)) + fill_block(into, f"{matrix.name}:short", short_block(result)) if into else []
+            )
+            for path in (*files[matrix.name], *filled):
+                out.print(f"wrote {path}", soft_wrap=True, markup=False)
 
 
-def _compare(first: Path, second: Path, anyway: bool, json_file: Path | None) -> None:
+def _compare(first: Path, second: Path, anyway: bool) -> dict[str, Any]:
     from drive_seg.lab.evaluate.bench_compare import compare_files
 
     found = compare_files(first, second, anyway)
@@ -245,8 +269,7 @@ def _compare(first: Path, second: Path, anyway: bool, json_file: Path | None) ->
         out.print(f"{row['name']}: {figures}", soft_wrap=True, markup=False)
     for line in (*found["differences"], *found["notes"]):
         out.print(f"note: {line}", soft_wrap=True, markup=False)
-    if json_file:
-        write_json(json_file, found)
+    return found
 
 
 def _ratio(one: Mapping[str, float]) -> str:

@@ -1,14 +1,18 @@
 """What the commands share: the flags, the two consoles, and how figures are written to a file."""
 
 import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from drive_seg.errors import SinkError, UsageError
-from drive_seg.settings import DEFAULT_MODEL
+from drive_seg.errors import UsageError
+from drive_seg.files import Beside, Use, expanded, require_apart, require_writable
+from drive_seg.settings import DEFAULT_MODEL, Settings
+from drive_seg.sources.images import SUFFIXES
 
 out, err = Console(highlight=False), Console(stderr=True, highlight=False)
 
@@ -43,6 +47,7 @@ MinFrames = Annotated[int | None, typer.Option(metavar="N", help="that a benchma
 MinTime = Annotated[float | None, typer.Option(metavar="S", help="for which a benchmark counts at least  [10]")]
 Deadline = Annotated[str | None, typer.Option(metavar="RATE", help="count the frames that miss it: 30fps, 33ms")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write the figures as JSON")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", "-y", help="replace files that are there; never what is read")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="leave out the pairs that cannot be used, and say how many and which")]
 Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]  # read by `main`
 
@@ -55,15 +60,51 @@ def require_lab(*packages: str) -> None:
             raise UsageError(f"this command is the workshop's and needs {package}; pip install 'drive-seg[lab]'") from error
 
 
-def write_json(path: Path, value: object) -> None:
-    write_text(path, as_json(value) + "\n")
+@contextmanager
+def reserved(path: Path | None, overwrite: bool) -> Iterator[Callable[[str], None]]:
+    """What writes a text into this file, at the end: its name is nobody else's from now on. Without a path it does nothing.
+
+    Raises UsageError, SinkError.
+    """
+    if path is None:
+        yield lambda _: None
+        return
+    with Beside(expanded(path), overwrite) as beside:
+        yield beside.fill
 
 
-def write_text(path: Path, text: str) -> None:
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written ({error.strerror})") from error
+@contextmanager
+def json_of(path: Path | None, overwrite: bool) -> Iterator[Callable[[object], None]]:
+    """The same for figures."""
+    with reserved(path, overwrite) as write:
+        yield lambda value: write(as_json(value) + "\n")
+
+
+@contextmanager
+def figures_of(settings: Settings) -> Iterator[Callable[[object], None]]:
+    """Those of a run, whose paths are checked first."""
+    from drive_seg.assemble import check_paths
+
+    check_paths(settings)
+    with json_of(settings.json_file, settings.overwrite) as keep:
+        yield keep
+
+
+def check_outputs(reads: Iterable[Use], writes: Mapping[str, Iterable[Path | None]], overwrite: bool) -> None:
+    """The files that a command writes, by their flags, before its work: as assemble.check_paths. Raises UsageError, SinkError."""
+    made = [Use(flag, expanded(path), "write") for flag, paths in writes.items() for path in paths if path]
+    if made:
+        require_apart([*reads, *made])
+        require_writable(made, overwrite)
+
+
+def read_by(flag: str, *paths: Path | None) -> Iterator[Use]:
+    """Files, and the pictures in folders."""
+    for path in paths:
+        if path and path.is_dir():
+            yield from (Use(flag, one, "read") for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+        elif path:
+            yield Use(flag, path, "read")
 
 
 def as_json(value: Any, indent: int = 0) -> str:

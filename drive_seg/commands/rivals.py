@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from drive_seg.commands.flags import Debug, err, out, require_lab
+from drive_seg.commands.flags import Debug, Overwrite, check_outputs, err, out, read_by, require_lab
 from drive_seg.settings import Settings
 
 
@@ -15,6 +15,7 @@ def rivals(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME …]", help="networks; a wrong name lists them  [all]")] = None,
     input_size: Annotated[str | None, typer.Option(metavar="WxH", help="of the networks, which is fixed  [480x360]")] = None,
     int8: Annotated[Path | None, typer.Option(metavar="DIR", help="NAME.int8.onnx too, calibrated on these pictures")] = None,
+    overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Write the networks that one would pick instead, untrained: for speed only."""
@@ -24,6 +25,8 @@ def rivals(
 
     size = Settings.load(None, {"input_size": input_size}).input_size
     height, width = size[::-1] if size else SIZE_HW
+    made = [out_dir / CLASSES, *(out_dir / f"{name}{ending}" for name in names or RIVALS for ending in (".onnx", ".int8.onnx"))]
+    check_outputs(read_by("--int8", int8), {"--out": made if out_dir.exists() else []}, overwrite)
     table = Table("network", "parameters", f"GFLOP at {width}x{height}", "file, MB", title=UNTRAINED)
     for written in write_rivals(out_dir, names or tuple(RIVALS), (height, width), int8):
         for path in written.files:

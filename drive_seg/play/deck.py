@@ -76,6 +76,7 @@ class Deck:
     def open(self) -> None:
         """Raises what source, network and outputs raise; `close` has to follow all the same."""
         assemble.calm_opencv()
+        assemble.check_paths(self._settings)
         self._begin(self._settings, self._settings)
         self.outputs.open(self._settings, self.feed.info)
         self._wire()
@@ -147,6 +148,7 @@ class Deck:
         assert self.main.wished is not None
         lane = self.main.wished
         wished = with_lane(self._settings, lane).model_copy(update=updates)
+        assemble.check_apart(wished.model_copy(update={"output": self.outputs.recording}))
         if "source" in updates or (wished.loop != self._settings.loop and not (self.feed.seekable or self.feed.info.live)):
             self._attempt("source", lambda: self._begin(wished, lane))
         elif wished.loop != self._settings.loop:

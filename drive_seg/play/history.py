@@ -1,6 +1,7 @@
 """What became of the last frames, without their pictures: what the strip and the plots of class areas are drawn from."""
 
 import csv
+import io
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_seg.contracts import Labels, Result
-from drive_seg.sinks.background import as_sink_error
+from drive_seg.files import write
 
 LENGTH = 18_000  # frames: 10 minutes at 30 fps
 
@@ -81,17 +82,15 @@ class History:
             return tuple(islice(reversed(self._moments), max(0, count)))[::-1]
 
 
-def write_csv(path: Path, classes: Sequence[str], moments: Sequence[Moment]) -> None:
+def write_csv(path: Path, classes: Sequence[str], moments: Sequence[Moment], overwrite: bool = False) -> None:
     """index, time_s and each class's share of the picture, a line for each moment that was labelled with as many classes.
 
-    Raises SinkError when the file cannot be written.
+    Raises UsageError for a file that is there unless it is to be overwritten, SinkError when it cannot be written.
     """
-    try:
-        with path.open("w", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(("index", "time_s", *classes))
-            for moment in moments:
-                if len(moment.shares) == len(classes):
-                    table.writerow((moment.index, f"{moment.time_s:.6f}", *(f"{share:.6f}" for share in moment.shares)))
-    except OSError as error:
-        raise as_sink_error(path, error) from error
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(("index", "time_s", *classes))
+    for moment in moments:
+        if len(moment.shares) == len(classes):
+            table.writerow((moment.index, f"{moment.time_s:.6f}", *(f"{share:.6f}" for share in moment.shares)))
+    write(path, text.getvalue(), overwrite)

@@ -40,12 +40,12 @@ class Outputs:
         self.recording = settings.output
 
     def record(self, path: Path | None, settings: Settings, source: SourceInfo) -> None:
-        """Raises UsageError, SinkError; a recording before this one is finished then."""
+        """Raises UsageError, also for a file that is there, and SinkError; a recording before this one is finished then."""
         if path == self.recording:
             return
         self._close("recorder")
         if path:
-            self._sinks["recorder"] = assemble.open_recorder(path, settings, source)
+            self._sinks["recorder"] = assemble.open_recorder(path, settings.model_copy(update={"overwrite": False}), source)
             self.recording, self._timeline = path, Timeline()
 
     @property

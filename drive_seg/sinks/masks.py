@@ -6,7 +6,8 @@ import cv2
 
 from drive_seg.contracts import Result
 from drive_seg.errors import SinkError
-from drive_seg.sinks.background import BackgroundWriter, as_sink_error
+from drive_seg.files import PART, Held, as_sink_error, require_no_masks, write
+from drive_seg.sinks.background import BackgroundWriter
 from drive_seg.workers import Overflow
 
 FASTEST = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # label maps are flat: level 9 saves little and costs tens of milliseconds
@@ -15,19 +16,23 @@ FASTEST = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # label maps are flat: level 9 saves
 class MaskWriter:
     """`directory/000123.png` for frame 123: 8-bit grey, class ids, at the frame's size (enlarged by nearest neighbour).
 
-    The directory is made; masks that are already there are overwritten. Encodes in a thread of its own. Raises SinkError
-    when the directory cannot be made, and from `put` or `close` when a mask could not be written.
+    The directory is made. A file that is there is only replaced with `overwrite`, or where this writer made it, as a frame may
+    come twice. Encodes in a thread of its own. Raises UsageError for a directory with masks in it and for one that another
+    process writes to, SinkError when it cannot be made, and from `put` or `close` when a mask could not be written.
     """
 
     wants_overlay: bool = False
 
-    def __init__(self, directory: str | Path, overflow: Overflow = Overflow.WAIT) -> None:
-        self._directory = Path(directory).expanduser()
+    def __init__(self, directory: str | Path, overflow: Overflow = Overflow.WAIT, overwrite: bool = False) -> None:
+        self._directory, self._overwrite = Path(directory), overwrite
+        self._own: set[int] = set()
+        require_no_masks(self._directory, overwrite)
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
+            self._held = Held(self._directory / f"masks{PART}", self._directory)
         except OSError as error:
             raise as_sink_error(self._directory, error) from error
-        self._writer = BackgroundWriter(str(self._directory), self._write, lambda: None, overflow)
+        self._writer = BackgroundWriter(str(self._directory), self._write, lambda _: self._held.release(), overflow)
 
     @property
     def dropped(self) -> int:
@@ -40,14 +45,11 @@ class MaskWriter:
         self._writer.close()
 
     def _write(self, result: Result) -> None:
-        height, width = result.frame.image.shape[:2]
+        index, (height, width) = result.frame.index, result.frame.size_hw
         labels = cv2.resize(result.labels, (width, height), interpolation=cv2.INTER_NEAREST)
-        path = self._directory / f"{result.frame.index:06d}.png"
+        path = self._directory / f"{index:06d}.png"
         ok, data = cv2.imencode(".png", labels, FASTEST)
         if not ok:
             raise SinkError(f"{path}: OpenCV could not encode the mask")
-        try:
-            path.write_bytes(data.tobytes())
-        except OSError:
-            path.unlink(missing_ok=True)  # no half mask is left behind
-            raise
+        write(path, data.tobytes(), self._overwrite or index in self._own)
+        self._own.add(index)

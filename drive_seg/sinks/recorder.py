@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import cv2
@@ -12,7 +11,8 @@ from av.video.stream import VideoStream
 
 from drive_seg.contracts import Image, Result
 from drive_seg.errors import SinkError, UsageError
-from drive_seg.sinks.background import BackgroundWriter, as_sink_error
+from drive_seg.files import Beside, as_sink_error
+from drive_seg.sinks.background import BackgroundWriter
 from drive_seg.workers import Overflow
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -27,27 +27,27 @@ _X264 = {"preset": "veryfast", "crf": "20", "tune": "zerolatency", "forced-idr":
 
 
 class Recorder:
-    """`path` (.mp4, .mov or .mkv; overwritten) with each result's overlay, at the first one's size.
+    """`path` (.mp4, .mov or .mkv) with each result's overlay, at the first one's size; written as files.Beside says.
+
+    A file that is there is only replaced with `overwrite`, and once the new one is whole. After a kill or a failure what was
+    recorded is left as `path` with .part behind it, and can be played.
 
     Presentation times are the frames' own, from the first one on; a time that does not grow is moved 1/90000 s behind its
     predecessor. Odd sizes are padded by one pixel. A picture of another size is scaled into the first size with its shape
     kept, black beside it. Where a result has no overlay, its frame is recorded.
 
     Encodes in a thread of its own; with `Overflow.DROP_OLDEST` a slow encoder loses frames, `dropped` counts them.
-    `fps_hint` is only the nominal rate in the file's header. Raises UsageError for another suffix, SinkError when the file
-    cannot be made, and from `put` or `close` when it could not be written; what was written before stays playable.
+    `fps_hint` is only the nominal rate in the file's header. Raises UsageError for another suffix and for a file that is there
+    or being written by another process, SinkError when it cannot be made, and from `put` or `close` when it could not be written.
     """
 
     wants_overlay: bool = True
 
-    def __init__(self, path: str | Path, fps_hint: float = 30.0, overflow: Overflow = Overflow.WAIT) -> None:
-        self._path = Path(path).expanduser()
+    def __init__(self, path: str | Path, fps_hint: float = 30.0, overflow: Overflow = Overflow.WAIT, overwrite: bool = False) -> None:
+        self._path = Path(path)
         if self._path.suffix.lower() not in FORMATS:
             raise UsageError(f"{self._path}: recordings end with {', '.join(FORMATS)}; choose one of these")
-        try:
-            self._file: BinaryIO = self._path.open("wb", buffering=0)  # unbuffered: what is encoded survives the process
-        except OSError as error:
-            raise as_sink_error(self._path, error) from error
+        self._beside = Beside(self._path, overwrite, buffering=0)  # unbuffered: what is encoded survives the process
         self._fps = Fraction(fps_hint if fps_hint > 0 else 30.0).limit_denominator(1001)
         self._container: av.container.OutputContainer | None = None
         self._stream: VideoStream | None = None
@@ -55,7 +55,7 @@ class Recorder:
         self._first_s = 0.0
         self._pts = -1
         self._key_pts = 0
-        self._writer = BackgroundWriter(str(self._path), self._write, self._finish, overflow)
+        self._writer = BackgroundWriter(str(self._beside.part), self._write, self._finish, overflow)
 
     @property
     def dropped(self) -> int:
@@ -82,7 +82,7 @@ class Recorder:
         self._size_hw = (height + height % 2, width + width % 2)  # 4:2:0 has one colour for 2x2 pixels
         self._first_s = time_s
         container_format = FORMATS[self._path.suffix.lower()]
-        self._container = av.open(self._file, "w", format=container_format, options=_muxer_options(container_format))
+        self._container = av.open(self._beside.file, "w", format=container_format, options=_muxer_options(container_format))
         codec, options = ("libx264", _X264) if "libx264" in av.codecs_available else ("mpeg4", {"qscale": "3"})
         stream = self._container.add_stream(codec, rate=self._fps, options=options)
         stream.height, stream.width = self._size_hw
@@ -107,22 +107,24 @@ class Recorder:
         for packet in self._stream.encode(picture):
             self._container.mux(packet)
 
-    def _finish(self) -> None:
+    def _finish(self, whole: bool) -> None:
         """Completes the file; after a failure as far as that goes."""
         try:
             if self._container is not None:
                 self._mux(None)
                 self._container.close()
+            if self._pts < 0:
+                self._beside.drop()
+            elif whole:
+                self._beside.keep()
         except av.error.FFmpegError as error:
             raise self._failed(error) from error
         finally:
-            self._file.close()
-        if self._pts < 0:
-            self._path.unlink(missing_ok=True)
+            self._beside.leave()
 
     def _failed(self, error: Exception) -> SinkError:
         if isinstance(error, OSError):
-            return as_sink_error(self._path, error)
+            return as_sink_error(self._beside.part, error)
         return SinkError(f"{self._path}: cannot be recorded: {error}; choose another format or place")
 
 

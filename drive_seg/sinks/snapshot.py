@@ -1,7 +1,9 @@
 """Saves one result for people: its picture, overlay and mask, and a JSON with what is known of it."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,8 @@ import numpy as np
 
 from drive_seg.contracts import Array, Result
 from drive_seg.errors import SinkError
+from drive_seg.files import as_sink_error
 from drive_seg.overlay import Look, Painter
-from drive_seg.sinks.background import as_sink_error
 from drive_seg.sinks.masks import FASTEST
 from drive_seg.sinks.tracer import line
 
@@ -32,13 +34,14 @@ def save_snapshot(folder: Path, result: Result, look: Look, runs: Mapping[str, s
     }
     text = json.dumps(described(result, look, runs, classes), indent=2, ensure_ascii=False) + "\n"
     files = {ending: _png(folder, picture) for ending, picture in pictures.items()} | {".json": text.encode()}
-    folder = folder.expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stem = folder / f"{result.frame.index:06d}"
-        names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-        name = next(name for name in names if not any(Path(f"{name}{ending}").exists() for ending in files))
-        _write_new({Path(f"{name}{ending}"): data for ending, data in files.items()})
+        for name in (stem if number == 1 else f"{stem}-{number}" for number in count(1)):
+            if not any(os.path.lexists(f"{name}{ending}") for ending in files):
+                with suppress(FileExistsError):  # somebody else took the name just now
+                    _write_new({Path(f"{name}{ending}"): data for ending, data in files.items()})
+                    break
     except OSError as error:
         raise as_sink_error(folder, error) from error
     return Path(f"{name}.json")

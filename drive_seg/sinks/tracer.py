@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO, get_args
+from typing import Any, get_args
 
 from drive_seg.contracts import Decision, Reason, Result, Span
 from drive_seg.errors import UsageError
-from drive_seg.sinks.background import as_sink_error
+from drive_seg.files import Beside, as_sink_error
 
 PERFETTO = ".perfetto.json"
 TRACKS = ("capture", "pipeline", "high")
@@ -16,46 +16,45 @@ TRACKS = ("capture", "pipeline", "high")
 class Tracer:
     """A Sink. What the file holds is decided by its name: Chrome's trace events where it ends with PERFETTO, else JSON lines.
 
-    Raises SinkError when it cannot be made, and from `put` or `close` when it cannot be written.
+    Written as files.Beside says; a killed process leaves whole lines. One without a frame leaves no file. Raises UsageError for a
+    file that is there unless it is to be overwritten, SinkError when it cannot be made, and from `put` or `close` when it cannot
+    be written.
     """
 
     wants_overlay: bool = False
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, overwrite: bool = False) -> None:
         self._chrome = path.name.endswith(PERFETTO)
-        try:
-            self._file: TextIO | None = path.open("w")
-        except OSError as error:
-            raise as_sink_error(path, error) from error
-        if self._chrome:
-            self._write('{"traceEvents": [\n' + ",\n".join(json.dumps(event) for event in track_names()))
+        self._beside = Beside(path, overwrite)
+        self._begun = False
 
     def put(self, result: Result) -> None:
-        if self._chrome:
+        if not self._chrome:
+            self._write(json.dumps(line(result)) + "\n")
+        elif self._begun:
             self._write("".join(f",\n{json.dumps(event)}" for event in slices(result)))
         else:
-            self._write(json.dumps(line(result)) + "\n")
+            events = [*track_names(), *slices(result)]
+            self._write('{"traceEvents": [\n' + ",\n".join(json.dumps(event) for event in events))
+        self._begun = True
 
     def close(self) -> None:
-        if self._file is None:
+        if self._beside.file.closed:
             return
-        try:
-            if self._chrome:
-                self._write("\n]}\n")
-        finally:
-            file, self._file = self._file, None
-            try:
-                file.close()
-            except OSError as error:
-                raise as_sink_error(self._path, error) from error
+        if not self._begun:
+            self._beside.drop()
+            return
+        if self._chrome:
+            self._write("\n]}\n")
+        self._beside.keep()
 
     def _write(self, text: str) -> None:
-        assert self._file is not None
         try:
-            self._file.write(text)
+            self._beside.file.write(text.encode())
+            self._beside.file.flush()
         except OSError as error:
-            raise as_sink_error(self._path, error) from error
+            self._beside.leave()
+            raise as_sink_error(self._beside.part, error) from error
 
 
 def line(result: Result) -> dict[str, Any]:

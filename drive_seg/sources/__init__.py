@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drive_seg.contracts import Source
-from drive_seg.errors import UsageError
+from drive_seg.errors import SourceError, UsageError
+from drive_seg.files import expanded
 
 GRAMMAR = "a camera number or /dev/videoN, a video file, a folder or quoted glob of pictures, rtsp://…, http://…, or demo:"
 STREAMS = ("rtsp", "rtsps", "http", "https")
@@ -17,13 +18,18 @@ def open_source(uri: str, *, loop: bool = False) -> Source:
     With `loop`, what has an end starts again there. Raises UsageError when `uri` cannot be meant, SourceError when what
     it names cannot be opened.
     """
-    opener = _opener(uri.strip())
+    opener = _opener(_meant(uri))
     source = opener()
     if not loop or source.info.live:
         return source
     from drive_seg.sources.looping import Looping
 
     return Looping(source, opener)
+
+
+def _meant(uri: str) -> str:
+    """Blanks around it are no part of it, unless that is how a file is called."""
+    return uri if expanded(uri).exists() else uri.strip()
 
 
 def _opener(uri: str) -> Callable[[], Source]:
@@ -44,15 +50,33 @@ def _opener(uri: str) -> Callable[[], Source]:
         return lambda: StreamSource(uri)
     if not uri or uri.startswith("-"):
         raise UsageError(f"{uri!r} is no source; give {GRAMMAR}")
-    return _path_opener(uri)
+    return _path_opener(expanded(uri))
 
 
-def _path_opener(uri: str) -> Callable[[], Source]:
+def _path_opener(path: Path) -> Callable[[], Source]:
     from drive_seg.sources.file import FileSource
-    from drive_seg.sources.images import ImagesSource, is_picture
+    from drive_seg.sources.images import ImagesSource
 
-    path = Path(uri).expanduser()
-    glob = not path.exists() and any(mark in uri for mark in "*?[")
-    if path.is_dir() or glob or (path.exists() and is_picture(path)):
-        return lambda: ImagesSource(uri)
-    return lambda: FileSource(uri)
+    return (lambda: ImagesSource(path)) if _has_pictures(path) else lambda: FileSource(path)
+
+
+def _has_pictures(path: Path) -> bool:
+    from drive_seg.sources.images import is_picture
+
+    if path.exists():
+        return path.is_dir() or is_picture(path)
+    return any(mark in str(path) for mark in "*?[")
+
+
+def files_of(uri: str) -> list[Path]:
+    """What is read of the file system when `uri` is played: the files, and the folders that pictures lie in. Opens and raises nothing."""
+    uri = _meant(uri)
+    if re.match(r"demo:|[A-Za-z][A-Za-z0-9+.-]*://|[0-9]+$", uri):
+        return []
+    from drive_seg.sources.images import pictures_of
+
+    path = expanded(uri)
+    try:
+        return pictures_of(path) if _has_pictures(path) else [path]
+    except (SourceError, OSError, ValueError):  # opening it tells
+        return []

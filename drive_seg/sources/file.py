@@ -26,7 +26,7 @@ class FileSource:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path).expanduser()
+        self._path = Path(path)
         self._capture = self._open()
         fps = fps_of(self._capture)
         self.info = SourceInfo(str(self._path), size_hw_of(self._capture), fps, live=False, frame_count=frame_count_of(self._capture))

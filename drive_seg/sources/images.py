@@ -28,7 +28,7 @@ class ImagesSource:
     """
 
     def __init__(self, pattern: str | Path) -> None:
-        self._paths = _find(str(pattern))
+        self._paths = _find(Path(pattern))
         self._labels = _find_labels(self._paths[0].parent)
         size_hw = read_picture(self._paths[0]).shape[:2]
         self.info = SourceInfo(
@@ -110,8 +110,16 @@ def _read_labels(path: Path, image: Image, image_path: Path) -> Labels:
     return labels
 
 
-def _find(pattern: str) -> Sequence[Path]:
-    root = Path(pattern).expanduser()
+def pictures_of(pattern: Path) -> list[Path]:
+    """Every file that is played, with its labels, and the folders that they lie in. Raises SourceError when there is none."""
+    found = list(_find(pattern))
+    for folder in {path.parent for path in found}:
+        labels = _find_labels(folder).values()
+        found += [folder, *labels, *{path.parent for path in labels}]
+    return found
+
+
+def _find(root: Path) -> Sequence[Path]:
     if root.is_dir():
         found = _pictures(root) or _pictures(root / "images")
     elif root.exists():
@@ -121,7 +129,7 @@ def _find(pattern: str) -> Sequence[Path]:
         found = [path for path in anchor.glob(str(root.relative_to(anchor))) if path.is_file() and is_picture(path)]
     if not found:
         where = "no picture in it" if root.is_dir() else "no picture has such a name"
-        raise SourceError(f"{pattern}: {where}; give a folder or a quoted glob of {KINDS} files")
+        raise SourceError(f"{root}: {where}; give a folder or a quoted glob of {KINDS} files")
     return sorted(found, key=natural_key)
 
 

@@ -1,12 +1,15 @@
 """What a person keeps of a run: snapshots, recordings and class areas, written into files beside the frames."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
+from drive_seg.assemble import check_apart
 from drive_seg.errors import DriveSegError, SinkError
+from drive_seg.files import Use, free, part_of
 from drive_seg.play.history import LENGTH, write_csv
 from drive_seg.play.player import Player, Shown
 from drive_seg.sinks.snapshot import save_snapshot
@@ -30,14 +33,20 @@ class Keeper(QObject):
     def snapshot(self, shown: Shown) -> None:
         """The frame on the screen: picture, overlay, mask and numbers."""
         look, status, folder = self._player.look, self._player.status(), self._memory.folder
-        self._apart(lambda: save_snapshot(folder, shown.result, look, dict(status.runs), status.classes))
+
+        def save() -> Path:
+            self._check(Use(translate("ui", "snapshots"), folder, "fill"))
+            return save_snapshot(folder, shown.result, look, dict(status.runs), status.classes)
+
+        self._apart(save)
 
     def save_areas(self, path: Path) -> None:
-        """Every class's share of each remembered frame, as CSV."""
+        """Every class's share of each remembered frame, as CSV; a file that is there is replaced, which the dialog has asked for."""
         classes, moments = self._player.status().classes, self._player.history(LENGTH)
 
         def save() -> Path:
-            write_csv(path, classes, moments)
+            self._check(Use(translate("ui", "class areas"), path, "write"))
+            write_csv(path, classes, moments, overwrite=True)
             return path
 
         self._apart(save)
@@ -54,12 +63,18 @@ class Keeper(QObject):
         except OSError as error:
             line = translate("ui", "{0}: cannot be made ({1}); choose another folder in the menu Source")
             raise SinkError(line.format(folder, error.strerror)) from error
-        self._player.record(folder / time.strftime("drive-seg-%Y%m%d-%H%M%S.mp4"))
+        path = folder / time.strftime("drive-seg-%Y%m%d-%H%M%S.mp4")
+        self._player.record(free(path.with_suffix(""), ".mp4", taken=_taken) if _taken(path) else path)
 
     def close(self) -> None:
         """What is being written is finished."""
         for worker in self._workers:
             worker.wait(CLOSE_LIMIT_S)
+
+    def _check(self, use: Use) -> None:
+        """Raises UsageError where it is what the player reads or writes."""
+        status = self._player.status()
+        check_apart(status.settings.model_copy(update={"output": status.recording}), use)
 
     def _apart(self, write: Callable[[], Path]) -> None:
         def work() -> None:
@@ -70,3 +85,7 @@ class Keeper(QObject):
 
         self._workers = [worker for worker in self._workers if worker.alive]
         self._workers.append(Worker("window-writer", work).start())
+
+
+def _taken(path: Path) -> bool:
+    return any(map(os.path.lexists, (path, part_of(path))))

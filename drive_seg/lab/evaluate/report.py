@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from drive_seg.contracts import Array, Image
-from drive_seg.errors import SinkError
 from drive_seg.lab.evaluate.accuracy import Scored
 from drive_seg.overlay import Look, Painter
 
@@ -74,14 +73,14 @@ def _miou(frame: Scored) -> float:
     return frame.miou
 
 
-def write_report(path: Path, scores: Mapping[str, Any], gallery: Gallery, palette: Sequence[tuple[int, int, int]]) -> None:
-    """Writes what `evaluate` and `provenance` gave, and the gallery's frames, as HTML. `palette`: RGB by class. Raises SinkError."""
+def render(scores: Mapping[str, Any], gallery: Gallery, palette: Sequence[tuple[int, int, int]]) -> str:
+    """What `evaluate` and `provenance` gave, and the gallery's frames, as HTML. `palette`: RGB by class."""
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["score"] = lambda value: "–" if value is None else f"{value:.4f}"
     painter = Painter(Look(tuple(palette)))
-    page = environment.from_string(TEMPLATE.read_text()).render(
+    return environment.from_string(TEMPLATE.read_text()).render(
         scores=scores,
         headlines={said: scores[key] for key, said in HEADLINES.items() if key in scores},
         columns={said: scores[key] for key, said in COLUMNS.items() if scores.get(key) is not None},
@@ -91,10 +90,6 @@ def write_report(path: Path, scores: Mapping[str, Any], gallery: Gallery, palett
         sequence=_sequence_plot(scores["miou_by_frame"], scores["miou"]),
         gallery={title: [_views(frame, painter, len(palette)) for frame in frames] for title, frames in gallery.shown().items() if frames},
     )
-    try:
-        path.write_text(page)
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _rounded(value: Any) -> Any:

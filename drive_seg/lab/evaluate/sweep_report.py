@@ -153,8 +153,11 @@ def _quartet(ms: Mapping[str, float | None]) -> str:
     return " / ".join("–" if value is None else f"{value:.1f}" for value in values)
 
 
+FILES = "sweep.json", "sweep.md", "sweep.png", "ages.png"
+
+
 def write_sweep(out_dir: Path, sweep: Sweep, provenance: Mapping[str, Any]) -> None:
-    """sweep.json, sweep.md, sweep.png and ages.png into a folder that is there. Raises SinkError."""
+    """FILES into a folder that is there, over those that are in it. Raises SinkError."""
     told = {**provenance, **sweep.as_json(), "conclusions": conclusions(sweep.rows)}
     try:
         (out_dir / "sweep.json").write_text(json.dumps(told, indent=1) + "\n")

@@ -114,6 +114,11 @@ def find_pairs(place: Place, classes: Sequence[str], left_out: list[Path] | None
     return _pairs_of(kind, load(kind), folder, split, classes, left_out)
 
 
+def folder_of(place: str) -> Path:
+    """The folder in KIND:FOLDER or KIND:FOLDER:SPLIT."""
+    return _folder_and_split(place.partition(":")[2])[0]
+
+
 def _folder_and_split(rest: str) -> tuple[Path, str]:
     """At the last colon, unless a part of a path follows it."""
     folder, colon, split = rest.rpartition(":")
