@@ -22,6 +22,7 @@ from drive_seg.foreign import Foreign, ForeignEngine, describe
 from drive_seg.overlay import Look, Painter
 from drive_seg.pipeline import Pipeline
 from drive_seg.postprocess import refine
+from drive_seg.precision import int8_is_faster
 from drive_seg.propagate import make_propagation
 from drive_seg.refresh import Async, Delayed, Refresher, Streamed, Sync
 from drive_seg.schedule import EveryFrame, Pipelined, Replay, Schedule, check_fits, parse_schedule
@@ -169,9 +170,11 @@ def open_engine(model: Bundle | Foreign, settings: Settings, beside: bool = Fals
 
 
 def _on(backend: Backend, model: Bundle | Foreign, settings: Settings) -> Network:
-    if isinstance(model, Bundle):
-        return Engine(model, backend, settings.propagation, _about_hw(settings))
-    return ForeignEngine(model, backend, settings.propagation)
+    if not isinstance(model, Bundle):
+        return ForeignEngine(model, backend, settings.propagation)
+    open_question = backend.int8 is None and model.card.precision == "int8"
+    int8 = int8_is_faster(model, lambda: _open_backend(settings, settings.threads)) if open_question else None
+    return Engine(model, backend, settings.propagation, _about_hw(settings), int8)
 
 
 def _about_hw(settings: Settings) -> tuple[int, int] | None:

@@ -74,7 +74,7 @@ class Card(_Strict):
     network: dict[str, Any]  # the architecture's name and its configuration
     parameters: int
     training: dict[str, Any]
-    precision: Literal["int8"] | None = None  # what runs unless told otherwise, where int8 pays; None: what the backend likes best
+    precision: Literal["int8"] | None = None  # int8: exact enough to run unasked, where it is the faster one; None: the backend's floats
     licence: str
     limits: str
     measured: dict[str, Any]  # accuracy and speed, each with the command that gave it

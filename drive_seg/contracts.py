@@ -210,7 +210,7 @@ class Backend(Protocol):
     name: str
     device: str  # what really runs, for people: "CPU (AMD EPYC, 2 threads)"
     precision: str  # what really runs: "fp32", "bf16", "fp16", "int8"
-    int8: bool | None  # whether quantised stages are to run: None leaves it to the bundle's card, where they would be faster
+    int8: bool | None  # whether quantised stages are to run: None leaves it to the bundle's card, and to what is faster here
 
     def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> Stage:
         """Compiles one stage with its inputs fixed to the shapes given. Raises BackendError."""

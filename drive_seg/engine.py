@@ -76,8 +76,16 @@ class Engine:
 
     cut = CUT
 
-    def __init__(self, bundle: Bundle, backend: Backend, propagation: str = "hold", about_hw: tuple[int, int] | None = None) -> None:
-        """Frames are reduced to about as many pixels as `about_hw` has, the card's input by default.
+    def __init__(
+        self,
+        bundle: Bundle,
+        backend: Backend,
+        propagation: str = "hold",
+        about_hw: tuple[int, int] | None = None,
+        int8: bool | None = None,
+    ) -> None:
+        """Frames are reduced to about as many pixels as `about_hw` has, the card's input by default. `int8`: whether the quantised stages
+        run; unless told, as the backend was asked, else as the card prefers.
 
         Raises UsageError when the backend was asked for int8 and the bundle has none, or for a propagation that the bundle cannot.
         """
@@ -99,7 +107,7 @@ class Engine:
         self.input_hw = (0, 0)
         self._about_hw = about_hw or (card.input.height, card.input.width)
         self._propagation = propagation
-        self._int8 = run_int8(bundle, backend)
+        self._int8 = run_int8(bundle, backend) if int8 is None else int8
         self._shapes: dict[str, tuple[int, ...]] = {}  # of every tensor
         self._stages: dict[StageName, Stage] = {}
         self._stale: Stage | None = None

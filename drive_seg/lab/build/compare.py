@@ -26,7 +26,7 @@ from drive_seg.schedule import Clockwork, EveryFrame
 from drive_seg.score import Confusion
 
 RUNTIMES = ("openvino", "onnxruntime")  # the first decides what the card prefers
-LOSS = 0.003  # of mIoU that int8 may cost
+LOSS = 0.005  # of mIoU that int8 may cost
 RUNS, WARM_UP, ROUND = 240, 20, 20  # timed frames, frames before them, different pictures among them
 
 Example = tuple[Image, Labels | None]  # a picture, and the truth where it is known
@@ -109,18 +109,16 @@ def compare(bundle: Bundle, runtime: str, examples: Iterable[Example], runs: int
 
 
 def preferred(measured: dict[str, Any]) -> tuple[Literal["int8"] | None, str]:
-    """What the card is to prefer after a comparison, and why."""
+    """What the card is to prefer after a comparison, and why: int8 where it is exact enough; which is faster, each machine finds out."""
     before, after = measured["float"], measured["int8"]
     times = f"a frame takes {after['p50_ms']['total']:.2f} ms in int8 and {before['p50_ms']['total']:.2f} in {before['precision']}"
-    if after["p50_ms"]["total"] >= before["p50_ms"]["total"]:
-        return None, f"not faster: {times}"
     if before["miou"] is None:
-        return "int8", f"faster: {times}; nobody measured what it costs"
+        return "int8", f"nobody measured what it costs; here {times}"
     loss = before["miou"] - after["miou"]
     cost = f"mIoU {after['miou']:.4f} instead of {before['miou']:.4f}"
     if loss > LOSS:
-        return None, f"faster, but too much is lost: {cost}, {100 * LOSS:.1f} points are allowed; {times}"
-    return "int8", f"faster: {times}; {cost}"
+        return None, f"too much is lost: {cost}, {100 * LOSS:.1f} points are allowed; here {times}"
+    return "int8", f"exact enough: {cost}; here {times}"
 
 
 def judge(
