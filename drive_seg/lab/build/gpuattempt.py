@@ -89,7 +89,7 @@ class Job:
 def attempt(job: Job) -> dict[str, Any]:
     """Runs every picture once to see its labels and `runs` more to see their times. Raises DriveSegError, and whatever a vendor does."""
     cv2.setNumThreads(1)  # as live
-    bundle, backend, pictures = load_bundle(Path(job.bundle)), _open(job), _read(Path(job.pictures))
+    bundle, backend, pictures = load_bundle(job.bundle), _open(job), _read(Path(job.pictures))
     pictures.pop("drive")
     with Engine(bundle, backend) as engine:
         engine.cut = math.inf  # the pictures are of different places
@@ -120,7 +120,7 @@ def attempt(job: Job) -> dict[str, Any]:
 
 def attempt_heads(job: Job) -> dict[str, Any]:
     """The same for the frames between key frames, by propagation: each has a head of its own. Raises what `attempt` does."""
-    bundle, backend, images = load_bundle(Path(job.bundle)), _open(job), _read(Path(job.pictures))["drive"]
+    bundle, backend, images = load_bundle(job.bundle), _open(job), _read(Path(job.pictures))["drive"]
     stored, found = Path(job.labels).with_suffix(".heads.npz"), dict[str, Any]()
     wanted = _read(stored) if job.runs and stored.exists() else {}
     labels = dict[str, Array]()
@@ -145,7 +145,7 @@ def attempt_heads(job: Job) -> dict[str, Any]:
 
 def attempt_load(job: Job) -> dict[str, Any]:
     """One frame's kernels, and what crosses the stages' borders. Raises what `attempt` does."""
-    bundle, backend, images = load_bundle(Path(job.bundle)), _open(job), _read(Path(job.pictures))["demo"]
+    bundle, backend, images = load_bundle(job.bundle), _open(job), _read(Path(job.pictures))["demo"]
     loaded = load_stages(bundle, backend, 1, Path(job.pictures).parent)
     try:
         for _ in range(WATCH_AFTER):
@@ -163,7 +163,7 @@ def attempt_load(job: Job) -> dict[str, Any]:
 
 def attempt_batches(job: Job) -> dict[str, Any]:
     """By how many frames go through the stages at once: times in ms, frames a second, and the share of labels as one at a time."""
-    bundle, backend, images = load_bundle(Path(job.bundle)), _open(job), _read(Path(job.pictures))["demo"]
+    bundle, backend, images = load_bundle(job.bundle), _open(job), _read(Path(job.pictures))["demo"]
     found, alone = dict[str, Any](), np.zeros(0)
     for batch in BATCHES:
         frames = images[np.arange(batch) % len(images)]

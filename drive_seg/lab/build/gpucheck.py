@@ -95,7 +95,7 @@ def check(bundles: Sequence[Bundle], clip: Path | None, out_dir: Path, command: 
         for bundle in bundles:
             pictures = read_pictures(bundle, clip)
             report["pictures"] = {name: len(images) for name, images in pictures.items()}
-            job = Job(str(bundle.folder), "", "fp32", str(work / "pictures.npz"), str(work / f"{bundle.card.name}.npz"), runs=0)
+            job = Job(str(bundle.folder.absolute()), "", "fp32", str(work / "pictures.npz"), str(work / f"{bundle.card.name}.npz"), runs=0)
             np.savez(job.pictures, **pictures)  # type: ignore[arg-type]
             report["reference"][bundle.card.name] = _reference(job, work, tell)
             for runtime, precision in ((runtime, one) for of, runtime, one in asked if of is bundle):
