@@ -161,7 +161,8 @@ def bench(
     rounds: Annotated[int | None, typer.Option(metavar="N", min=1, help="in which several configurations take turns  [3]")] = None,
     out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="NAME.md, NAME.json, NAME.html  [out/bench]")] = None,
     into: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Markdown whose block <!-- bench:NAME --> becomes the table; can be repeated")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Markdown whose block <!-- bench:NAME --> becomes the table; repeatable"),
     ] = None,
     window: Annotated[
         bool, typer.Option("--window", help="one configuration in the window, at its own pace: Qt's thread, capture to painted")
