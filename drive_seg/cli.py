@@ -92,7 +92,10 @@ def run(
     propagation: Propagation = None,
     refine: Refine = None,
     opacity: Annotated[float | None, typer.Option(help="of the mask, 0 to 1  [0.5]")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="record the overlay: .mp4, .mkv, .mov")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="record the overlay: .mp4, .mkv, .mov; FILE.part until it is whole"),
+    ] = None,
     save_masks: Annotated[Path | None, typer.Option(metavar="DIR", help="write each frame's class ids as a PNG")] = None,
     trace: Annotated[
         Path | None,
@@ -403,7 +406,7 @@ def gpu_check(
     context: typer.Context,
     model: Annotated[list[str] | None, typer.Argument(metavar="[BUNDLE …]", help="bundles, by name or folder  [all]")] = None,
     clip: Annotated[Path | None, typer.Option(metavar="DIR", help="pictures, or DIR/images, to compare labels on beside the demo")] = None,
-    out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="the figures go into DIR/<gpu>.json")] = Path("docs/bench"),
+    out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="the figures replace DIR/<gpu>.json")] = Path("docs/bench"),
     debug: Debug = False,
 ) -> None:
     """On a machine with an NVIDIA GPU: build every bundle, compare its labels with the CPU's, time it, and say what could not be had."""

@@ -299,7 +299,7 @@ def test_evaluate_plays_a_clip_by_a_schedule(capsys: pytest.CaptureFixture[str],
     for i in range(8):
         for folder, picture in zip(("images", "labels"), drive.frame(i), strict=True):
             cv2.imwrite(str(tmp_path / folder / f"{i:03}.png"), picture)
-    clip = ("evaluate", "--clip", str(tmp_path), "--threads", "1", "--json", str(path))
+    clip = ("evaluate", "--clip", str(tmp_path), "--threads", "1", "--overwrite", "--json", str(path))
     figures = {}
     for mode, propagation in (("sync", "hold"), ("async:1", "flow"), ("async", "hold")):
         code, out, err = call(capsys, *clip, "--schedule", "clockwork:4", "--mode", mode, "--propagation", propagation)

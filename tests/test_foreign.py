@@ -336,7 +336,7 @@ def test_a_run_from_end_to_end_writes_the_networks_labels(capsys: pytest.Capture
 
 def test_evaluate_scores_a_network_without_a_card_and_leaves_void_out(capsys: pytest.CaptureFixture[str], drive: Path) -> None:
     flags = ("--model", str(drive / "net.onnx"), "--class-names", str(drive / "names.txt"), "--precision", "fp32", "--threads", "1")
-    pairs = ("--images", str(drive / "images"), "--labels", str(drive / "labels"), "--json", str(drive / "scores.json"))
+    pairs = ("--images", str(drive / "images"), "--labels", str(drive / "labels"), "--json", str(drive / "scores.json"), "--overwrite")
     assert command(capsys, "evaluate", *flags, *pairs)[0] == 0
     whole = json.loads((drive / "scores.json").read_text())
     assert (whole["model"], whole["frames"], list(whole["iou"])) == ("net.onnx", 3, ["road", "car", "sky", "tree", "dog"])

@@ -55,3 +55,22 @@ def test_changes_are_checked_as_they_would_be_read_and_none_is_the_default() -> 
     for wrong in ({"threads": 0}, {"bogus": 1}, {"bogus": None}, {"mode": "slow"}):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             Settings.checked(wrong)
+
+
+def test_a_tilde_is_expanded_once_and_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = tmp_path / "drive.toml"
+    paths = ("output", "save-masks", "trace", "replay", "json", "class-names")
+    config.write_text("\n".join(f'{name} = "~/x"' for name in (*paths, "source", "model")))
+    settings = Settings.load(Path("~/drive.toml"), {})
+    found = (settings.output, settings.save_masks, settings.trace, settings.replay, settings.json_file, settings.class_names)
+    assert found == (tmp_path / "x",) * 6
+    assert (settings.source, settings.model, settings.config) == (str(tmp_path / "x"), str(tmp_path / "x"), config)
+    assert Settings.checked({"source": "~/y"}) == {"source": str(tmp_path / "y")}
+    assert Settings.load(None, {"source": " ~/y", "output": "~nosuchuser/z"}).source == " ~/y"
+
+
+def test_a_path_with_a_nul_is_refused() -> None:
+    for name in ("source", "model", "output"):
+        with pytest.raises(UsageError, match=f"--{name}: give a path without a NUL byte"):
+            Settings.load(None, {name: "a\0b"})

@@ -167,7 +167,7 @@ def bench(
     out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="NAME.md, NAME.json, NAME.html  [out/bench]")] = None,
     into: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Markdown whose blocks <!-- bench:NAME --> and NAME:short become the table; can be repeated"),
+        typer.Option(metavar="FILE", help="Markdown whose blocks <!-- bench:NAME --> and NAME:short become the table; repeatable"),
     ] = None,
     window: Annotated[
         bool, typer.Option("--window", help="one configuration in the window, at its own pace: Qt's thread, capture to painted")

@@ -148,7 +148,8 @@ class Deck:
         assert self.main.wished is not None
         lane = self.main.wished
         wished = with_lane(self._settings, lane).model_copy(update=updates)
-        assemble.check_apart(wished.model_copy(update={"output": self.outputs.recording}))
+        if updates.keys() & {"source", "model", "class_names"}:
+            assemble.check_apart(wished.model_copy(update={"output": self.outputs.recording}))
         if "source" in updates or (wished.loop != self._settings.loop and not (self.feed.seekable or self.feed.info.live)):
             self._attempt("source", lambda: self._begin(wished, lane))
         elif wished.loop != self._settings.loop:

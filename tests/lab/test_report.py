@@ -17,12 +17,12 @@ from drive_seg import cli
 from drive_seg.backends import open_backend
 from drive_seg.card import Bundle, load_bundle
 from drive_seg.engine import Engine
-from drive_seg.errors import DataError, SinkError
+from drive_seg.errors import DataError
 from drive_seg.lab.build.export import export_bundle
 from drive_seg.lab.evaluate.accuracy import Scored
 from drive_seg.lab.evaluate.accuracy import evaluate as measure
 from drive_seg.lab.evaluate.average_precision import AveragePrecision
-from drive_seg.lab.evaluate.report import BEST, SPACED, WORST, Gallery, error_map, write_report
+from drive_seg.lab.evaluate.report import BEST, SPACED, WORST, Gallery, error_map
 from drive_seg.lab.train import checkpoint, loop
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.pipeline import Pipeline
@@ -205,11 +205,3 @@ def test_labels_of_other_classes_alone_are_nothing_to_score(bundle: Bundle) -> N
     backend = open_backend("openvino", device=None, precision="fp32", threads=1)
     with Engine(bundle, backend) as engine, pytest.raises(DataError, match="sky, road, car"):
         measure(Pipeline(engine, EveryFrame()), [(image, np.full_like(truth, 255))])
-
-
-def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    scores = {
-        "model": "m", "miou": 1.0, "iou": {"a": 1.0}, "pixels": {"a": 1}, "confusion": [[1, 0]], "miou_by_frame": [1.0], "versions": {},
-    }  # fmt: skip
-    with pytest.raises(SinkError, match=r"no/such/r\.html"):
-        write_report(tmp_path / "no" / "such" / "r.html", scores, Gallery(), [(1, 2, 3)])

@@ -411,8 +411,23 @@ def test_a_recording_cannot_begin_over_its_own_source(world: World, tmp_path: Pa
     world.sources[str(tmp_path / "drive.mp4")] = Drive
     with world.playing(source=str(tmp_path / "drive.mp4")) as player:
         player.record(tmp_path / "drive.mp4")
-        assert "is the source itself" in trouble(player, "recorder")
+        assert "drive.mp4: is what --source reads; give another name" in trouble(player, "recorder")
         more(player)
+
+
+def test_a_source_is_not_opened_that_is_being_written_nor_a_recording_begun_over_a_file(world: World, tmp_path: Path) -> None:
+    masks, kept = tmp_path / "masks", tmp_path / "kept.mp4"
+    kept.write_text("kept")
+    world.sources[str(masks)] = Drive
+    with world.playing(save_masks=masks, overwrite=True) as player:
+        until(lambda: list(masks.glob("*.png")))
+        player.change(source=str(masks))
+        assert "masks: is what --source reads; choose another folder" in trouble(player, "change")
+        player.record(kept)
+        until(lambda: (found := player.status().trouble) and found.what == "recorder" and "kept.mp4: is there already" in found.text)
+        more(player)
+        assert player.status().settings.source == "drive"
+    assert kept.read_text() == "kept"
 
 
 def test_a_rival_labels_the_same_frames(world: World) -> None:

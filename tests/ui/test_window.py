@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 from drive_seg.classes import safe_palette
 from drive_seg.errors import SinkError
 from drive_seg.overlay import Look, Painter
+from drive_seg.settings import Settings
 from drive_seg.ui.memory import Memory
 from drive_seg.ui.pages.inspector import NAMES
 from drive_seg.ui.theme import DARK, LIGHT
@@ -249,6 +250,39 @@ def test_snapshot_and_recording_go_into_the_folder(qtbot: QtBot, window: MainWin
     qtbot.waitUntil(lambda: "recording" in window.parts.about.text(), timeout=PATIENCE_MS)
     qtbot.keyClicks(window, "r")
     assert player.now.recording is None
+
+
+def test_recordings_begun_within_a_second_do_not_share_a_name(
+    qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drive_seg.ui.keeper.time.strftime", lambda form: "drive-seg-20261128-070000.mp4")
+    begun = []
+    for ending in ("", ".part", ""):  # of what is there then: recorded, and under way by somebody else
+        qtbot.keyClicks(window, "r")
+        assert player.now.recording is not None
+        begun.append(player.now.recording.name)
+        player.now.recording.with_name(player.now.recording.name + ending).touch()
+        qtbot.keyClicks(window, "r")
+    assert begun == [f"drive-seg-20261128-070000{number}.mp4" for number in ("", "-2", "-3")]
+
+
+def test_nothing_is_kept_where_it_would_do_harm(
+    qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "played"
+    folder.mkdir()
+    (folder / "000007.png").write_text("a picture")
+    (tmp_path / "link.csv").hardlink_to(folder / "000007.png")
+    player.now = replace(player.now, settings=Settings.load(None, {"source": str(folder)}))
+    send(qtbot, window, player, make_result(7))
+    window.refresh()
+    window.memory.keep(folder=folder)
+    qtbot.keyClicks(window, "p")
+    qtbot.waitUntil(lambda: "is what --source reads; choose another folder" in window.bar.text.text(), timeout=5000)
+    window.cockpit.keeper.save_areas(tmp_path / "link.csv")
+    qtbot.waitUntil(lambda: "link.csv: is what --source reads; give another name" in window.bar.text.text(), timeout=5000)
+    assert [path.name for path in folder.iterdir()] == ["000007.png"]
+    assert (tmp_path / "link.csv").read_text() == "a picture"
 
 
 def test_a_folder_that_cannot_be_made_is_said(qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path) -> None:

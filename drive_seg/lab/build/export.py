@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from drive_seg.card import CARD, Card, InputCard, StageCard, sha256
 from drive_seg.errors import DataError
+from drive_seg.files import write
 from drive_seg.lab.models.staged import Head, Staged
 from drive_seg.lab.models.stored import HALF, fold_batch_norms
 from drive_seg.lab.train import checkpoint
@@ -179,4 +180,5 @@ def export_bundle(trained: Path, out: Path) -> Card:
 
 
 def write_card(card: Card, folder: Path) -> None:
-    (folder / CARD).write_text(json.dumps(json.loads(card.model_dump_json()), indent=2) + "\n")
+    """Over the one that is there. Raises SinkError."""
+    write(folder / CARD, json.dumps(json.loads(card.model_dump_json()), indent=2) + "\n", overwrite=True)

@@ -20,6 +20,7 @@ from drive_seg.bench.machine import provenance
 from drive_seg.card import Bundle
 from drive_seg.contracts import Array
 from drive_seg.errors import BackendError, DataError, SinkError
+from drive_seg.files import write
 from drive_seg.lab.build.gpuattempt import REFERENCES, RUNTIMES, WARM_UP, Job, ask_smi, parts_of
 from drive_seg.lab.build.gpuload import shares
 from drive_seg.lab.evaluate.pairs import listed, read_picture
@@ -172,6 +173,6 @@ def read_pictures(bundle: Bundle, clip: Path | None) -> dict[str, Array]:
 def _write(path: Path, report: Mapping[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report, indent=2) + "\n")
     except OSError as error:
-        raise SinkError(f"{path}: cannot be written ({error.strerror}); give another --out") from error
+        raise SinkError(f"{path.parent}: cannot be made ({error.strerror}); give another --out") from error
+    write(path, json.dumps(report, indent=2) + "\n", overwrite=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from drive_seg.card import Bundle, Card
-from drive_seg.errors import SinkError
+from drive_seg.files import write
 from drive_seg.lab.build.export import write_card
 from drive_seg.lab.evaluate.report import HEADLINES
 
@@ -59,11 +59,8 @@ def keep(bundle: Bundle, name: str, scores: Mapping[str, Any]) -> Path:
     kept = {key: _rounded(scores[key]) for key in wanted if key in scores}
     card = bundle.card.model_copy(update={"measured": bundle.card.measured | {name: kept}})
     path = bundle.folder / PAGE
-    try:
-        write_card(card, bundle.folder)
-        path.write_text(render(card))
-    except OSError as error:
-        raise SinkError(f"{bundle.folder}: cannot be written ({error.strerror}); leave --record out") from error
+    write_card(card, bundle.folder)
+    write(path, render(card), overwrite=True)
     return path
 
 

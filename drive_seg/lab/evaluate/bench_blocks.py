@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from drive_seg.errors import SinkError, UsageError
+from drive_seg.errors import UsageError
+from drive_seg.files import write
 
 MARKS = "<!-- bench:{name} -->", "<!-- /bench -->"
 
@@ -32,16 +33,13 @@ def fill_block(documents: Sequence[Path], name: str, content: str) -> list[Path]
         text = replaced(_read(path), name, content)
         if text is None:
             continue
-        try:
-            path.write_text(text)
-        except OSError as error:
-            raise SinkError(f"{path}: cannot be written ({error.strerror})") from error
+        write(path, text, overwrite=True)
         written.append(path)
     return written
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error}); give a Markdown file that is there") from error

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from drive_seg.errors import SinkError
+from drive_seg.files import write
 from drive_seg.lab.evaluate.sweep import CLOCK, EVERY, Row, Sweep
 from drive_seg.lab.evaluate.sweep_plot import plot_ages, plot_sweep
 
@@ -160,8 +161,8 @@ def write_sweep(out_dir: Path, sweep: Sweep, provenance: Mapping[str, Any]) -> N
     """FILES into a folder that is there, over those that are in it. Raises SinkError."""
     told = {**provenance, **sweep.as_json(), "conclusions": conclusions(sweep.rows)}
     try:
-        (out_dir / "sweep.json").write_text(json.dumps(told, indent=1) + "\n")
-        (out_dir / "sweep.md").write_text(render(sweep, provenance) + "\n")
+        write(out_dir / "sweep.json", json.dumps(told, indent=1) + "\n", overwrite=True)
+        write(out_dir / "sweep.md", render(sweep, provenance) + "\n", overwrite=True)
         plot_sweep(sweep, out_dir / "sweep.png", GOAL_POINTS, GOAL_SHARE)
         plot_ages(sweep, out_dir / "ages.png")
     except OSError as error:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from drive_seg.card import load_bundle
 from drive_seg.errors import DataError, Stopped
+from drive_seg.files import write
 from drive_seg.lab.evaluate.pairs import Sample, how_many_left_out, read_all
 from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.models.stored import unfold
@@ -186,9 +187,7 @@ def keep_rows(log: Path, steps: int) -> None:
     if log.exists():
         whole = [row for row in log.read_text().splitlines() if row.endswith("}")]  # the last one may have been cut by the kill
         rows = [row for row in whole if json.loads(row)["step"] <= steps]
-        beside = log.with_suffix(".part")
-        beside.write_text("".join(f"{row}\n" for row in rows))
-        beside.replace(log)
+        write(log, "".join(f"{row}\n" for row in rows), overwrite=True)
 
 
 def train(
