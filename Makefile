@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: run test check wheel-check bench gpu-check gpu-wheels clean
+.PHONY: run test test-small check wheel-check bench gpu-check gpu-wheels clean
 
 run: $(VENV)/.app
 	@if why=$$($(BIN)/python -m drive_seg.ui.display); then $(BIN)/python launch.py; else mkdir -p out && \
@@ -13,6 +13,13 @@ run: $(VENV)/.app
 
 test: $(VENV)/.dev
 	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest
+
+# What depends on the CPU, on the smallest one that is supported: one core, without the instructions that newer ones have for int8 and bf16.
+# ONEDNN_MAX_CPU_ISA holds OpenVINO and torch to AVX2, ATEN_CPU_CAPABILITY torch's own kernels; ONNX Runtime has no such switch.
+test-small: $(VENV)/.dev
+	QT_QPA_PLATFORM=offscreen ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(shell command -v taskset >/dev/null && echo taskset -c 0) \
+		$(BIN)/python -m pytest tests/backends --ignore tests/backends/tensorrt tests/test_pipeline.py tests/bench tests/lab/test_bench.py \
+		tests/lab/test_quantize.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
