@@ -12,7 +12,7 @@ run: $(VENV)/.app
 	$(BIN)/python launch.py --benchmark --max-frames 330 --output out/demo.mp4 --overwrite; fi
 
 test: $(VENV)/.dev
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest
+	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # What depends on the CPU, on the smallest one that is supported: one core, without the instructions that newer ones have for int8 and bf16.
 # ONEDNN_MAX_CPU_ISA holds OpenVINO and torch to AVX2, ATEN_CPU_CAPABILITY torch's own kernels; ONNX Runtime has no such switch.

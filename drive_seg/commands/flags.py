@@ -40,7 +40,7 @@ Mode = Annotated[
 ]
 Propagation = Annotated[str | None, typer.Option(help="how the cache is brought to a frame: hold, flow, or one of the bundle's  [hold]")]
 Refine = Annotated[bool | None, typer.Option("--refine", help="draw the labels' borders along the picture's edges, at its full size")]
-MaxFrames = Annotated[int | None, typer.Option(metavar="N", help="stop after N frames, the warm-up's included")]
+MaxFrames = Annotated[int | None, typer.Option(metavar="N", help="stop after N frames; a benchmark counts so many, after its warm-up")]
 Realtime = Annotated[bool | None, typer.Option("--realtime", help="keep the file's pace without a window too")]
 Warmup = Annotated[int | None, typer.Option(metavar="N", help="frames that a benchmark does not count  [until stable]")]
 MinFrames = Annotated[int | None, typer.Option(metavar="N", help="that a benchmark counts at least  [1000]")]
