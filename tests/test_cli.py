@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from drive_seg import cli
 from drive_seg.card import load_bundle
 from drive_seg.commands.bench import table
 from drive_seg.contracts import TIMED
+from drive_seg.files import part_of
 from drive_seg.settings import DEFAULT_MODEL
 from drive_seg.sources.demo import DemoDrive
 from drive_seg.trace import KINDS, percentiles
@@ -324,17 +326,32 @@ def test_evaluate_needs_pictures_and_labels_or_a_source(capsys: pytest.CaptureFi
     assert call(capsys, "evaluate", "--images", str(tmp_path))[0] == 2
 
 
-def start(*arguments: str, **env: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **env}
-    )
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts the program in a process of its own, which does not outlive the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, **env: str) -> subprocess.Popen[str]:
+        asked = [sys.executable, *arguments]
+        process = subprocess.Popen(asked, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **env})
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_closes_the_recording_and_prints_the_summary(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_closes_the_recording_and_prints_the_summary(tmp_path: Path, start: Start, number: signal.Signals) -> None:
     path = tmp_path / "out.mp4"
     process = start("launch.py", "--headless", "--source", "demo:?size=128x96", "-o", str(path), "--threads", "1")
-    until(lambda: path.exists() and path.stat().st_size >= 20_000)
+    part = part_of(path)
+    until(lambda: part.exists() and part.stat().st_size >= 20_000)
     process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
@@ -344,7 +361,7 @@ def test_a_signal_closes_the_recording_and_prints_the_summary(tmp_path: Path, nu
         assert sum(1 for _ in container.decode(video=0)) > 5
 
 
-def test_without_a_display_it_says_so_once_and_goes_on(tmp_path: Path) -> None:
+def test_without_a_display_it_says_so_once_and_goes_on(start: Start) -> None:
     process = start("-m", "drive_seg", "run", "--source", SHORT, DISPLAY="", WAYLAND_DISPLAY="", QT_QPA_PLATFORM="")
     out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
