@@ -127,8 +127,8 @@ class Capture:
             self._wish, self._seeks = index, self._seeks + 1
             self._wanted = self._seeks
             self._pace.jump()
+            self._mailbox.take_newest()  # in here: once the wish can be followed, what waits may be what was wished for
             self._changed.notify_all()
-        self._mailbox.take_newest()
 
     def next(self, timeout_s: float) -> Frame | None:
         """The next frame, or None when none came in time. Raises Closed at the end, and what broke the source."""

@@ -313,7 +313,7 @@ def test_output_stride_eight_has_the_same_weights_on_a_finer_map() -> None:
 @pytest.mark.parametrize(
     ("architecture", "numbers", "named"),
     [
-        ("vgg", {}, "vgg: no such architecture; there are deeplab, fcn32s, .*enet"),
+        ("vgg", {}, "vgg: no such architecture; there are deeplab, .*fcn32s, .*enet"),
         ("unet", {"deep": 3}, "unet: got an unexpected keyword argument 'deep'.*unet.py"),
         ("fcn8s", {"widht": 3}, "fcn8s: got an unexpected keyword argument 'widht'.*fcn.py"),
         ("ksac", {"output_stride": 7}, "output_stride 7"),

@@ -1,10 +1,10 @@
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PyQt6.QtCore import QTimer
@@ -103,12 +103,13 @@ def test_a_failure_of_the_window_itself_is_said_in_it(qtbot: QtBot, memory: Memo
 
 
 def test_a_window_that_is_measured_closes_by_itself(
-    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(app, "WARMUP_S", 0.5)
-    settings = Settings.load(None, {"source": "demo:?size=160x120", "threads": 1, "min_time": 1.0, "json": tmp_path / "window.json"})
-    run_window_benchmark(settings, "drive-seg bench --window")
-    found = json.loads((tmp_path / "window.json").read_text())
+    settings = Settings.load(None, {"source": "demo:?size=160x120", "threads": 1, "min_time": 1.0})
+    kept: list[Any] = []
+    run_window_benchmark(settings, "drive-seg bench --window", kept.append)
+    (found,) = kept
     assert 0 < found["painted"] <= found["frames"]
     assert 0 < found["qt_ms"]["p50"] < found["glass_ms"]["p50"]
     assert "capture to painted" in capsys.readouterr().out
