@@ -1,7 +1,8 @@
-"""DeepLabV3: a residual encoder that stops shrinking at 1/16 or 1/8, and a pyramid of atrous rates at its end.
+"""DeepLabV3: an encoder that stops shrinking at 1/16 or 1/8, and a pyramid of atrous rates at its end.
 
-Chen, Papandreou, Schroff, Adam 2017, https://arxiv.org/abs/1706.05587. Narrower than the paper: half of ResNet-18 instead of ResNet-101, 96
-channels after the pyramid instead of 256. Shapes in the comments are for a 480x360 image and output stride 16.
+Chen, Papandreou, Schroff, Adam 2017, https://arxiv.org/abs/1706.05587. Narrower than the paper: EfficientNet-Lite0 instead of
+ResNet-101, without the multi-grid, and 96 channels after the pyramid instead of 256. Shapes in the comments are for a 480x360 image and
+output stride 16.
 """
 
 from dataclasses import dataclass
@@ -12,11 +13,11 @@ from torch import Tensor, nn
 from drive_seg.errors import UsageError
 from drive_seg.lab.models import staged
 from drive_seg.lab.models.blocks import ConvBN, cropped
-from drive_seg.lab.models.resnet import Low, ResNetConfig, layer
+from drive_seg.lab.models.encoder import Deeper, Encoded, EncoderConfig, Low
 
 
 @dataclass(frozen=True)
-class DeepLabV3Config(ResNetConfig):
+class DeepLabV3Config(EncoderConfig):
     context: int = 96
     output_stride: int = 16  # or 8: twice as fine, with every atrous rate doubled (section 3.1)
     rate: int = 4  # the pyramid's are once, twice and three times this; 6 in the paper, whose images are 513x513
@@ -47,21 +48,16 @@ class Pyramid(nn.Module):
         return both
 
 
-class High(nn.Module):
-    """Key frames only: layers 2 to 4 and what stands at their end; its result is the context."""
+class High(Deeper):
+    """Key frames only: the rest of the encoder and what stands at its end; its result is the context."""
 
     def __init__(self, c: DeepLabV3Config, end: nn.Module) -> None:
-        super().__init__()
-        fine = c.output_stride == 8
-        self.layer2 = layer(c.layer1, c.layer2, c.blocks, stride=2)
-        self.layer3 = layer(c.layer2, c.layer3, c.blocks, stride=1 if fine else 2, rate=2 if fine else 1)
-        self.layer4 = layer(c.layer3, c.layer4, c.blocks, rate=4 if fine else 2, grid=2)  # the multi-grid 1, 2 (section 3.2.1)
+        super().__init__(c, c.output_stride)
         self.end = end
 
     def forward(self, quarter: Tensor) -> Tensor:
-        x = self.layer2(quarter)  # (N, 64, 45, 60)
-        x = self.layer4(self.layer3(x))  # (N, 256, 23, 30)
-        context: Tensor = self.end(x)  # (N, 96, 23, 30)
+        *_, last = self.deeper(quarter)  # (N, 320, 23, 30)
+        context: Tensor = self.end(last)  # (N, 96, 23, 30)
         return context
 
 
@@ -80,7 +76,7 @@ class Head(staged.Head):
         return cropped(staged.enlarged(self.classify(context), self.times), quarter, 2)  # (N, 11, 180, 240)
 
 
-class DeepLabV3(staged.Staged):
+class DeepLabV3(Encoded):
     """The cut is at 1/4, as early as the others': nothing after it is used but the context."""
 
     wiring = staged.Wiring(
@@ -90,4 +86,4 @@ class DeepLabV3(staged.Staged):
     def __init__(self, config: DeepLabV3Config | None = None) -> None:
         super().__init__()
         self.config = c = config or DeepLabV3Config()
-        self.low, self.high, self.head = Low(c), High(c, Pyramid(c.layer4, c.context, c.rates)), Head(c)
+        self.low, self.high, self.head = Low(c), High(c, Pyramid(c.last, c.context, c.rates)), Head(c)

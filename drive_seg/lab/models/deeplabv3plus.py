@@ -1,6 +1,6 @@
 """DeepLabV3+: DeepLabV3 with a decoder that sees the features at 1/4 again.
 
-Chen, Zhu, Papandreou, Schroff, Adam 2018, https://arxiv.org/abs/1802.02611. Narrower than the paper: half of ResNet-18, 96 channels after
+Chen, Zhu, Papandreou, Schroff, Adam 2018, https://arxiv.org/abs/1802.02611. Narrower than the paper: EfficientNet-Lite0, 96 channels after
 the pyramid, 32 of the fine features and 64 in the decoder instead of ResNet-101, 256, 48 and 256. Shapes are for a 480x360 image.
 """
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from drive_seg.lab.models import staged
 from drive_seg.lab.models.blocks import ConvBN, cropped
 from drive_seg.lab.models.deeplabv3 import DeepLabV3Config, High, Pyramid
-from drive_seg.lab.models.resnet import Low
+from drive_seg.lab.models.encoder import Encoded, Low
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Head(staged.Head):
     def __init__(self, c: DeepLabV3PlusConfig) -> None:
         super().__init__()
         self.times = c.output_stride // 4
-        self.reduce = ConvBN(c.layer1, c.reduced, kernel=1)
+        self.reduce = ConvBN(c.quarter, c.reduced, kernel=1)
         self.decode = nn.Sequential(ConvBN(c.reduced + c.context, c.decoder), ConvBN(c.decoder, c.decoder))
         self.classify = nn.Conv2d(c.decoder, c.classes, 1)
 
@@ -37,7 +37,7 @@ class Head(staged.Head):
         return staged.enlarged(self.classify(x), 2)  # (N, 11, 180, 240); the paper goes to 1/1
 
 
-class DeepLabV3Plus(staged.Staged):
+class DeepLabV3Plus(Encoded):
     """The cut is where the decoder's skip leaves the encoder: `low` is what it needs of this frame."""
 
     wiring = staged.Wiring(
@@ -47,4 +47,4 @@ class DeepLabV3Plus(staged.Staged):
     def __init__(self, config: DeepLabV3PlusConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or DeepLabV3PlusConfig()
-        self.low, self.high, self.head = Low(c), High(c, Pyramid(c.layer4, c.context, c.rates)), Head(c)
+        self.low, self.high, self.head = Low(c), High(c, Pyramid(c.last, c.context, c.rates)), Head(c)

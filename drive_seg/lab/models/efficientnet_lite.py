@@ -168,18 +168,11 @@ class Head(deeplab.Head):
 
 
 class Pretrained(staged.Staged):
-    """What both cuts share; the auxiliary scores, at 1/8, teach the cached context itself."""
-
-    config: EfficientNetLiteConfig
-    auxiliary: nn.Conv2d
+    """A network with this backbone; its configuration says which, as `lite`."""
 
     def groups(self) -> list[nn.Module]:
         """The backbone's seven."""
         raise NotImplementedError
-
-    def training_scores(self, image: Tensor) -> tuple[Tensor, ...]:
-        features = self.features(image)
-        return self.head(*self.head_inputs(features)), self.auxiliary(features["context"])
 
     def backbone_parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.groups() for parameter in group.parameters()]
@@ -188,7 +181,17 @@ class Pretrained(staged.Staged):
         load_groups(self.config.lite, self.groups())
 
 
-class EfficientNetLite(Pretrained):
+class Ours(Pretrained):
+    """What both cuts share; the auxiliary scores, at 1/8, teach the cached context itself."""
+
+    auxiliary: nn.Conv2d
+
+    def training_scores(self, image: Tensor) -> tuple[Tensor, ...]:
+        features = self.features(image)
+        return self.head(*self.head_inputs(features)), self.auxiliary(features["context"])
+
+
+class EfficientNetLite(Ours):
     """Thin `low`, pretrained `high` on the picture, thin `head`."""
 
     wiring = staged.Wiring(
@@ -231,7 +234,7 @@ class SingleHigh(nn.Module):
         return context
 
 
-class EfficientNetLiteSingle(Pretrained):
+class EfficientNetLiteSingle(Ours):
     """One path: `low` is the backbone's first blocks, `high` the rest of it."""
 
     wiring = staged.Wiring(

@@ -1,6 +1,6 @@
 """GCN: "large kernel matters": score maps by k x 1 and 1 x k convolutions on every level, added up from coarse to fine.
 
-Peng, Zhang, Yu, Luo, Sun 2017, https://arxiv.org/abs/1703.02719. Narrower than the paper: about half of ResNet-18 instead of ResNet-152.
+Peng, Zhang, Yu, Luo, Sun 2017, https://arxiv.org/abs/1703.02719. Narrower than the paper: EfficientNet-Lite0 instead of ResNet-152.
 Shapes in the comments are for a 480x360 image.
 """
 
@@ -12,13 +12,11 @@ from torch import Tensor, nn
 from drive_seg.errors import UsageError
 from drive_seg.lab.models import staged
 from drive_seg.lab.models.blocks import Doubling, cropped
-from drive_seg.lab.models.resnet import Low, ResNetConfig, layer
+from drive_seg.lab.models.encoder import Deeper, Encoded, EncoderConfig, Low
 
 
 @dataclass(frozen=True)
-class GCNConfig(ResNetConfig):
-    layer3: int = 160
-    layer4: int = 288
+class GCNConfig(EncoderConfig):
     kernel: int = 15  # covers the map at 1/32, as in the paper
 
     def __post_init__(self) -> None:
@@ -72,21 +70,17 @@ class Level(nn.Module):
         return both
 
 
-class High(nn.Module):
-    """Key frames only: layers 2 to 4, and their scores added up to 1/8. The scores are what is cached: one plane a class."""
+class High(Deeper):
+    """Key frames only: the rest of the encoder, and its scores added up to 1/8. They are what is cached: one plane a class."""
 
     def __init__(self, c: GCNConfig) -> None:
-        super().__init__()
-        self.layer2 = layer(c.layer1, c.layer2, c.blocks, stride=2)
-        self.layer3 = layer(c.layer2, c.layer3, c.blocks, stride=2)
-        self.layer4 = layer(c.layer3, c.layer4, c.blocks, stride=2)
-        self.deepest = nn.Sequential(GlobalConv(c.layer4, c.classes, c.kernel), Refine(c.classes))
-        self.level3, self.level2 = Level(c.layer3, c), Level(c.layer2, c)
+        super().__init__(c, 32)
+        self.deepest = nn.Sequential(GlobalConv(c.last, c.classes, c.kernel), Refine(c.classes))
+        self.level3, self.level2 = Level(c.sixteenth, c), Level(c.eighth, c)
 
     def forward(self, quarter: Tensor) -> Tensor:
-        second = self.layer2(quarter)  # (N, 64, 45, 60)
-        third = self.layer3(second)  # (N, 160, 23, 30)
-        scores = self.deepest(self.layer4(third))  # (N, 288, 12, 15) to (N, 11, 12, 15)
+        second, third, last = self.deeper(quarter)  # (N, 40, 45, 60), (N, 112, 23, 30), (N, 320, 12, 15)
+        scores = self.deepest(last)  # (N, 11, 12, 15)
         eighth: Tensor = self.level2(second, self.level3(third, scores))  # (N, 11, 45, 60)
         return eighth
 
@@ -96,7 +90,7 @@ class Head(staged.Head):
 
     def __init__(self, c: GCNConfig) -> None:
         super().__init__()
-        self.level1 = Level(c.layer1, c)
+        self.level1 = Level(c.quarter, c)
         self.enlarge = nn.Sequential(Doubling(c.classes), Refine(c.classes))
 
     def forward(self, quarter: Tensor, scores: Tensor) -> Tensor:
@@ -104,7 +98,7 @@ class Head(staged.Head):
         return half
 
 
-class GCN(staged.Staged):
+class GCN(Encoded):
     """The cut is at 1/4, after the first layer that is scored: the finest scores come from this frame."""
 
     wiring = staged.Wiring(low=("quarter",), high_takes=("quarter",), high=("scores",), head_takes=("quarter", "scores"), change="quarter")

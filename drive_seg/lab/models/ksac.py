@@ -15,7 +15,7 @@ from drive_seg.lab.models import staged
 from drive_seg.lab.models.blocks import ConvBN, Folding
 from drive_seg.lab.models.deeplabv3 import High
 from drive_seg.lab.models.deeplabv3plus import DeepLabV3PlusConfig, Head
-from drive_seg.lab.models.resnet import Low
+from drive_seg.lab.models.encoder import Encoded, Low
 
 
 class KernelSharing(Folding):
@@ -50,14 +50,14 @@ class KernelSharing(Folding):
         rates = zip(self.rates, self.norms, strict=True)
         return (norm(F.conv2d(x, self.kernel, padding=rate, dilation=rate)) for rate, norm in rates)
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, 256, 23, 30)
+    def forward(self, x: Tensor) -> Tensor:  # (N, 320, 23, 30)
         total = self.point(x) + self.whole(x.mean((2, 3), keepdim=True))
         for look in self.looks(x):
             total = total + look
         return torch.relu(total)  # (N, 96, 23, 30)
 
 
-class KSAC(staged.Staged):
+class KSAC(Encoded):
     """Cut like DeepLabV3+, where the decoder's skip leaves the encoder."""
 
     wiring = staged.Wiring(
@@ -67,4 +67,4 @@ class KSAC(staged.Staged):
     def __init__(self, config: DeepLabV3PlusConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or DeepLabV3PlusConfig()
-        self.low, self.high, self.head = Low(c), High(c, KernelSharing(c.layer4, c.context, c.rates)), Head(c)
+        self.low, self.high, self.head = Low(c), High(c, KernelSharing(c.last, c.context, c.rates)), Head(c)
