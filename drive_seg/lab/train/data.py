@@ -17,6 +17,7 @@ from drive_seg.lab.evaluate.pairs import VOID, Pair, Sample, id_coding, ids_by_n
 from drive_seg.lab.train.paste import cut_out, paste
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.lab.train.transforms import degrade, recolour, warp
+from drive_seg.lab.train.windscreen import behind_windscreen
 from drive_seg.preprocess import input_size
 from drive_seg.sources.demo import CLASSES as DEMO_CLASSES
 from drive_seg.sources.demo import DemoDrive
@@ -111,7 +112,11 @@ class Batches:
                 image, labels = paste(image, labels, self.cutouts, rng)
         image, labels = warp(image, labels, self.crop_at(step), self.recipe, rng)
         image = recolour(image, self.recipe, rng)
-        return (degrade(image, rng) if rng.random() < self.recipe.degrade else image), labels
+        if rng.random() < self.recipe.degrade:
+            image = degrade(image, rng)
+        if self.recipe.windscreen and rng.random() < self.recipe.windscreen:
+            image, labels = behind_windscreen(image, labels, self.real[rng.integers(len(self.real))][0], rng)
+        return image, labels
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """uint8 (N, H, W, 3) BGR and uint8 (N, H, W) labels."""

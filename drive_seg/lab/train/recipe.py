@@ -71,6 +71,7 @@ class Recipe(TomlRecipe):
     blur: float = 0.2  # share of samples blurred
     noise: float = 0.2  # share of samples with sensor noise
     degrade: float = Field(0.0, ge=0, le=1)  # share of samples with motion blur, JPEG, haze, night, glare or rain
+    windscreen: float = Field(0.0, ge=0, le=1)  # share of samples seen by night, through drops, reflections, a wiper, over a bonnet
     paste: float = Field(0.0, ge=0, le=1)  # share of the real samples that get cut-outs of rare classes
     paste_classes: tuple[str, ...] = ()
 
