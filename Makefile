@@ -30,11 +30,9 @@ check: $(VENV)/.dev
 wheel-check:
 	PYTHON='$(PYTHON)' .ci/wheel-check
 
-# Fills the tables of README and docs; about half an hour of a quiet machine. make bench SOURCE=drive.mp4 takes another drive; with PICTURES=DIR
-# the rivals are there in int8 too.
-BENCHES := paced runs rivals
+# Fills the tables of README and docs; about twenty minutes of a quiet machine. make bench SOURCE=drive.mp4 takes another drive.
+BENCHES := paced runs
 bench: $(VENV)/.lab
-	$(BIN)/python -m drive_seg rivals --out out/rivals --overwrite $(if $(PICTURES),--int8 '$(PICTURES)')
 	$(BIN)/python -m drive_seg bench $(BENCHES:%=--matrix docs/bench/%.toml) --into README.md --into docs/benchmarking.md --overwrite \
 		$(if $(SOURCE),--source '$(SOURCE)')
 

@@ -48,7 +48,6 @@ from drive_seg.commands.flags import (
     reserved,
 )
 from drive_seg.commands.headless import announced, print_note
-from drive_seg.commands.rivals import rivals
 from drive_seg.contracts import Network
 from drive_seg.errors import BundleError, DisplayError, DriveSegError, SinkError, UsageError
 from drive_seg.settings import DEFAULT_MODEL, Settings
@@ -59,7 +58,6 @@ if TYPE_CHECKING:
 CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command()(bench)
-app.command()(rivals)
 
 
 @app.callback()
@@ -351,10 +349,6 @@ def build(
     precision: Annotated[str, typer.Option(help="fp16, int8, fp8, fp32")] = "fp16",
     input_size: InputSize = None,
     frame_size: Annotated[str | None, typer.Option(metavar="WxH", help="of the frames that will be played  [the network's input]")] = None,
-    calibrate: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="int8 with TensorRT 10: find ranges anew, on the pictures of calib/BUNDLE/frames.json"),
-    ] = None,
     debug: Debug = False,
 ) -> None:
     """Compile bundles for an NVIDIA GPU before their first run; without one, for the GPUs that TensorRT for RTX knows."""
@@ -366,8 +360,6 @@ def build(
         raise UsageError(f"--backend {backend}: compiles when it is run; only tensorrt is built ahead")
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision}: known are {', '.join(PRECISIONS)}")
-    if calibrate and precision != "int8":
-        raise UsageError(f"--calibrate {calibrate}: only int8 has ranges; add --precision int8")
     from drive_seg.backends.tensorrt.ahead import AheadOfTime
 
     settings, frame_hw = Settings.load(None, {"input_size": input_size}), _frame_hw(frame_size)
@@ -382,11 +374,6 @@ def build(
         def show(phase: str, share: float) -> None:
             bar.update(under_way, description=phase, completed=share)
 
-        if calibrate:
-            from drive_seg.lab.build.entropy import calibrate_here
-
-            for bundle in found:
-                calibrate_here(bundle, calibrate, tell, show)
         made = AheadOfTime(precision, tell, show)
         for bundle in found:
             compile_bundle(bundle, made, settings.input_size[::-1] if settings.input_size else None, frame_hw)

@@ -64,11 +64,10 @@ def test_a_matrix_file_is_a_base_and_what_is_combined_with_it(tmp_path: Path) ->
     path.write_text(
         'title = "Peers"\nrounds = 2\nsource = "demo:"\ndeadline = "30fps"\nrefine = true\nthreads = 2\n'
         '[[combination]]\nmodel = "camvid"\nschedule = ["every-frame", "clockwork:4"]\n'
-        '[[combination]]\nmodel = "enet.onnx"\nclass-names = "names.txt"\nuntrained = true\n'
+        '[[combination]]\nmodel = "enet.onnx"\nclass-names = "names.txt"\n'
     )
     found = read_matrix(path, {"threads": 1})
     assert (found.name, found.title, found.rounds) == ("peers", "Peers", 2)
-    assert [one.untrained for one in found.combinations] == [False, False, True]
     assert [one.flags["threads"] for one in found.combinations] == [1, 1, 1]
     assert found.combinations[2].flags["class_names"] == "names.txt"
     assert "--refine" in found.combinations[0].command
@@ -192,13 +191,9 @@ def test_a_process_that_failed_is_told_in_its_own_words() -> None:
     assert why_it_ended(1, "") == "ended with 1"
 
 
-def test_accuracy_needs_a_truth_with_an_end_and_a_trained_network(tmp_path: Path) -> None:
-    for combination, said in (
-        (Combination({"source": "demo:"}), "has no end"),
-        (Combination({"source": "demo:?frames=2"}, untrained=True), "untrained"),
-    ):
-        with pytest.raises(UsageError, match=said):
-            accuracy(combination)
+def test_accuracy_needs_a_truth_with_an_end() -> None:
+    with pytest.raises(UsageError, match="has no end"):
+        accuracy(Combination({"source": "demo:"}))
     assert accuracy(Combination({"source": "demo:?size=240x180&frames=2", "threads": 1})) > 0.5
 
 

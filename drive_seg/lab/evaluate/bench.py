@@ -37,7 +37,6 @@ Turn = Callable[[Mapping[str, Any]], dict[str, Any]]  # from flags to what --jso
 class Combination:
     flags: Mapping[str, Any]  # of Settings, as a person gives them
     name: str = ""  # within its matrix, for people
-    untrained: bool = False  # its labels mean nothing: only its speed is measured
 
     @property
     def command(self) -> list[str]:
@@ -60,14 +59,14 @@ class Matrix:
     rounds: int = ROUNDS
 
 
-def multiplied(flags: Mapping[str, Any], untrained: bool = False) -> list[Combination]:
+def multiplied(flags: Mapping[str, Any]) -> list[Combination]:
     """Every combination of the values of PRODUCT's fields, named by what differs among them."""
     several = {name: value if isinstance(value, list) else [value] for name, value in flags.items() if name in PRODUCT}
     made = []
     for values in itertools.product(*several.values()):
         one = {**flags, **dict(zip(several, values, strict=True))}
         foreign = str(one.get("model", "")).endswith(".onnx")
-        made.append(Combination({name: value for name, value in one.items() if foreign or name not in FOREIGN}, untrained=untrained))
+        made.append(Combination({name: value for name, value in one.items() if foreign or name not in FOREIGN}))
     return named(made)
 
 
@@ -75,7 +74,7 @@ def named(combinations: Sequence[Combination]) -> list[Combination]:
     """By the model, and what differs; a network's file by its stem."""
     varied = [field for field in PRODUCT if field != "model" and len({str(one.flags.get(field)) for one in combinations}) > 1]
     return [
-        Combination(one.flags, ", ".join((_model(one), *(str(one.flags[field]) for field in varied if field in one.flags))), one.untrained)
+        Combination(one.flags, ", ".join((_model(one), *(str(one.flags[field]) for field in varied if field in one.flags))))
         for one in combinations
     ]
 
@@ -87,7 +86,7 @@ def _model(combination: Combination) -> str:
 
 def read_matrix(path: Path, given: Mapping[str, Any]) -> Matrix:
     """A TOML file: title, rounds, and what `run` takes, where PRODUCT's fields may be lists; then perhaps tables [[combination]] of the
-    same, each multiplied over that, and with `untrained = true` for speed only. `given` wins over the file. Raises UsageError."""
+    same, each multiplied over that. `given` wins over the file. Raises UsageError."""
     try:
         told = tomllib.loads(path.read_text())
     except OSError as error:
@@ -101,8 +100,7 @@ def read_matrix(path: Path, given: Mapping[str, Any]) -> Matrix:
     made: list[Combination] = []
     for one in tables:
         own = {key.replace("-", "_"): value for key, value in one.items()}
-        untrained = bool(own.pop("untrained", False))
-        made += multiplied({**base, **own, **given}, untrained)
+        made += multiplied({**base, **own, **given})
     for combination in made:
         checked(combination, str(path))
     return Matrix(path.stem, str(title), tuple(named(made)), rounds)
@@ -226,8 +224,6 @@ def _accuracy_of(combination: Combination) -> dict[str, Any]:
 def accuracy(combination: Combination) -> float:
     """mIoU over the whole source, frame by frame as it was timed. Raises UsageError where there is no truth to count by."""
     settings = Settings.load(None, combination.flags)
-    if combination.untrained:
-        raise UsageError("untrained: only its speed is measured")
     uri = settings.source or DEFAULT_SOURCE
     with open_source(uri) as source:
         info = source.info
