@@ -15,7 +15,7 @@ from rich.console import Console
 
 from drive_seg import cli
 from drive_seg.backends.tensorrt.cuda import Gpu
-from drive_seg.card import load_bundle
+from drive_seg.card import load_bundle, names
 from drive_seg.errors import BackendError, DataError
 from drive_seg.lab.build import gpuattempt, gpucheck
 from drive_seg.lab.build.gpuattempt import Job, attempt, attempt_batches, attempt_heads, attempt_load, parts_of
@@ -74,7 +74,7 @@ def test_a_machine_without_a_gpu_is_told_so_in_one_line(
     assert not ended.value.code  # it is not the machine's fault
     said = capsys.readouterr()
     assert said.err.strip() == "nothing was measured: no NVIDIA driver: libcuda.so.1; install it"
-    asked = sum(len(precisions) for _, precisions in gpucheck.RUNTIMES.values()) * len(cli.bundles.names())
+    asked = sum(len(precisions) for _, precisions in gpucheck.RUNTIMES.values()) * len(names())
     assert said.out.count("not measured (1)") == asked
     assert "launches are not measured; nor are kernels" in said.out
     assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from drive_seg.commands.flags import err
+from drive_seg.cli.flags import err
 from drive_seg.contracts import Result
 from drive_seg.settings import Settings
 

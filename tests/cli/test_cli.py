@@ -19,7 +19,7 @@ from rich.console import Console
 
 from drive_seg import cli
 from drive_seg.card import load_bundle
-from drive_seg.commands.bench import table
+from drive_seg.cli.benchmark import table
 from drive_seg.contracts import TIMED
 from drive_seg.files import part_of
 from drive_seg.settings import DEFAULT_MODEL
@@ -28,7 +28,7 @@ from drive_seg.trace import KINDS, percentiles
 from tests.fakes import make_bundle
 from tests.waiting import PATIENCE_S, until
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SHORT = "demo:?size=128x96&frames=5"
 
 
