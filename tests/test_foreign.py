@@ -14,6 +14,7 @@ from drive_seg import cli
 from drive_seg.backends import open_backend, read_onnx
 from drive_seg.classes import VOID, ClassName
 from drive_seg.contracts import Array, Frame, Image, Labels
+from drive_seg.demo import DemoDrive
 from drive_seg.errors import BackendError, DriveSegError, UsageError
 from drive_seg.foreign import ForeignEngine, describe, tables
 from drive_seg.pipeline import Pipeline
@@ -21,7 +22,6 @@ from drive_seg.preprocess import to_input
 from drive_seg.propagate import make_propagation
 from drive_seg.refresh import Delayed
 from drive_seg.schedule import EveryFrame, parse_schedule
-from drive_seg.sources.demo import DemoDrive
 from tests.fakes import FakeBackend
 
 from .backends.graphs import save

@@ -101,7 +101,7 @@ def bench(
         with json_of(json_file, overwrite) as keep:
             keep(_compare(*compare, anyway))
         return
-    from drive_seg.lab.evaluate.bench import Matrix, multiplied, read_matrix
+    from drive_seg.bench.matrix import Matrix, multiplied, read_matrix
 
     command = shlex.join(("drive-seg", *context.obj))
     told = {} if rounds is None else {"rounds": rounds}
@@ -136,10 +136,10 @@ def _measure(
     """`told`: the files that the matrices come from."""
     require_lab("jinja2", "matplotlib")
     from drive_seg.assemble import reads
+    from drive_seg.bench.blocks import check_blocks, fill_block
     from drive_seg.bench.machine import describe, provenance
-    from drive_seg.lab.evaluate.bench import measure_in_process, run_matrix
-    from drive_seg.lab.evaluate.bench_blocks import check_blocks, fill_block
-    from drive_seg.lab.evaluate.bench_report import as_html, as_markdown, block, short_block
+    from drive_seg.bench.matrix import measure_in_process, run_matrix
+    from drive_seg.bench.report import as_html, as_markdown, block, short_block
 
     folder = expanded(out_dir or "out/bench")
     files = {matrix.name: [folder / f"{matrix.name}.{kind}" for kind in ("md", "json", "html")] for matrix in matrices}
@@ -168,7 +168,7 @@ def _measure(
 
 
 def _compare(first: Path, second: Path, anyway: bool) -> dict[str, Any]:
-    from drive_seg.lab.evaluate.bench_compare import compare_files
+    from drive_seg.bench.compare import compare_files
 
     found = compare_files(first, second, anyway)
     out.print("B / A of frame to labels, with 95 % intervals; below 1 B is faster", soft_wrap=True, markup=False)

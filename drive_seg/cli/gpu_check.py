@@ -18,8 +18,8 @@ def gpu_check(
     debug: Debug = False,
 ) -> None:
     """On a machine with an NVIDIA GPU: build every bundle, compare its labels with the CPU's, time it, and say what could not be had."""
-    from drive_seg.lab.build.gpucheck import check
-    from drive_seg.lab.build.gputable import make_tables, require_good
+    from drive_seg.bench.gpu.check import check
+    from drive_seg.bench.gpu.table import make_tables, require_good
 
     found = [bundles.load_bundle(name) for name in model or bundles.names()]
     command = shlex.join(("drive-seg", *context.obj))

@@ -10,6 +10,7 @@ import torch
 from drive_seg.backends import open_backend
 from drive_seg.card import Bundle, load_bundle
 from drive_seg.contracts import Frame
+from drive_seg.demo import DemoDrive
 from drive_seg.engine import Engine
 from drive_seg.errors import BundleError
 from drive_seg.lab.build import export
@@ -20,7 +21,6 @@ from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.pipeline import Pipeline
 from drive_seg.schedule import EveryFrame
-from drive_seg.sources.demo import DemoDrive
 from tests.lab.conftest import TINY
 from tests.lab.test_models import CLASSES, SMALL
 

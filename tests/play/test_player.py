@@ -646,7 +646,7 @@ def real(**values: object) -> Iterator[Player]:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from drive_seg.sources.demo import DemoDrive
+    from drive_seg.demo import DemoDrive
 
     folder = tmp_path_factory.mktemp("pictures")
     drive = DemoDrive(5, (96, 128))

@@ -9,8 +9,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from drive_seg.sources.demo.light import MOODS, Mood
-from drive_seg.sources.demo.route import Route, View, make_route
+from drive_seg.demo.light import MOODS, Mood
+from drive_seg.demo.route import Route, View, make_route
 
 BLOCK_M = 64.0
 _BEHIND_M = 7.0

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_seg.contracts import Image
-from drive_seg.sources.demo.canvas import Color
+from drive_seg.demo.canvas import Color
 
 NOISE_MEAN = 10  # the noise tile is added, never subtracted: the tone curve is lowered by its mean
 _TILE_MARGIN = 64

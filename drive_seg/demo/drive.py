@@ -3,14 +3,14 @@
 import numpy as np
 
 from drive_seg.contracts import Image, Labels
-from drive_seg.sources.demo.canvas import Canvas
-from drive_seg.sources.demo.furniture import Painter, place, shadows
-from drive_seg.sources.demo.ground import draw_ground, draw_shadows
-from drive_seg.sources.demo.labels import CLASSES
-from drive_seg.sources.demo.light import noise_corner, noise_tile, through_camera, tone_curve
-from drive_seg.sources.demo.route import View
-from drive_seg.sources.demo.scene import Scene, moods_of
-from drive_seg.sources.demo.wardrobe import TURN_RAD, Wardrobe
+from drive_seg.demo.canvas import Canvas
+from drive_seg.demo.furniture import Painter, place, shadows
+from drive_seg.demo.ground import draw_ground, draw_shadows
+from drive_seg.demo.labels import CLASSES
+from drive_seg.demo.light import noise_corner, noise_tile, through_camera, tone_curve
+from drive_seg.demo.route import View
+from drive_seg.demo.scene import Scene, moods_of
+from drive_seg.demo.wardrobe import TURN_RAD, Wardrobe
 
 _UNDER_CAR = 0.42  # of the light
 _SHUTTER_S = 1 / 60

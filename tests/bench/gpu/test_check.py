@@ -15,12 +15,13 @@ from rich.console import Console
 
 from drive_seg import cli
 from drive_seg.backends.tensorrt.cuda import Gpu
+from drive_seg.bench.gpu import attempt as gpuattempt
+from drive_seg.bench.gpu import check as gpucheck
+from drive_seg.bench.gpu.attempt import Job, attempt, attempt_batches, attempt_heads, attempt_load, parts_of
+from drive_seg.bench.gpu.check import check, goal, launching_ms, read_pictures, run_apart
+from drive_seg.bench.gpu.table import make_tables, require_good
 from drive_seg.card import load_bundle, names
 from drive_seg.errors import BackendError, DataError
-from drive_seg.lab.build import gpuattempt, gpucheck
-from drive_seg.lab.build.gpuattempt import Job, attempt, attempt_batches, attempt_heads, attempt_load, parts_of
-from drive_seg.lab.build.gpucheck import check, goal, launching_ms, read_pictures, run_apart
-from drive_seg.lab.build.gputable import make_tables, require_good
 
 GPU = Gpu(0, "NVIDIA RTX 4000 Ada", "8.9", "13.0")
 TIMES = {
@@ -212,14 +213,14 @@ def test_the_heads_of_the_frames_between_key_frames_are_compared_too(tmp_path: P
 def test_an_attempts_process_says_why_it_could_not(tmp_path: Path) -> None:
     told, made = tmp_path / "job.json", tmp_path / "made.json"
     told.write_text(json.dumps(asdict(Job("nonsense", "torch eager", "fp16", "", "", 0))))
-    found = run_apart([sys.executable, "-m", "drive_seg.lab.build.gpuattempt", str(told), str(made)], made)
+    found = run_apart([sys.executable, "-m", "drive_seg.bench.gpu.attempt", str(told), str(made)], made)
     assert found["not_measured"].startswith("nonsense: no such model")
 
 
 def test_what_it_needs_is_little() -> None:
     """No window, no video decoder, no OpenVINO: a GPU server has none of them."""
     hidden = ("av", "PyQt6", "openvino", "matplotlib", "jinja2", "kornia", "safetensors")
-    needed = "drive_seg.cli, drive_seg.lab.build.gpucheck, drive_seg.lab.build.gpulaunch"
+    needed = "drive_seg.cli, drive_seg.bench.gpu.check, drive_seg.bench.gpu.launch"
     code = f"import sys; sys.modules.update(dict.fromkeys({hidden!r})); import {needed}"
     found = run_apart([sys.executable, "-c", code], Path("absent.json"))
     assert found["not_measured"] == "it ended with 0"
@@ -227,7 +228,7 @@ def test_what_it_needs_is_little() -> None:
 
 def test_the_wheels_for_a_machine_without_a_network_are_all_that_it_lacks() -> None:
     """It has torch's and onnx's own needs, and OpenCV; no video, no OpenVINO, no window."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     (listed,) = re.findall(r"^GPU_PACKAGES \?= (.*)$", (root / "Makefile").read_text(), re.MULTILINE)
     needed = [re.split("[<>=]", one)[0] for one in tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]]
     assert set(needed) - {"numpy", "opencv-python-headless", "openvino", "av"} == set(listed.split())

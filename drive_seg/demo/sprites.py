@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from drive_seg.contracts import Image
-from drive_seg.sources.demo.canvas import Color, Mask, Sprite
-from drive_seg.sources.demo.textures import lit
+from drive_seg.demo.canvas import Color, Mask, Sprite
+from drive_seg.demo.textures import lit
 
 PHASES = 8  # of a walk or a turn of the pedals
 _COATS: tuple[Color, ...] = ((50, 40, 150), (140, 70, 30), (40, 40, 46), (90, 120, 60), (120, 150, 190), (150, 60, 120), (60, 130, 200))

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from drive_seg.assemble import find_model, open_engine, open_pipeline, open_schedule
+from drive_seg.bench.compare import ratio
 from drive_seg.bench.measure import DRIFT
 from drive_seg.bench.tally import spread
 from drive_seg.errors import BackendError, DriveSegError, UsageError
 from drive_seg.lab.evaluate.accuracy import evaluate, from_source
-from drive_seg.lab.evaluate.bench_compare import ratio
 from drive_seg.settings import DEFAULT_SOURCE, FOREIGN, Settings
 from drive_seg.sources import open_source
 from drive_seg.trace import KINDS, percentiles

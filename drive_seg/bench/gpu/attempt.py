@@ -1,6 +1,6 @@
 """One attempt of gpu-check, in a process of its own: a runtime in a precision on a bundle, its labels, its times and what they are made of.
 
-Run as `python -m drive_seg.lab.build.gpuattempt JOB.json OUT.json`. A runtime that crashes, hangs or leaves the GPU unusable ends nothing
+Run as `python -m drive_seg.bench.gpu.attempt JOB.json OUT.json`. A runtime that crashes, hangs or leaves the GPU unusable ends nothing
 but this process, and what was written before stays.
 """
 
@@ -20,11 +20,11 @@ import numpy as np
 from drive_seg.backends import open_backend
 from drive_seg.backends.border import one_line
 from drive_seg.backends.tensorrt.flavour import TITLES
+from drive_seg.bench.gpu.load import border_bytes, close, count_kernels, load_stages, run_stages
 from drive_seg.card import load_bundle
 from drive_seg.contracts import Array, Backend, Frame
 from drive_seg.engine import Engine
 from drive_seg.errors import BackendError, DriveSegError
-from drive_seg.lab.build.gpuload import border_bytes, close, count_kernels, load_stages, run_stages
 from drive_seg.pipeline import Pipeline
 from drive_seg.propagate import make_propagation
 from drive_seg.schedule import Clockwork, EveryFrame

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from drive_seg import cli
+from drive_seg.bench.blocks import check_blocks, fill_block, replaced
+from drive_seg.bench.matrix import Combination, Matrix, accuracy, multiplied, order, read_matrix, run_matrix, why_it_ended
+from drive_seg.bench.report import as_html, as_markdown, block, columns, short_block
 from drive_seg.errors import BackendError, UsageError
-from drive_seg.lab.evaluate.bench import Combination, Matrix, accuracy, multiplied, order, read_matrix, run_matrix, why_it_ended
-from drive_seg.lab.evaluate.bench_blocks import check_blocks, fill_block, replaced
-from drive_seg.lab.evaluate.bench_report import as_html, as_markdown, block, columns, short_block
 
 ROOT = Path(__file__).parents[2]
 RAN = {

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from drive_seg import cli
+from drive_seg.bench.compare import compare_files, ratio
 from drive_seg.errors import UsageError
-from drive_seg.lab.evaluate.bench_compare import compare_files, ratio
-from tests.lab.test_bench import turn
+from tests.bench.test_matrix import turn
 
 
 def noisy(seed: int, count: int = 1500, scale: float = 1.0) -> NDArray[np.float64]:

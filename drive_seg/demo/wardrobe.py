@@ -3,12 +3,12 @@
 import numpy as np
 
 from drive_seg.contracts import Image
-from drive_seg.sources.demo.canvas import Color, Sprite, Texture
-from drive_seg.sources.demo.ground import ASPHALT_PERIOD_M, ASPHALT_PX_PER_M, ASPHALT_WIDTH_M
-from drive_seg.sources.demo.route import focal_px
-from drive_seg.sources.demo.scene import Scene
-from drive_seg.sources.demo.sprites import paint_cyclist, paint_person, paint_tree
-from drive_seg.sources.demo.textures import Facade, Panorama, paint_asphalt, paint_board, paint_facade, paint_fence, paint_panorama
+from drive_seg.demo.canvas import Color, Sprite, Texture
+from drive_seg.demo.ground import ASPHALT_PERIOD_M, ASPHALT_PX_PER_M, ASPHALT_WIDTH_M
+from drive_seg.demo.route import focal_px
+from drive_seg.demo.scene import Scene
+from drive_seg.demo.sprites import paint_cyclist, paint_person, paint_tree
+from drive_seg.demo.textures import Facade, Panorama, paint_asphalt, paint_board, paint_facade, paint_fence, paint_panorama
 
 TURN_RAD = 0.85  # the panorama reaches so far to either side of heading 0
 

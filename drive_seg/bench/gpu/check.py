@@ -16,15 +16,15 @@ import numpy as np
 
 from drive_seg.backends.jetson import describe_jetson
 from drive_seg.backends.tensorrt.cuda import find_gpu
+from drive_seg.bench.gpu.attempt import REFERENCES, RUNTIMES, WARM_UP, Job, ask_smi, parts_of
+from drive_seg.bench.gpu.load import shares
 from drive_seg.bench.machine import provenance
 from drive_seg.card import Bundle
 from drive_seg.contracts import Array
+from drive_seg.demo import DemoDrive
 from drive_seg.errors import BackendError, DataError, SinkError
 from drive_seg.files import write
-from drive_seg.lab.build.gpuattempt import REFERENCES, RUNTIMES, WARM_UP, Job, ask_smi, parts_of
-from drive_seg.lab.build.gpuload import shares
 from drive_seg.lab.evaluate.pairs import listed, read_picture
-from drive_seg.sources.demo import DemoDrive
 
 RUNS = 1000  # frames that are timed
 DEMO_SEED, DEMO_FRAMES, DEMO_STRIDE = 7, 60, 15  # the drive, how many of its frames are compared, and how far apart they are
@@ -62,12 +62,12 @@ def run_apart(command: Sequence[str], made: Path, parts: Collection[str] = (), l
 def _attempt_apart(job: Job, folder: Path) -> dict[str, Any]:
     told, made = folder / "job.json", folder / "made.json"
     told.write_text(json.dumps(asdict(job)))
-    return run_apart([sys.executable, "-m", "drive_seg.lab.build.gpuattempt", str(told), str(made)], made, parts_of(job))
+    return run_apart([sys.executable, "-m", "drive_seg.bench.gpu.attempt", str(told), str(made)], made, parts_of(job))
 
 
 def _launches(folder: Path, frame_bytes: int) -> dict[str, Any]:
     made = folder / "launches.json"
-    return run_apart([sys.executable, "-m", "drive_seg.lab.build.gpulaunch", str(made), str(frame_bytes)], made)
+    return run_apart([sys.executable, "-m", "drive_seg.bench.gpu.launch", str(made), str(frame_bytes)], made)
 
 
 def check(bundles: Sequence[Bundle], clip: Path | None, out_dir: Path, command: str, tell: Tell) -> dict[str, Any]:

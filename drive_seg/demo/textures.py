@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_seg.contracts import Array, Image, Labels
-from drive_seg.sources.demo.canvas import Color, Texture
-from drive_seg.sources.demo.labels import BUILDING, SKY, TREE
-from drive_seg.sources.demo.light import Mood
+from drive_seg.demo.canvas import Color, Texture
+from drive_seg.demo.labels import BUILDING, SKY, TREE
+from drive_seg.demo.light import Mood
 
 _PX_PER_M = 24
 _WALLS: tuple[Color, ...] = (

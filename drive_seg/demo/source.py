@@ -6,9 +6,9 @@ from typing import Self
 from urllib.parse import parse_qsl
 
 from drive_seg.contracts import Frame, SourceInfo
+from drive_seg.demo.drive import DemoDrive
+from drive_seg.demo.labels import CLASSES
 from drive_seg.errors import UsageError
-from drive_seg.sources.demo.drive import DemoDrive
-from drive_seg.sources.demo.labels import CLASSES
 from drive_seg.workers import Closed, Mailbox, Overflow, Worker
 
 SIZE_LIMITS = (64, 4096)

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drive_seg.sources.demo.canvas import Canvas, Color, corners
-from drive_seg.sources.demo.cars import MODELS, draw_car
-from drive_seg.sources.demo.labels import BICYCLIST, BUILDING, FENCE, PEDESTRIAN, POLE, SIGN, TREE
-from drive_seg.sources.demo.route import CAMERA_HEIGHT_M, Floats, View
-from drive_seg.sources.demo.scene import Kind, Scene, Thing
-from drive_seg.sources.demo.sprites import PHASES
-from drive_seg.sources.demo.textures import Facade, lit
-from drive_seg.sources.demo.wardrobe import Wardrobe
+from drive_seg.demo.canvas import Canvas, Color, corners
+from drive_seg.demo.cars import MODELS, draw_car
+from drive_seg.demo.labels import BICYCLIST, BUILDING, FENCE, PEDESTRIAN, POLE, SIGN, TREE
+from drive_seg.demo.route import CAMERA_HEIGHT_M, Floats, View
+from drive_seg.demo.scene import Kind, Scene, Thing
+from drive_seg.demo.sprites import PHASES
+from drive_seg.demo.textures import Facade, lit
+from drive_seg.demo.wardrobe import Wardrobe
 
 _NEAR_WALL_M = 0.6  # walls are cut off here, before they pass the camera
 _POLE_SHARE = 0.0075  # of the picture's height: no pole is drawn thinner

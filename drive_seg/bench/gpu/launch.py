@@ -1,6 +1,6 @@
 """What a GPU takes for nothing: launching an empty kernel, an empty graph, and copying a frame in; the floor under every latency.
 
-Run as a process: `python -m drive_seg.lab.build.gpulaunch OUT.json BYTES`.
+Run as a process: `python -m drive_seg.bench.gpu.launch OUT.json BYTES`.
 """
 
 import json

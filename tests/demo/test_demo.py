@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from drive_seg.contracts import Seekable
+from drive_seg.demo import CLASSES, DemoDrive, DemoSource, parse_demo_uri
+from drive_seg.demo import source as demo_source
 from drive_seg.errors import UsageError
-from drive_seg.sources.demo import CLASSES, DemoDrive, DemoSource, parse_demo_uri
-from drive_seg.sources.demo import source as demo_source
 
 SMALL = (120, 160)
 

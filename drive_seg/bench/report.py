@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from drive_seg.lab.evaluate.bench import all_ms
-from drive_seg.lab.evaluate.bench_plot import accuracy_against_latency, histograms, time_lines
+from drive_seg.bench.matrix import all_ms
+from drive_seg.bench.plot import accuracy_against_latency, histograms, time_lines
 
-TEMPLATE = Path(__file__).with_name("bench.html")
+TEMPLATE = Path(__file__).with_name("report.html")
 
 
 def columns(result: Mapping[str, Any]) -> dict[str, list[str]]:

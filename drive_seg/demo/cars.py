@@ -9,10 +9,10 @@ from enum import IntEnum
 
 import numpy as np
 
-from drive_seg.sources.demo.canvas import Canvas, Color, corners
-from drive_seg.sources.demo.labels import CAR
-from drive_seg.sources.demo.route import CAMERA_HEIGHT_M, Floats, View
-from drive_seg.sources.demo.textures import lit
+from drive_seg.demo.canvas import Canvas, Color, corners
+from drive_seg.demo.labels import CAR
+from drive_seg.demo.route import CAMERA_HEIGHT_M, Floats, View
+from drive_seg.demo.textures import lit
 
 
 class Paint(IntEnum):

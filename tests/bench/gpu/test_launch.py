@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from drive_seg.backends.tensorrt.cuda import find_gpu
+from drive_seg.bench.gpu import launch as gpulaunch
+from drive_seg.bench.gpu.check import run_apart
+from drive_seg.bench.gpu.load import PEAKS, load_stages, sum_events
 from drive_seg.card import load_bundle
 from drive_seg.errors import BackendError
-from drive_seg.lab.build import gpulaunch
-from drive_seg.lab.build.gpucheck import run_apart
-from drive_seg.lab.build.gpuload import PEAKS, load_stages, sum_events
 from tests.backends.tensorrt.fake_cuda import FakeCuda
 
 
@@ -77,7 +77,7 @@ def test_its_process_says_why_it_could_not(tmp_path: Path) -> None:
     except BackendError:
         pass
     made = tmp_path / "made.json"
-    found = run_apart([sys.executable, "-m", "drive_seg.lab.build.gpulaunch", str(made), "64"], made)
+    found = run_apart([sys.executable, "-m", "drive_seg.bench.gpu.launch", str(made), "64"], made)
     assert found == json.loads(made.read_text())
     assert "NVIDIA driver" in found["not_measured"]
 

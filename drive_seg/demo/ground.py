@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 
 from drive_seg.contracts import Image
-from drive_seg.sources.demo.canvas import Canvas, Color, Mask, corners
-from drive_seg.sources.demo.labels import PAVEMENT, ROAD
-from drive_seg.sources.demo.route import CAMERA_HEIGHT_M, FAR_M, NEAR_M, Floats, View
-from drive_seg.sources.demo.scene import Scene, Street
+from drive_seg.demo.canvas import Canvas, Color, Mask, corners
+from drive_seg.demo.labels import PAVEMENT, ROAD
+from drive_seg.demo.route import CAMERA_HEIGHT_M, FAR_M, NEAR_M, Floats, View
+from drive_seg.demo.scene import Scene, Street
 
 ASPHALT_PX_PER_M = 16
 ASPHALT_WIDTH_M = 14
