@@ -18,7 +18,7 @@ test: $(VENV)/.dev
 # ONEDNN_MAX_CPU_ISA holds OpenVINO and torch to AVX2, ATEN_CPU_CAPABILITY torch's own kernels; ONNX Runtime has no such switch.
 test-small: $(VENV)/.dev
 	QT_QPA_PLATFORM=offscreen ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(shell command -v taskset >/dev/null && echo taskset -c 0) \
-		$(BIN)/python -m pytest tests/backends --ignore tests/backends/tensorrt tests/test_pipeline.py tests/bench --ignore tests/bench/gpu tests/lab/test_quantize.py
+		$(BIN)/python -m pytest tests/backends --ignore tests/backends/tensorrt tests/network/test_pipeline.py tests/bench --ignore tests/bench/gpu tests/lab/test_quantize.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from drive_seg import card as bundles
 from drive_seg.backends.border import PRECISIONS
 from drive_seg.cli.flags import Debug, InputSize, err, out
 from drive_seg.errors import UsageError
+from drive_seg.network import card as bundles
 from drive_seg.settings import Settings
 
 

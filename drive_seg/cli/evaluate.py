@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from drive_seg import card as bundles
 from drive_seg.cli.flags import (
     Backend,
     Channels,
@@ -38,6 +37,7 @@ from drive_seg.cli.flags import (
 from drive_seg.cli.headless import print_note
 from drive_seg.contracts import Network
 from drive_seg.errors import UsageError
+from drive_seg.network import card as bundles
 from drive_seg.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def evaluate(
     from drive_seg.lab.evaluate.datasets import folder_of
     from drive_seg.lab.evaluate.pairs import how_many_left_out
     from drive_seg.lab.evaluate.report import Gallery, render
-    from drive_seg.schedule import EveryFrame
+    from drive_seg.network.schedule import EveryFrame
 
     if (images is None) != (labels is None) or sum(given is not None for given in (data, images, clip, source)) != 1:
         raise UsageError("give --data, or --images and --labels, or --clip, or --source")
@@ -138,7 +138,7 @@ def _meters(engine: Network, ranked: bundles.Bundle | None, clip: bool, corrupti
     from drive_seg.lab.evaluate.average_precision import AveragePrecision
     from drive_seg.lab.evaluate.boundary import BoundaryF1
     from drive_seg.lab.evaluate.consistency import Consistency
-    from drive_seg.postprocess import refine
+    from drive_seg.network.postprocess import refine
 
     meters: list[Meter] = [BoundaryF1(engine.classes)]
     if clip:

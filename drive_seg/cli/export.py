@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from drive_seg import card as bundles
 from drive_seg.cli.flags import Debug, Overwrite, check_outputs, out, read_by, require_lab
+from drive_seg.network import card as bundles
 
 
 def export(

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from drive_seg import card as bundles
 from drive_seg.cli.flags import Debug, err, out
+from drive_seg.network import card as bundles
 
 
 def gpu_check(

@@ -2,9 +2,9 @@
 
 from rich.table import Table
 
-from drive_seg import card as bundles
 from drive_seg.cli.flags import out
 from drive_seg.errors import BundleError
+from drive_seg.network import card as bundles
 
 
 def models() -> None:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from drive_seg import card as bundles
 from drive_seg.cli.flags import Debug, out, require_lab
 from drive_seg.errors import UsageError
+from drive_seg.network import card as bundles
 
 
 def quantize(

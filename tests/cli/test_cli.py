@@ -18,11 +18,11 @@ import pytest
 from rich.console import Console
 
 from drive_seg import cli
-from drive_seg.card import load_bundle
 from drive_seg.cli.benchmark import table
 from drive_seg.contracts import TIMED
 from drive_seg.demo import DemoDrive
 from drive_seg.files import part_of
+from drive_seg.network.card import load_bundle
 from drive_seg.settings import DEFAULT_MODEL
 from drive_seg.trace import KINDS, percentiles
 from tests.fakes import make_bundle

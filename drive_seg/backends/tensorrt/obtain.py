@@ -9,8 +9,8 @@ from drive_seg.backends.tensorrt.build import Progress, build_engine
 from drive_seg.backends.tensorrt.cuda import Gpu
 from drive_seg.backends.tensorrt.flavour import Flavour
 from drive_seg.backends.tensorrt.store import ANY_GPU, TYPING, Entry, Key, Sidecar, Store
-from drive_seg.card import sha256
 from drive_seg.errors import BackendError
+from drive_seg.network.card import sha256
 
 Tell = Callable[[str], None]
 

@@ -21,13 +21,13 @@ from drive_seg.backends import open_backend
 from drive_seg.backends.border import one_line
 from drive_seg.backends.tensorrt.flavour import TITLES
 from drive_seg.bench.gpu.load import border_bytes, close, count_kernels, load_stages, run_stages
-from drive_seg.card import load_bundle
 from drive_seg.contracts import Array, Backend, Frame
-from drive_seg.engine import Engine
 from drive_seg.errors import BackendError, DriveSegError
-from drive_seg.pipeline import Pipeline
-from drive_seg.propagate import make_propagation
-from drive_seg.schedule import Clockwork, EveryFrame
+from drive_seg.network.card import load_bundle
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.propagate import make_propagation
+from drive_seg.network.schedule import Clockwork, EveryFrame
 from drive_seg.trace import Latencies, percentiles
 
 WARM_UP = 100  # frames before those that are timed

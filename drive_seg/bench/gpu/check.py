@@ -19,12 +19,12 @@ from drive_seg.backends.tensorrt.cuda import find_gpu
 from drive_seg.bench.gpu.attempt import REFERENCES, RUNTIMES, WARM_UP, Job, ask_smi, parts_of
 from drive_seg.bench.gpu.load import shares
 from drive_seg.bench.machine import provenance
-from drive_seg.card import Bundle
 from drive_seg.contracts import Array
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import BackendError, DataError, SinkError
 from drive_seg.files import write
 from drive_seg.lab.evaluate.pairs import listed, read_picture
+from drive_seg.network.card import Bundle
 
 RUNS = 1000  # frames that are timed
 DEMO_SEED, DEMO_FRAMES, DEMO_STRIDE = 7, 60, 15  # the drive, how many of its frames are compared, and how far apart they are

@@ -13,10 +13,10 @@ from drive_seg.backends.tensorrt.cuda import find_gpu, open_cuda
 from drive_seg.backends.tensorrt.flavour import find_flavour
 from drive_seg.backends.tensorrt.obtain import Wanted, Workshop
 from drive_seg.backends.tensorrt.store import Store
-from drive_seg.card import Bundle, Card
 from drive_seg.contracts import Array, Backend, Stage, Tensors
-from drive_seg.engine import key_shapes, run_int8
 from drive_seg.errors import BackendError
+from drive_seg.network.card import Bundle, Card
+from drive_seg.network.engine import key_shapes, run_int8
 
 WEIGHT_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1, "fp8": 1}
 WATCHED = 10  # frames under the profiler

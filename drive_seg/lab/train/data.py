@@ -19,7 +19,7 @@ from drive_seg.lab.evaluate.pairs import VOID, Pair, Sample, id_coding, ids_by_n
 from drive_seg.lab.train.paste import cut_out, paste
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.lab.train.transforms import degrade, recolour, warp
-from drive_seg.preprocess import input_size
+from drive_seg.network.preprocess import input_size
 
 Made = TypeVar("Made")
 

@@ -20,8 +20,8 @@ from drive_seg.bench.gpu import check as gpucheck
 from drive_seg.bench.gpu.attempt import Job, attempt, attempt_batches, attempt_heads, attempt_load, parts_of
 from drive_seg.bench.gpu.check import check, goal, launching_ms, read_pictures, run_apart
 from drive_seg.bench.gpu.table import make_tables, require_good
-from drive_seg.card import load_bundle, names
 from drive_seg.errors import BackendError, DataError
+from drive_seg.network.card import load_bundle, names
 
 GPU = Gpu(0, "NVIDIA RTX 4000 Ada", "8.9", "13.0")
 TIMES = {

@@ -11,8 +11,8 @@ from drive_seg.backends.tensorrt.cuda import find_gpu
 from drive_seg.bench.gpu import launch as gpulaunch
 from drive_seg.bench.gpu.check import run_apart
 from drive_seg.bench.gpu.load import PEAKS, load_stages, sum_events
-from drive_seg.card import load_bundle
 from drive_seg.errors import BackendError
+from drive_seg.network.card import load_bundle
 from tests.backends.tensorrt.fake_cuda import FakeCuda
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from drive_seg import card
-from drive_seg.card import everywhere, load_bundle, locate, names
 from drive_seg.errors import BundleError, UsageError
+from drive_seg.network import card
+from drive_seg.network.card import everywhere, load_bundle, locate, names
 from drive_seg.settings import DEFAULT_MODEL
 from tests.fakes import make_bundle
 

@@ -16,8 +16,8 @@ import numpy as np
 from drive_seg.classes import VOID, ClassName, palette
 from drive_seg.contracts import Array, Backend, Image, Labels, OnnxFile, Port, StageName, Tensors, TensorSpec
 from drive_seg.errors import BackendError, UsageError
-from drive_seg.postprocess import strongest
-from drive_seg.preprocess import input_size, to_input
+from drive_seg.network.postprocess import strongest
+from drive_seg.network.preprocess import input_size, to_input
 
 MULTIPLE = 32  # of an open input's height and width: the deepest stride that is common
 SCENE_HW = (48, 64)

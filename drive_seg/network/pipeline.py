@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from drive_seg.cache import Cache
 from drive_seg.contracts import Decision, Frame, Image, Key, Labels, Network, Result, Span, Tensors
-from drive_seg.preprocess import to_input
-from drive_seg.propagate import Hold, Propagation
-from drive_seg.refresh import Refresher, Sync, renewed
-from drive_seg.schedule import Schedule, check_fits
+from drive_seg.network.cache import Cache
+from drive_seg.network.preprocess import to_input
+from drive_seg.network.propagate import Hold, Propagation
+from drive_seg.network.refresh import Refresher, Sync, renewed
+from drive_seg.network.schedule import Schedule, check_fits
 from drive_seg.trace import Stopwatch
 
 Paint = Callable[[Image, Labels], Image]

@@ -16,15 +16,14 @@ from drive_seg.classes import VOID, ClassName
 from drive_seg.contracts import Array, Frame, Image, Labels
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import BackendError, DriveSegError, UsageError
-from drive_seg.foreign import ForeignEngine, describe, tables
-from drive_seg.pipeline import Pipeline
-from drive_seg.preprocess import to_input
-from drive_seg.propagate import make_propagation
-from drive_seg.refresh import Delayed
-from drive_seg.schedule import EveryFrame, parse_schedule
+from drive_seg.network.foreign import ForeignEngine, describe, tables
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.preprocess import to_input
+from drive_seg.network.propagate import make_propagation
+from drive_seg.network.refresh import Delayed
+from drive_seg.network.schedule import EveryFrame, parse_schedule
+from tests.backends.graphs import save
 from tests.fakes import FakeBackend
-
-from .backends.graphs import save
 
 onnx = pytest.importorskip("onnx", reason="networks are made with the workshop's onnx")
 helper, TensorProto = onnx.helper, onnx.TensorProto

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from drive_seg.contracts import Array, Image, Labels, Stage
-from drive_seg.engine import Engine
 from drive_seg.errors import BackendError, UsageError
-from drive_seg.preprocess import to_input
+from drive_seg.network.engine import Engine
+from drive_seg.network.preprocess import to_input
 from tests.fakes import FakeBackend, FakeStage, make_bundle, make_picture_bundle
 
 

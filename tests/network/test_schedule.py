@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from drive_seg.contracts import Decision, View
 from drive_seg.errors import UsageError
-from drive_seg.schedule import MAX_AGE, SYNTAX, Replay, Schedule, parse_schedule
+from drive_seg.network.schedule import MAX_AGE, SYNTAX, Replay, Schedule, parse_schedule
 
 FPS = 30
 

@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from drive_seg.card import Bundle, KeyInputCard
 from drive_seg.contracts import Array, Frame, Image, Key, Labels, Result, Tensors
-from drive_seg.engine import Engine
 from drive_seg.errors import BundleError, UsageError
-from drive_seg.pipeline import Pipeline
-from drive_seg.propagate import Hold, Propagation, make_propagation
-from drive_seg.refresh import Delayed
-from drive_seg.schedule import parse_schedule
+from drive_seg.network.card import Bundle, KeyInputCard
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.propagate import Hold, Propagation, make_propagation
+from drive_seg.network.refresh import Delayed
+from drive_seg.network.schedule import parse_schedule
 from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_two_rate_bundle
 
 

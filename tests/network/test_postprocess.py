@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from drive_seg.contracts import Frame, Image
-from drive_seg.engine import Engine
-from drive_seg.pipeline import Pipeline
-from drive_seg.postprocess import refine, strongest
-from drive_seg.schedule import parse_schedule
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.postprocess import refine, strongest
+from drive_seg.network.schedule import parse_schedule
 from tests.fakes import FakeBackend, make_bundle
 
 

@@ -15,7 +15,7 @@ from drive_seg.errors import BundleError, UsageError
 
 CARD = "card.json"
 OUTSIDE = {"hold", "flow"}  # propagations that need nothing of the network
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 HERE = Path("engines")
 
 Colour = tuple[Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from drive_seg.cache import CUT, MAX_GAP_S, Cache, change, why_invalid
 from drive_seg.contracts import Frame, Key
+from drive_seg.network.cache import CUT, MAX_GAP_S, Cache, change, why_invalid
 
 KEY = Key(index=10, time_s=1.0, take=0, size_hw=(48, 64))
 

@@ -12,11 +12,11 @@ from typing import Self
 import numpy as np
 
 from drive_seg.abilities import PaintStage, StageBeside, Streaming, TakingFrames
-from drive_seg.cache import CUT
-from drive_seg.card import Bundle, Card, StageCard
 from drive_seg.contracts import STAGES, Array, Backend, Image, Labels, Stage, StageName, Tensors
 from drive_seg.errors import BackendError, BundleError, UsageError
-from drive_seg.preprocess import input_size
+from drive_seg.network.cache import CUT
+from drive_seg.network.card import Bundle, Card, StageCard
+from drive_seg.network.preprocess import input_size
 
 
 def run_int8(bundle: Bundle, backend: Backend) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from drive_seg.score import Confusion
+from drive_seg.network.score import Confusion
 
 TRUTH = np.array([[0] * 8 + [1] * 5 + [255] * 3], np.uint8)
 PREDICTED = np.array([[0] * 6 + [1] * 2 + [0] + [1] * 3 + [255] + [0, 1, 2]], np.uint8)

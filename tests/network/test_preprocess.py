@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drive_seg.preprocess import input_size, to_input
+from drive_seg.network.preprocess import input_size, to_input
 
 
 @pytest.mark.parametrize(

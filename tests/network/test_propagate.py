@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from drive_seg.contracts import Array, Image, Key
-from drive_seg.propagate import Flow, Hold, make_propagation, warp
+from drive_seg.network.propagate import Flow, Hold, make_propagation, warp
 
 SIZE_HW = (360, 480)
 

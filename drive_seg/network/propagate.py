@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from drive_seg.contracts import Array, Image, Key, Tensors
-from drive_seg.preprocess import input_size
+from drive_seg.network.preprocess import input_size
 
 WARPED = ("flow", "netwarp")
 FLOW_HW = (90, 120)  # DIS takes 0.07 ms at this size on one core; a pixel is four of the network's at 480x360

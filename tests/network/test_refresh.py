@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from drive_seg.card import Bundle
 from drive_seg.contracts import Frame, Result, StageName, Tensors
-from drive_seg.engine import Engine
 from drive_seg.errors import BackendError
-from drive_seg.pipeline import Pipeline
-from drive_seg.refresh import Async, Delayed, Refresher, Streamed
-from drive_seg.schedule import parse_schedule
+from drive_seg.network.card import Bundle
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.refresh import Async, Delayed, Refresher, Streamed
+from drive_seg.network.schedule import parse_schedule
 from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_picture_bundle, make_two_rate_bundle
 from tests.waiting import PATIENCE_S, until
 
@@ -255,7 +255,7 @@ def test_closing_waits_for_what_runs_and_leaves_no_thread(tmp_path: Path) -> Non
 
 
 def test_closing_does_not_wait_for_ever_for_a_high_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drive_seg.refresh.CLOSE_LIMIT_S", 0.1)
+    monkeypatch.setattr("drive_seg.network.refresh.CLOSE_LIMIT_S", 0.1)
     gate = Gate()
     with asynchronous(tmp_path, worker=FakeBackend(before_high=gate)) as (pipeline, worker):
         pipeline.step(frame(0))
@@ -267,7 +267,7 @@ def test_closing_does_not_wait_for_ever_for_a_high_that_hangs(tmp_path: Path, mo
 
 
 def test_a_new_size_waits_for_the_refresh_under_way_however_slow_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drive_seg.refresh.CLOSE_LIMIT_S", 0.0)
+    monkeypatch.setattr("drive_seg.network.refresh.CLOSE_LIMIT_S", 0.0)
     gate, results = Gate(), []
     with asynchronous(tmp_path, worker=FakeBackend(before_high=gate)) as (pipeline, worker):
         pipeline.step(frame(0))
