@@ -18,8 +18,7 @@ test: $(VENV)/.dev
 # ONEDNN_MAX_CPU_ISA holds OpenVINO and torch to AVX2, ATEN_CPU_CAPABILITY torch's own kernels; ONNX Runtime has no such switch.
 test-small: $(VENV)/.dev
 	QT_QPA_PLATFORM=offscreen ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(shell command -v taskset >/dev/null && echo taskset -c 0) \
-		$(BIN)/python -m pytest tests/backends --ignore tests/backends/tensorrt tests/test_pipeline.py tests/bench tests/lab/test_bench.py \
-		tests/lab/test_quantize.py
+		$(BIN)/python -m pytest tests/backends --ignore tests/backends/tensorrt tests/network/test_pipeline.py tests/bench --ignore tests/bench/gpu tests/lab/test_quantize.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -30,11 +29,9 @@ check: $(VENV)/.dev
 wheel-check:
 	PYTHON='$(PYTHON)' .ci/wheel-check
 
-# Fills the tables of README and docs; about half an hour of a quiet machine. make bench SOURCE=drive.mp4 takes another drive; with PICTURES=DIR
-# the rivals are there in int8 too.
-BENCHES := paced runs rivals
+# Fills the tables of README and docs; about twenty minutes of a quiet machine. make bench SOURCE=drive.mp4 takes another drive.
+BENCHES := paced runs
 bench: $(VENV)/.lab
-	$(BIN)/python -m drive_seg rivals --out out/rivals --overwrite $(if $(PICTURES),--int8 '$(PICTURES)')
 	$(BIN)/python -m drive_seg bench $(BENCHES:%=--matrix docs/bench/%.toml) --into README.md --into docs/benchmarking.md --overwrite \
 		$(if $(SOURCE),--source '$(SOURCE)')
 

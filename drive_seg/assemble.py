@@ -12,20 +12,20 @@ from drive_seg.abilities import Compiling, Streaming
 from drive_seg.audit import Auditor
 from drive_seg.backends import open_backend, read_onnx
 from drive_seg.backends.border import thread_count
-from drive_seg.card import Bundle, load_bundle, locate
 from drive_seg.classes import read_class_names
 from drive_seg.contracts import Backend, Image, Labels, Network, Result, Sink, Source, SourceInfo
-from drive_seg.engine import Engine
 from drive_seg.errors import BackendError, DriveSegError, UsageError
 from drive_seg.files import Use, require_apart, require_writable
-from drive_seg.foreign import Foreign, ForeignEngine, describe
+from drive_seg.network.card import Bundle, load_bundle, locate
+from drive_seg.network.engine import Engine
+from drive_seg.network.foreign import Foreign, ForeignEngine, describe
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.postprocess import refine
+from drive_seg.network.propagate import make_propagation
+from drive_seg.network.refresh import Async, Delayed, Refresher, Streamed, Sync
+from drive_seg.network.schedule import EveryFrame, Pipelined, Replay, Schedule, check_fits, parse_schedule
 from drive_seg.overlay import Look, Painter
-from drive_seg.pipeline import Pipeline
-from drive_seg.postprocess import refine
 from drive_seg.precision import int8_is_faster
-from drive_seg.propagate import make_propagation
-from drive_seg.refresh import Async, Delayed, Refresher, Streamed, Sync
-from drive_seg.schedule import EveryFrame, Pipelined, Replay, Schedule, check_fits, parse_schedule
 from drive_seg.settings import FOREIGN, Settings
 from drive_seg.sinks.masks import MaskWriter
 from drive_seg.sinks.recorder import Recorder

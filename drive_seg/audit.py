@@ -10,8 +10,8 @@ import numpy as np
 
 from drive_seg.contracts import Labels, Network, Result
 from drive_seg.errors import BackendError
-from drive_seg.pipeline import Pipeline, Refine
-from drive_seg.schedule import EveryFrame
+from drive_seg.network.pipeline import Pipeline, Refine
+from drive_seg.network.schedule import EveryFrame
 from drive_seg.workers import Mailbox, Overflow, Worker
 
 CLOSE_LIMIT_S = 60.0  # longer than the full network takes on a machine that is busy

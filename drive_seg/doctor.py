@@ -21,8 +21,8 @@ from drive_seg.backends.border import cpu_name, one_line
 from drive_seg.backends.jetson import describe_jetson
 from drive_seg.backends.tensorrt.cuda import Gpu, find_gpu
 from drive_seg.backends.tensorrt.flavour import INSTALL, TITLES, find_flavour
-from drive_seg.card import load_bundle, names
 from drive_seg.errors import BackendError, DriveSegError
+from drive_seg.network.card import load_bundle, names
 
 INSTRUCTIONS = {  # what people call it: the kernel's flags, any of which is enough
     "AVX2": {"avx2"},

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_seg import assemble, contracts
-from drive_seg.card import Bundle
 from drive_seg.contracts import Frame, Image, Labels, SourceInfo
 from drive_seg.errors import DriveSegError, UsageError
+from drive_seg.network.card import Bundle
+from drive_seg.network.postprocess import at_size
 from drive_seg.overlay import Look, Painter
 from drive_seg.play.history import shares
-from drive_seg.postprocess import at_size
 from drive_seg.settings import DEFAULT_MODEL, Settings
 from drive_seg.sources import open_source
 

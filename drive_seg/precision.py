@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from platformdirs import user_cache_path
 
-from drive_seg.card import Bundle
 from drive_seg.contracts import Backend
-from drive_seg.engine import Engine
 from drive_seg.errors import DriveSegError
 from drive_seg.files import write
+from drive_seg.network.card import Bundle
+from drive_seg.network.engine import Engine
 
 WARM_UP, ROUNDS, LIMIT_S = 3, 15, 4.0  # frames of each, in turns; after the limit what has been timed decides
 GAIN = 0.95  # of the floats' time: int8 costs a little accuracy, so that a draw is theirs

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_seg.contracts import Labels, Result
-from drive_seg.score import Confusion
+from drive_seg.network.score import Confusion
 
 _Row = tuple[float, float, bool, int, bool, float | None]  # now_s, total_ms, is_key, age_frames, cold, high_ms
 

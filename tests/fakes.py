@@ -8,8 +8,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from drive_seg.card import Bundle, load_bundle, sha256
 from drive_seg.contracts import Array, Decision, Frame, Image, Labels, Result, SourceInfo, Tensors, TensorSpec
+from drive_seg.network.card import Bundle, load_bundle, sha256
 from tests.waiting import PATIENCE_S
 
 CAMVID = {

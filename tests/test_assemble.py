@@ -14,9 +14,9 @@ import pytest
 from drive_seg.assemble import assembled, run_headless
 from drive_seg.backends import open_backend
 from drive_seg.contracts import Backend, Frame, Result, Stage
+from drive_seg.demo import DemoDrive
 from drive_seg.errors import SinkError, SourceError, UsageError
 from drive_seg.settings import Settings
-from drive_seg.sources.demo import DemoDrive
 from tests.fakes import FakeSource
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -10,8 +10,8 @@ import pytest
 
 from drive_seg.audit import Auditor, differing
 from drive_seg.contracts import Network
-from drive_seg.engine import Engine
 from drive_seg.errors import BackendError
+from drive_seg.network.engine import Engine
 from tests.fakes import FakeBackend, make_bundle, make_result
 from tests.waiting import PATIENCE_S, until
 

@@ -144,7 +144,6 @@ def test_reports_are_no_exception(home: Path, capsys: pytest.CaptureFixture[str]
     (home / "set" / "card.json").write_text("{}")
     assert "--overwrite" in refused(capsys, home, "export", "keep.json", "--out", "set")
     assert "--overwrite" in refused(capsys, home, "sweep", "--clip", "set", "--out", str(_touched(home / "plain" / "sweep.md").parent))
-    assert "--overwrite" in refused(capsys, home, "rivals", "--out", str(_touched(home / "set" / "classes.txt").parent))
 
 
 def _touched(path: Path) -> Path:

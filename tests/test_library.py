@@ -16,8 +16,8 @@ import pytest
 import drive_seg
 from drive_seg import library
 from drive_seg.assemble import assembled
-from drive_seg.card import PACKAGE
 from drive_seg.errors import BackendError, BundleError, SourceError, UsageError
+from drive_seg.network.card import PACKAGE
 from drive_seg.settings import DEFAULT_MODEL, Settings
 from tests.fakes import make_bundle
 from tests.sources.clips import write_video
@@ -30,7 +30,7 @@ NAMES = ["road", "car", "sky #0000ff", "tree", "dog"]
 
 def write_network(folder: Path) -> Path:
     """net.onnx and, one a line, the names of its classes."""
-    from tests.test_foreign import Form  # needs the workshop's onnx
+    from tests.network.test_foreign import Form  # needs the workshop's onnx
 
     (folder / "names.txt").write_text("\n".join(NAMES))
     return Path(Form().write(folder / "net.onnx"))

@@ -8,7 +8,7 @@ import pytest
 from platformdirs import user_cache_path
 
 from drive_seg.assemble import find_model, open_engine
-from drive_seg.card import Bundle
+from drive_seg.network.card import Bundle
 from drive_seg.precision import int8_is_faster
 from drive_seg.settings import Settings
 from tests.fakes import FakeBackend, FakeStage, make_bundle

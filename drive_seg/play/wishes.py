@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from drive_seg.errors import UsageError
-from drive_seg.schedule import parse_schedule
+from drive_seg.network.schedule import parse_schedule
 from drive_seg.settings import Settings
 
 

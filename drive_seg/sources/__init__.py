@@ -39,7 +39,7 @@ def _opener(uri: str) -> Callable[[], Source]:
 
         return lambda: CameraSource(int(camera[1]))
     if uri.startswith("demo:"):
-        from drive_seg.sources.demo import parse_demo_uri
+        from drive_seg.demo import parse_demo_uri
 
         return lambda: parse_demo_uri(uri)
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri):

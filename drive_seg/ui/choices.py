@@ -11,7 +11,7 @@ translate = QCoreApplication.translate
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`form` makes what drive_seg.schedule parses; the slider's ticks are `step` apart."""
+    """`form` makes what drive_seg.network.schedule parses; the slider's ticks are `step` apart."""
 
     pattern: str
     form: str

@@ -7,10 +7,10 @@ from typing import Any
 
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
-from drive_seg.card import CARD, Card, locate, names
 from drive_seg.classes import safe_palette
 from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DriveSegError
+from drive_seg.network.card import CARD, Card, locate, names
 from drive_seg.overlay import Look, Painter
 from drive_seg.play.player import Player, Shown, Status
 from drive_seg.ui.choices import nudged

@@ -8,7 +8,7 @@ from drive_seg.ui.widgets import Choice, Slider, label, named
 
 
 class ScheduleBox(QWidget):
-    """Tells the schedule as drive_seg.schedule writes it."""
+    """Tells the schedule as drive_seg.network.schedule writes it."""
 
     chosen = pyqtSignal(str)
 

@@ -14,10 +14,10 @@ from drive_seg.bench.machine import Gauges, Usage
 from drive_seg.bench.measure import Measurement, deadline, measure, notes, tracks
 from drive_seg.bench.tally import Effort, Timing
 from drive_seg.contracts import Source, SourceInfo
-from drive_seg.engine import Engine
 from drive_seg.errors import SourceError
-from drive_seg.pipeline import Pipeline
-from drive_seg.schedule import EveryFrame, Schedule, parse_schedule
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.schedule import EveryFrame, Schedule, parse_schedule
 from drive_seg.settings import Settings
 from drive_seg.sources.capture import Capture
 from drive_seg.sources.looping import Looping

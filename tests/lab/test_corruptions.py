@@ -12,8 +12,8 @@ pytest.importorskip("kornia", reason="corruptions are made with the workshop's k
 
 from drive_seg import cli  # noqa: E402
 from drive_seg.contracts import Image  # noqa: E402
+from drive_seg.demo import DemoDrive  # noqa: E402
 from drive_seg.lab.evaluate.corruptions import CORRUPTIONS, STRENGTHS, corrupt  # noqa: E402
-from drive_seg.sources.demo import DemoDrive  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from drive_seg.backends import open_backend
-from drive_seg.card import Bundle, load_bundle
 from drive_seg.contracts import Frame
-from drive_seg.engine import Engine
 from drive_seg.errors import DataError
 from drive_seg.lab.build.export import export_bundle
 from drive_seg.lab.evaluate.accuracy import evaluate, from_pairs
 from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig
 from drive_seg.lab.train import checkpoint, loop
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.pipeline import Pipeline
-from drive_seg.schedule import EveryFrame
+from drive_seg.network.card import Bundle, load_bundle
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.schedule import EveryFrame
 from tests.lab.conftest import TINY, draw
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from drive_seg import cli
-from drive_seg.card import load_bundle
 from drive_seg.lab.build.export import export_bundle
 from drive_seg.lab.build.modelcard import render
 from drive_seg.lab.train import loop
 from drive_seg.lab.train.recipe import Recipe
+from drive_seg.network.card import load_bundle
 
 
 def test_an_evaluation_is_recorded_in_the_card_and_on_the_page(

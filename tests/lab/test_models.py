@@ -12,9 +12,7 @@ from torch.nn import functional as F
 
 from drive_seg import cli
 from drive_seg.backends import open_backend
-from drive_seg.card import Bundle, load_bundle
 from drive_seg.contracts import Frame, Labels
-from drive_seg.engine import Engine
 from drive_seg.errors import UsageError
 from drive_seg.lab.build import export
 from drive_seg.lab.build.compare import compare
@@ -29,10 +27,12 @@ from drive_seg.lab.models.unpool import pool, unpool
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.losses import truths
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.pipeline import Pipeline
-from drive_seg.preprocess import to_input
-from drive_seg.schedule import EveryFrame, parse_schedule
-from drive_seg.score import Confusion
+from drive_seg.network.card import Bundle, load_bundle
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.preprocess import to_input
+from drive_seg.network.schedule import EveryFrame, parse_schedule
+from drive_seg.network.score import Confusion
 from tests.lab.conftest import TINY, draw
 
 FCN = {"conv1": 8, "conv2": 8, "conv3": 16, "conv4": 16, "conv5": 16, "fc": 32}

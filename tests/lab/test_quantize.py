@@ -17,9 +17,7 @@ from torch import Tensor, nn
 
 from drive_seg import cli
 from drive_seg.backends import open_backend
-from drive_seg.card import Bundle, Card, KeyInputCard, StageCard, load_bundle, sha256
 from drive_seg.contracts import Array, Frame, Labels
-from drive_seg.engine import Engine
 from drive_seg.errors import BundleError, DataError, UsageError
 from drive_seg.lab.build.compare import Example, compare, judge, preferred
 from drive_seg.lab.build.export import Piece, export_bundle, export_stage, write_card
@@ -29,10 +27,12 @@ from drive_seg.lab.evaluate.pairs import read_picture
 from drive_seg.lab.models.stored import read_network
 from drive_seg.lab.train import loop
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.pipeline import Pipeline
-from drive_seg.preprocess import to_input
-from drive_seg.propagate import Hold
-from drive_seg.schedule import EveryFrame, parse_schedule
+from drive_seg.network.card import Bundle, Card, KeyInputCard, StageCard, load_bundle, sha256
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.preprocess import to_input
+from drive_seg.network.propagate import Hold
+from drive_seg.network.schedule import EveryFrame, parse_schedule
 from tests.backends.graphs import sums_int8_exactly
 from tests.lab.conftest import TINY, draw
 

@@ -15,8 +15,6 @@ from torchmetrics.functional.classification import multiclass_average_precision
 
 from drive_seg import cli
 from drive_seg.backends import open_backend
-from drive_seg.card import Bundle, load_bundle
-from drive_seg.engine import Engine
 from drive_seg.errors import DataError
 from drive_seg.lab.build.export import export_bundle
 from drive_seg.lab.evaluate.accuracy import Scored
@@ -25,8 +23,10 @@ from drive_seg.lab.evaluate.average_precision import AveragePrecision
 from drive_seg.lab.evaluate.report import BEST, SPACED, WORST, Gallery, error_map
 from drive_seg.lab.train import checkpoint, loop
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.pipeline import Pipeline
-from drive_seg.schedule import EveryFrame
+from drive_seg.network.card import Bundle, load_bundle
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.schedule import EveryFrame
 from tests.lab.conftest import draw
 
 

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from drive_seg.backends import open_backend
-from drive_seg.card import Bundle, load_bundle
 from drive_seg.contracts import Frame
-from drive_seg.engine import Engine
+from drive_seg.demo import DemoDrive
 from drive_seg.errors import BundleError
 from drive_seg.lab.build import export
 from drive_seg.lab.models import ARCHITECTURES, make_network
@@ -18,9 +17,10 @@ from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.models.stored import fold_batch_norms, read_network, unfold
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.pipeline import Pipeline
-from drive_seg.schedule import EveryFrame
-from drive_seg.sources.demo import DemoDrive
+from drive_seg.network.card import Bundle, load_bundle
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.schedule import EveryFrame
 from tests.lab.conftest import TINY
 from tests.lab.test_models import CLASSES, SMALL
 

@@ -12,15 +12,15 @@ pytest.importorskip("matplotlib", reason="the workshop needs matplotlib: pip ins
 
 from drive_seg import cli
 from drive_seg.contracts import Frame, Labels, StageName, Tensors
-from drive_seg.engine import Engine
 from drive_seg.errors import SinkError, UsageError
 from drive_seg.lab.evaluate.ages import AgeCurve, age_curve
 from drive_seg.lab.evaluate.baselines import LabelCache, Oracle
 from drive_seg.lab.evaluate.pairs import Sample
 from drive_seg.lab.evaluate.sweep import SHARES, Row, Sweep, family, sweep
 from drive_seg.lab.evaluate.sweep_report import above_clock, conclusions, write_sweep
-from drive_seg.pipeline import Pipeline
-from drive_seg.schedule import parse_schedule
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.schedule import parse_schedule
 from drive_seg.settings import Settings
 from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle
 

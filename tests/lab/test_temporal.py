@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from drive_seg.backends import open_backend
-from drive_seg.card import Bundle, load_bundle
 from drive_seg.contracts import Frame
-from drive_seg.engine import Engine
 from drive_seg.errors import DataError, UsageError
 from drive_seg.lab.build.attach import attach
 from drive_seg.lab.build.export import export_bundle
@@ -26,9 +24,11 @@ from drive_seg.lab.train.motion import moved, nearness, pass_by
 from drive_seg.lab.train.paste import Cutout
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.lab.train.temporal import Batches, Pool, TemporalRecipe, load_taught, moved_by, teach
-from drive_seg.pipeline import Pipeline
-from drive_seg.propagate import Flow, make_propagation, origins, warp
-from drive_seg.schedule import Clockwork
+from drive_seg.network.card import Bundle, load_bundle
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.propagate import Flow, make_propagation, origins, warp
+from drive_seg.network.schedule import Clockwork
 
 CLASSES = ("sky", "road", "car")
 

@@ -74,7 +74,7 @@ class World:
     """Where players are made: sources by name, and every backend that was opened."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-        monkeypatch.setattr("drive_seg.cache.MAX_GAP_S", 1e9)  # a busy machine loses frames, as many as it likes
+        monkeypatch.setattr("drive_seg.network.cache.MAX_GAP_S", 1e9)  # a busy machine loses frames, as many as it likes
         self.sources: dict[str, Callable[[], FakeSource]] = {"drive": Drive}
         self.opened: list[FakeSource] = []
         self.backends: list[OneThread] = []
@@ -646,7 +646,7 @@ def real(**values: object) -> Iterator[Player]:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from drive_seg.sources.demo import DemoDrive
+    from drive_seg.demo import DemoDrive
 
     folder = tmp_path_factory.mktemp("pictures")
     drive = DemoDrive(5, (96, 128))

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from drive_seg.contracts import Frame, Result, Span
-from drive_seg.engine import Engine
 from drive_seg.errors import SinkError, UsageError
-from drive_seg.pipeline import Pipeline
-from drive_seg.refresh import Async, Delayed, Refresher, Sync
-from drive_seg.schedule import Replay, Schedule, parse_schedule
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.refresh import Async, Delayed, Refresher, Sync
+from drive_seg.network.schedule import Replay, Schedule, parse_schedule
 from drive_seg.sinks.tracer import Tracer, read_decisions
 from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_result, make_two_rate_bundle
 from tests.waiting import until

@@ -9,8 +9,8 @@ from PyQt6.QtWidgets import QAbstractButton, QComboBox, QLabel, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from drive_seg.backends import BACKENDS
-from drive_seg.card import names
 from drive_seg.contracts import TIMED
+from drive_seg.network.card import names
 from drive_seg.ui.actions import ACTIONS, MENUS, keys_text
 from drive_seg.ui.memory import Memory
 from drive_seg.ui.window import MainWindow

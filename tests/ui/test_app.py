@@ -11,7 +11,7 @@ from PyQt6.QtCore import QTimer
 from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from drive_seg.commands.bench import run_window_benchmark
+from drive_seg.cli.benchmark import run_window_benchmark
 from drive_seg.errors import SourceError
 from drive_seg.settings import Settings
 from drive_seg.ui import app

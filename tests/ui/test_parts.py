@@ -251,7 +251,7 @@ def test_schedules_as_sliders(text: str, read: object, up: str | None) -> None:
 
 
 def test_every_kind_is_a_schedule_at_every_tick() -> None:
-    from drive_seg.schedule import parse_schedule
+    from drive_seg.network.schedule import parse_schedule
 
     for name, kind in KINDS.items():
         for tick in range(kind.ticks + 1):

@@ -32,13 +32,8 @@ class Built:
     build_s: float
 
 
-def build_engine(
-    flavour: Flavour, name: str, model: bytes, precision: str, progress: Progress | None = None, calibrator: Any = None
-) -> Built:
+def build_engine(flavour: Flavour, name: str, model: bytes, precision: str, progress: Progress | None = None) -> Built:
     """Compiles a typed ONNX with static shapes. The same model gives the same bytes where the flavour builds ahead of time.
-
-    With a `calibrator` (calibrate.py) the network is in floats and TensorRT chooses int8 or fp16 by layer; what it came to shows in the
-    engine alone, and `layers` is empty.
 
     Raises BackendError naming the node that the parser cannot read, or why the build failed; and when the network did not come to
     `precision`.
@@ -47,19 +42,15 @@ def build_engine(
     start_s = time.perf_counter()
     try:
         builder = trt.Builder(log)
-        network = builder.create_network(flavour.network_flags if calibrator is None else 0)  # 0: weakly typed
+        network = builder.create_network(flavour.network_flags)
         parser = trt.OnnxParser(network, log)
         if not parser.parse(model):
             raise BackendError(f"{flavour.title} cannot read {name}: {_parser_error(parser)}")
         inputs, outputs = _specs(name, network)
-        layers = layer_precisions(network) if calibrator is None else {}
+        layers = layer_precisions(network)
         check_precision(name, precision, layers)
         config = builder.create_builder_config()
         raised = _configure(trt, config, progress)
-        if calibrator is not None:
-            for flag in (trt.BuilderFlag.INT8, trt.BuilderFlag.FP16):
-                config.set_flag(flag)
-            config.int8_calibrator = calibrator
         plan = builder.build_serialized_network(network, config)
     except (RuntimeError, TypeError) as error:  # TypeError: a Builder without CUDA is a nullptr
         raise BackendError(f"{flavour.title} cannot build {name}: {explain_log([*log.lines, str(error)])}") from error

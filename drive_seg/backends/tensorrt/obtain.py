@@ -6,12 +6,11 @@ from pathlib import Path
 
 from drive_seg.backends.border import check_file
 from drive_seg.backends.tensorrt.build import Progress, build_engine
-from drive_seg.backends.tensorrt.calibrate import calibrated, fingerprint, floats_of, from_cache
 from drive_seg.backends.tensorrt.cuda import Gpu
 from drive_seg.backends.tensorrt.flavour import Flavour
 from drive_seg.backends.tensorrt.store import ANY_GPU, TYPING, Entry, Key, Sidecar, Store
-from drive_seg.card import sha256
 from drive_seg.errors import BackendError
+from drive_seg.network.card import sha256
 
 Tell = Callable[[str], None]
 
@@ -37,10 +36,9 @@ class Workshop:
     def key(self, wanted: Wanted) -> Key:
         bound = None if self.flavour.ahead_of_time else self.gpu
         path = Path(wanted.onnx_path).resolve()
-        ranges = calibrated(wanted.onnx_path, wanted.precision, self.flavour)
         return Key(
             source=f"{path.parent.name}/{path.name}",
-            onnx=fingerprint(wanted.onnx_path, ranges) if ranges else sha256(path),
+            onnx=sha256(path),
             inputs=dict(sorted(wanted.shapes.items())),
             frames=dict(sorted(wanted.frames.items())),
             precision=wanted.precision,
@@ -76,14 +74,9 @@ class Workshop:
             from drive_seg.backends.tensorrt.typed import typed_network  # a machine that only runs what is built needs no onnx
         except ImportError as error:
             raise BackendError(f"{name}: to build its engine takes the package onnx; pip install 'drive-seg[tensorrt]'") from error
-        if ranges := calibrated(wanted.onnx_path, wanted.precision, self.flavour):
-            typed = typed_network(str(floats_of(wanted.onnx_path)), wanted.shapes, "fp32", wanted.frames)
-            tell(f"building {key.source} in int8 by the ranges of {ranges} with {self.flavour.title} …")
-            built = build_engine(self.flavour, name, typed.model, "int8", progress, from_cache(self.flavour, ranges))
-        else:
-            typed = typed_network(wanted.onnx_path, wanted.shapes, wanted.precision, wanted.frames)
-            tell(f"building {key.source} in {typed.precision} with {self.flavour.title} …")
-            built = build_engine(self.flavour, name, typed.model, typed.precision, progress)
+        typed = typed_network(wanted.onnx_path, wanted.shapes, wanted.precision, wanted.frames)
+        tell(f"building {key.source} in {typed.precision} with {self.flavour.title} …")
+        built = build_engine(self.flavour, name, typed.model, typed.precision, progress)
         try:
             entry = self.store.put(key, built)
         except OSError as error:

@@ -14,8 +14,8 @@ from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drive_seg.backends.tensorrt.build import Built
-from drive_seg.card import HERE, PACKAGE, sha256, shipped
 from drive_seg.contracts import TensorSpec
+from drive_seg.network.card import HERE, PACKAGE, sha256, shipped
 
 TYPING = 2  # counts the changes of what typed.py makes of an ONNX; engines of another count are stale
 ANY_GPU = "any"  # an engine that is finished on the machine where it runs

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from drive_seg.card import Bundle, Card, KeyInputCard, StageCard, sha256
 from drive_seg.lab.build.export import Labelling, Piece, export_stage, gflop, write_card
 from drive_seg.lab.models.staged import Head, Staged
 from drive_seg.lab.models.temporal import EMBEDDING, STRIDE, Embedding, PropagatingHead, Selector
 from drive_seg.lab.train.temporal import Temporal
+from drive_seg.network.card import Bundle, Card, KeyInputCard, StageCard, sha256
 
 
 class _Low(nn.Module):

@@ -13,17 +13,17 @@ import cv2
 import numpy as np
 
 from drive_seg.backends import describe_backend, open_backend
-from drive_seg.card import Bundle, load_bundle
 from drive_seg.contracts import Frame, Image, Labels
-from drive_seg.engine import Engine
 from drive_seg.errors import SinkError
 from drive_seg.lab.build.export import write_card
 from drive_seg.lab.build.quantize import Calibration
-from drive_seg.pipeline import Pipeline
-from drive_seg.postprocess import at_size
-from drive_seg.propagate import make_propagation
-from drive_seg.schedule import Clockwork, EveryFrame
-from drive_seg.score import Confusion
+from drive_seg.network.card import Bundle, load_bundle
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.postprocess import at_size
+from drive_seg.network.propagate import make_propagation
+from drive_seg.network.schedule import Clockwork, EveryFrame
+from drive_seg.network.score import Confusion
 
 RUNTIMES = ("openvino", "onnxruntime")  # the first decides what the card prefers
 LOSS = 0.005  # of mIoU that int8 may cost

@@ -1,8 +1,8 @@
 """Compiles a bundle ahead of its first run: every stage, and the head of every propagation, at one input size."""
 
-from drive_seg.card import Bundle
 from drive_seg.contracts import Backend
-from drive_seg.engine import Engine
+from drive_seg.network.card import Bundle
+from drive_seg.network.engine import Engine
 
 
 def compile_bundle(

@@ -14,14 +14,14 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from drive_seg.card import CARD, Card, InputCard, StageCard, sha256
 from drive_seg.errors import DataError
 from drive_seg.files import write
 from drive_seg.lab.models.staged import Head, Staged
 from drive_seg.lab.models.stored import HALF, fold_batch_norms
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.preprocess import input_size
+from drive_seg.network.card import CARD, Card, InputCard, StageCard, sha256
+from drive_seg.network.preprocess import input_size
 
 OPSET = 18
 TRAINED_HW = (360, 480)

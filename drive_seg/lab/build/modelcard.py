@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from drive_seg.card import Bundle, Card
 from drive_seg.files import write
 from drive_seg.lab.build.export import write_card
 from drive_seg.lab.evaluate.report import HEADLINES
+from drive_seg.network.card import Bundle, Card
 
 PAGE = "README.md"
 SCORES = (*HEADLINES, "iou", "pixels")  # of an evaluation; one under corruptions is kept for those alone

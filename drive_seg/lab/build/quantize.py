@@ -22,13 +22,13 @@ from onnx import TensorProto, numpy_helper
 from onnxruntime.quantization import QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
 
-from drive_seg.card import Bundle, Card, FileCard, InputCard, StageCard, load_bundle, sha256
 from drive_seg.contracts import Array, Image, StageName
-from drive_seg.engine import key_shapes
 from drive_seg.errors import DataError, UsageError
 from drive_seg.lab.build.export import write_card
 from drive_seg.lab.evaluate.pairs import listed, read_picture
-from drive_seg.preprocess import input_size, to_input
+from drive_seg.network.card import Bundle, Card, FileCard, InputCard, StageCard, load_bundle, sha256
+from drive_seg.network.engine import key_shapes
+from drive_seg.network.preprocess import input_size, to_input
 
 FRAMES = 64  # of calibration; 16, 32 and 128 gave the same mIoU within .0005
 ROUNDED = ("Conv", "Add")  # the operators whose inputs are rounded

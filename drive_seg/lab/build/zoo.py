@@ -10,9 +10,7 @@ from pathlib import Path
 import cv2
 
 from drive_seg.backends import open_backend
-from drive_seg.card import Bundle, load_bundle
 from drive_seg.contracts import Frame, Image
-from drive_seg.engine import Engine
 from drive_seg.errors import UsageError
 from drive_seg.lab.build.export import export_bundle
 from drive_seg.lab.build.quantize import quantize_bundle, spread
@@ -20,8 +18,10 @@ from drive_seg.lab.evaluate.pairs import read_picture
 from drive_seg.lab.models import ARCHITECTURES
 from drive_seg.lab.train.loop import train
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.pipeline import Pipeline
-from drive_seg.schedule import EveryFrame
+from drive_seg.network.card import Bundle, load_bundle
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.schedule import EveryFrame
 
 NETWORKS = (*ARCHITECTURES, "deeplab:atrous=1")
 DRIVES = ("0001TP", "0006R0", "0016E5")

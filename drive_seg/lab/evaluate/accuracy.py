@@ -10,13 +10,13 @@ import numpy as np
 
 from drive_seg.classes import void_ids
 from drive_seg.contracts import Frame, Image, Labels, Network
-from drive_seg.engine import Engine
 from drive_seg.errors import DataError
 from drive_seg.lab.evaluate.datasets import Place, find_pairs
 from drive_seg.lab.evaluate.pairs import VOID, Sample, ids_by_name, read_all
-from drive_seg.pipeline import Pipeline
-from drive_seg.postprocess import at_size
-from drive_seg.score import Confusion
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.postprocess import at_size
+from drive_seg.network.score import Confusion
 from drive_seg.sources import open_source
 from drive_seg.sources.pace import Pace
 from drive_seg.trace import Latencies

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from drive_seg.contracts import Frame, Network
 from drive_seg.lab.evaluate.pairs import Sample
-from drive_seg.pipeline import Pipeline
-from drive_seg.postprocess import at_size
-from drive_seg.propagate import make_propagation
-from drive_seg.schedule import Replay
-from drive_seg.score import Confusion
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.postprocess import at_size
+from drive_seg.network.propagate import make_propagation
+from drive_seg.network.schedule import Replay
+from drive_seg.network.score import Confusion
 
 AGES = 12  # 0 to 11 frames
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_seg.card import Bundle
 from drive_seg.contracts import Image, Labels
 from drive_seg.errors import BundleError
 from drive_seg.lab.evaluate.accuracy import Scored
-from drive_seg.preprocess import input_size, to_input
-from drive_seg.score import Scores, mean
+from drive_seg.network.card import Bundle
+from drive_seg.network.preprocess import input_size, to_input
+from drive_seg.network.score import Scores, mean
 
 RANGE, BINS = 16.0, 2048  # log-odds from -16 to 16 in steps of 1/64; what fp32 can tell from certain lies within
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from drive_seg.contracts import Array, Backend, Decision, Deep, Image, Key, Labels, Network, StageName, Tensors, View
-from drive_seg.refresh import completed
+from drive_seg.network.refresh import completed
 
 
 class LabelCache:

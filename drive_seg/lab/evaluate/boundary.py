@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from drive_seg.contracts import Labels
 from drive_seg.lab.evaluate.accuracy import Scored
-from drive_seg.score import mean
+from drive_seg.network.score import mean
 
 TOLERANCE = 0.0075  # of the picture's diagonal: 4.5 pixels at 480x360
 

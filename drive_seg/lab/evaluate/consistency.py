@@ -10,8 +10,8 @@ import numpy as np
 from drive_seg.contracts import Array, Image, Labels
 from drive_seg.lab.evaluate.accuracy import Scored
 from drive_seg.lab.evaluate.pairs import VOID
-from drive_seg.preprocess import input_size
-from drive_seg.propagate import Flow, origins
+from drive_seg.network.preprocess import input_size
+from drive_seg.network.propagate import Flow, origins
 
 # Finer than the propagation's own flow, so that this one is not its judge. On CamVid's clip the truth agrees with itself to .974 along it,
 # .967 along the propagation's, .975 along one at full size, which takes 28 ms a frame instead of 7.

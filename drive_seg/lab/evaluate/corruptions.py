@@ -17,10 +17,10 @@ from torch import Generator, Tensor
 
 from drive_seg.contracts import Frame, Image, Network
 from drive_seg.lab.evaluate.accuracy import Scored
-from drive_seg.pipeline import Pipeline, Refine
-from drive_seg.postprocess import at_size
-from drive_seg.schedule import EveryFrame
-from drive_seg.score import Confusion
+from drive_seg.network.pipeline import Pipeline, Refine
+from drive_seg.network.postprocess import at_size
+from drive_seg.network.schedule import EveryFrame
+from drive_seg.network.score import Confusion
 
 STRENGTHS = (1, 2, 3)
 GOAL = 0.85  # of the clean score, over all corruptions and strengths

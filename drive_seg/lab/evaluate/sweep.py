@@ -10,7 +10,6 @@ from typing import Any, Literal
 import cv2
 
 from drive_seg.assemble import open_engine, open_pipeline
-from drive_seg.card import load_bundle
 from drive_seg.contracts import Frame, Labels, Network
 from drive_seg.errors import UsageError
 from drive_seg.lab.evaluate.accuracy import CLIP_HZ, Meter, Scored, evaluate, from_pairs, without_void
@@ -19,9 +18,10 @@ from drive_seg.lab.evaluate.baselines import LabelCache, Oracle
 from drive_seg.lab.evaluate.boundary import BoundaryF1
 from drive_seg.lab.evaluate.consistency import Consistency, motions
 from drive_seg.lab.evaluate.pairs import Sample
-from drive_seg.pipeline import Pipeline
-from drive_seg.propagate import make_propagation
-from drive_seg.schedule import EveryFrame, parse_schedule
+from drive_seg.network.card import load_bundle
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.propagate import make_propagation
+from drive_seg.network.schedule import EveryFrame, parse_schedule
 from drive_seg.settings import Settings
 
 SHARES = (0.05, 0.08, 0.12, 0.18)  # of the labels that differ: on CamVid's clip from two thirds of the frames to a tenth of them

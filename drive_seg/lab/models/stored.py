@@ -11,12 +11,12 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from drive_seg.card import Bundle
 from drive_seg.contracts import Array
 from drive_seg.errors import BundleError, UsageError
 from drive_seg.lab.models import make_network
 from drive_seg.lab.models.blocks import Folding
 from drive_seg.lab.models.staged import Staged
+from drive_seg.network.card import Bundle
 
 HALF = ".fp16"  # ends the name of a weight that is stored as fp16, with a Cast to the weight's own name behind it
 

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_seg.contracts import Image, Labels
+from drive_seg.demo import CLASSES as DEMO_CLASSES
+from drive_seg.demo import DemoDrive
 from drive_seg.errors import DataError
 from drive_seg.lab.evaluate.pairs import VOID, Pair, Sample, ids_by_name
 from drive_seg.lab.train.motion import HZ, moved, pass_by
 from drive_seg.lab.train.paste import Cutout, cut_out
 from drive_seg.lab.train.transforms import degrade
 from drive_seg.sources import open_source
-from drive_seg.sources.demo import CLASSES as DEMO_CLASSES
-from drive_seg.sources.demo import DemoDrive
 
 FIRST_DEMO_SEED = 5000  # none that is tested, shown, or learned by the network itself
 GAPS = (1, 2, 2, 3, 4, 6)  # frames of 30 Hz between two of a clip

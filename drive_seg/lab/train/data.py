@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drive_seg.demo import CLASSES as DEMO_CLASSES
+from drive_seg.demo import DemoDrive
 from drive_seg.errors import DataError
 from drive_seg.lab.evaluate.datasets import find_pairs
 from drive_seg.lab.evaluate.pairs import VOID, Pair, Sample, id_coding, ids_by_name, in_drives, joined, listed, read_all
@@ -18,9 +20,7 @@ from drive_seg.lab.train.paste import cut_out, paste
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.lab.train.transforms import degrade, recolour, warp
 from drive_seg.lab.train.windscreen import behind_windscreen
-from drive_seg.preprocess import input_size
-from drive_seg.sources.demo import CLASSES as DEMO_CLASSES
-from drive_seg.sources.demo import DemoDrive
+from drive_seg.network.preprocess import input_size
 
 Made = TypeVar("Made")
 

@@ -16,7 +16,6 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from drive_seg.card import load_bundle
 from drive_seg.errors import DataError, Stopped
 from drive_seg.files import write
 from drive_seg.lab.evaluate.pairs import Sample, how_many_left_out, read_all
@@ -26,8 +25,9 @@ from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.data import Batches, demo_samples, pseudo_samples, split
 from drive_seg.lab.train.losses import class_weights, combined
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.postprocess import at_size
-from drive_seg.score import Confusion
+from drive_seg.network.card import load_bundle
+from drive_seg.network.postprocess import at_size
+from drive_seg.network.score import Confusion
 from drive_seg.workers import ended_by_signals
 
 SAVE_EVERY_S = 120.0

@@ -23,9 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drive_seg.backends import open_backend
-from drive_seg.card import Bundle
 from drive_seg.contracts import Array
-from drive_seg.engine import Engine
 from drive_seg.errors import Stopped, UsageError
 from drive_seg.lab.evaluate.pairs import plain_pairs, read_all
 from drive_seg.lab.models.deeplab import DeepLab
@@ -37,8 +35,10 @@ from drive_seg.lab.train.data import ahead
 from drive_seg.lab.train.loop import follow, half_precision, learning_rate, make_optimizer, pick_device
 from drive_seg.lab.train.losses import class_weights, combined
 from drive_seg.lab.train.recipe import TomlRecipe
-from drive_seg.preprocess import to_input
-from drive_seg.propagate import Flow, origins
+from drive_seg.network.card import Bundle
+from drive_seg.network.engine import Engine
+from drive_seg.network.preprocess import to_input
+from drive_seg.network.propagate import Flow, origins
 from drive_seg.workers import ended_by_signals
 
 SAVE_EVERY_S = 60.0

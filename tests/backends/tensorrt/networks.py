@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from drive_seg.backends.tensorrt.typed import typed_network
-from drive_seg.card import Bundle, load_bundle
 from drive_seg.contracts import Array
-from drive_seg.engine import key_shapes
+from drive_seg.network.card import Bundle, load_bundle
+from drive_seg.network.engine import key_shapes
 
 BUNDLES = sorted(path.parent for path in (Path(__file__).parents[3] / "engines").glob("*/card.json"))
 SIZE = (360, 480)

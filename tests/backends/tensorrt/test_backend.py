@@ -16,11 +16,11 @@ from drive_seg.backends.tensorrt.cuda import Gpu
 from drive_seg.backends.tensorrt.inspector import inspected_layers
 from drive_seg.backends.tensorrt.typed import typed_network
 from drive_seg.contracts import Frame, TensorSpec
-from drive_seg.engine import Engine
 from drive_seg.errors import BackendError, UsageError
+from drive_seg.network.engine import Engine
+from drive_seg.network.preprocess import to_input
+from drive_seg.network.refresh import Streamed
 from drive_seg.overlay import Look, Painter
-from drive_seg.preprocess import to_input
-from drive_seg.refresh import Streamed
 from drive_seg.settings import Settings
 from drive_seg.workers import Closed
 

@@ -12,7 +12,7 @@ onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402
 
 from drive_seg.backends.tensorrt.typed import typed_network  # noqa: E402
-from drive_seg.preprocess import input_size, to_input  # noqa: E402
+from drive_seg.network.preprocess import input_size, to_input  # noqa: E402
 from drive_seg.sources import open_source  # noqa: E402
 
 from ..graphs import save  # noqa: E402

@@ -29,7 +29,7 @@ def kinds(model: bytes) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def frame() -> np.ndarray:
     """A drive that the bundles have learned to read."""
-    from drive_seg.preprocess import to_input
+    from drive_seg.network.preprocess import to_input
     from drive_seg.sources import open_source
 
     with open_source("demo:?seed=3&frames=40", loop=False) as source:

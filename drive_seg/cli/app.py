@@ -1,0 +1,64 @@
+"""All commands in one program, and the one place where an error becomes a line and an exit code."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+
+from drive_seg.cli.bench import bench
+from drive_seg.cli.build import build
+from drive_seg.cli.doctor import doctor
+from drive_seg.cli.engines import engines
+from drive_seg.cli.evaluate import evaluate
+from drive_seg.cli.export import export
+from drive_seg.cli.flags import err
+from drive_seg.cli.gpu_check import gpu_check
+from drive_seg.cli.models import models
+from drive_seg.cli.quantize import quantize
+from drive_seg.cli.run import run
+from drive_seg.cli.sweep import sweep
+from drive_seg.cli.train import train
+from drive_seg.cli.train_temporal import train_temporal
+from drive_seg.cli.zoo import zoo
+from drive_seg.errors import DriveSegError
+
+CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
+COMMANDS = (bench, run, models, doctor, train, train_temporal, zoo, export, quantize, build, gpu_check, evaluate, sweep)  # --help's order
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+for command in COMMANDS:
+    app.command()(command)
+app.add_typer(engines, name="engines")
+
+
+@app.callback()
+def everything() -> None:
+    """Real-time semantic segmentation of driving video."""
+
+
+def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | None = None) -> None:
+    """Runs a command and ends the process: 0, 1 for a failure, 2 for wrong use; an error is one line unless --debug."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    try:
+        code = (command or typer.main.get_command(app))(arguments, prog_name="drive-seg", standalone_mode=False, obj=arguments)
+        sys.exit(code if isinstance(code, int) else 0)
+    except CommandLineError as error:
+        line = error.format_message().splitlines()[0]
+        _end("a command is missing; see --help" if line.startswith("Usage:") else f"{line}; see --help", 2)
+    except typer.Abort:
+        _end("interrupted", 130)
+    except DriveSegError as error:
+        if debug:
+            raise
+        _end(str(error), error.exit_code)
+
+
+def _end(line: str, code: int) -> None:
+    err.print(f"drive-seg: {line}", soft_wrap=True, markup=False)
+    sys.exit(code)
+
+
+def launch() -> None:
+    """`python launch.py …` is `drive-seg run …`."""
+    main(["run", *sys.argv[1:]])

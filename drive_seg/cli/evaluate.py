@@ -1,0 +1,193 @@
+"""`drive-seg evaluate`: a network against true labels."""
+
+import shlex
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from drive_seg.cli.flags import (
+    Backend,
+    Channels,
+    Debug,
+    Device,
+    InputSize,
+    Json,
+    Mean,
+    Mode,
+    Model,
+    Overwrite,
+    Precision,
+    Propagation,
+    Refine,
+    Schedule,
+    SkipBad,
+    Std,
+    Threads,
+    check_outputs,
+    err,
+    json_of,
+    out,
+    read_by,
+    require_lab,
+    reserved,
+)
+from drive_seg.cli.headless import print_note
+from drive_seg.contracts import Network
+from drive_seg.errors import UsageError
+from drive_seg.network import card as bundles
+from drive_seg.settings import Settings
+
+if TYPE_CHECKING:
+    from drive_seg.lab.evaluate.accuracy import Meter
+
+
+def evaluate(
+    context: typer.Context,
+    model: Model = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="KIND:FOLDER[:SPLIT]", help="a data set; KIND is camvid11, camvid32, cityscapes or kitti")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="or plain pictures: PNG, JPEG, WebP")] = None,
+    labels: Annotated[Path | None, typer.Option(metavar="DIR", help="and class-id PNGs of the same names")] = None,
+    clip: Annotated[Path | None, typer.Option(metavar="DIR", help="or a drive: its frames at 15 Hz in DIR/images, and DIR/labels")] = None,
+    source: Annotated[str | None, typer.Option(help="or a labelled source, such as demo:?seed=7&frames=600")] = None,
+    skip_bad: SkipBad = False,
+    class_names: Annotated[
+        Path | None, typer.Option("--class-names", metavar="FILE", help="net.onnx: one class a line, in the order of its ids")
+    ] = None,
+    mean: Mean = None,
+    std: Std = None,
+    channels: Channels = None,
+    input_size: InputSize = None,
+    schedule: Schedule = None,
+    mode: Mode = None,
+    propagation: Propagation = None,
+    refine: Refine = None,
+    corruptions: Annotated[
+        bool, typer.Option("--corruptions", help="the same pictures once more in bad light, weather and cameras, 24 times as many")
+    ] = False,
+    backend: Backend = None,
+    device: Device = None,
+    precision: Precision = None,
+    threads: Threads = None,
+    json_file: Json = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="write the figures with plots and pictures as one HTML file")] = None,
+    record: Annotated[str | None, typer.Option(metavar="NAME", help="write the figures under this name into the bundle's card")] = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Score a network against true labels, through the same engine, precision and preprocessing as live."""
+    from drive_seg.assemble import find_model, open_engine, open_pipeline, open_schedule, reads
+    from drive_seg.bench.machine import provenance
+    from drive_seg.lab.evaluate.accuracy import CLIP_HZ, from_pairs, from_source
+    from drive_seg.lab.evaluate.accuracy import evaluate as measure
+    from drive_seg.lab.evaluate.datasets import folder_of
+    from drive_seg.lab.evaluate.pairs import how_many_left_out
+    from drive_seg.lab.evaluate.report import Gallery, render
+    from drive_seg.network.schedule import EveryFrame
+
+    if (images is None) != (labels is None) or sum(given is not None for given in (data, images, clip, source)) != 1:
+        raise UsageError("give --data, or --images and --labels, or --clip, or --source")
+    settings = Settings.load(
+        None,
+        {
+            "source": source, "model": model, "class_names": class_names, "mean": mean, "std": std, "channels": channels,
+            "input_size": input_size, "backend": backend, "device": device, "precision": precision, "threads": threads,
+            "schedule": schedule, "mode": mode, "propagation": propagation, "refine": refine,
+        },
+    )  # fmt: skip
+    played = [*read_by("--images", images), *read_by("--labels", labels), *read_by("--clip", clip)]
+    played += read_by("--data", folder_of(data)) if data else ()
+    check_outputs([*reads(settings), *played], {"--json": [json_file], "--report": [report]}, overwrite)
+    keys = open_schedule(settings)
+    if record and class_names:
+        raise UsageError(f"--record {record}: {settings.model} has no card to write into; leave it out")
+    found = find_model(settings)
+    engine = open_engine(found, settings)
+    place, left_out = (images, labels) if images and labels else (clip / "images", clip / "labels") if clip else data, list[Path]()
+    samples = from_pairs(place, engine.classes, left_out if skip_bad else None) if place else from_source(settings.source, engine.classes)
+    if report:
+        require_lab("jinja2", "matplotlib")
+    bundle, gallery = found if isinstance(found, bundles.Bundle) else None, Gallery()
+    ranked = bundle if (json_file or report) and keys == EveryFrame() else None  # average precision is the network's own, every frame
+    meters = [*_meters(engine, ranked, clip is not None, corruptions, settings), *([gallery] if report else [])]
+    ran = provenance(shlex.join(("drive-seg", *context.obj)))
+    with json_of(json_file, overwrite) as keep_json, reserved(report, overwrite) as keep_page:
+        with engine, closing(open_pipeline(engine, keys, settings)) as pipeline:
+            scores = measure(pipeline, samples, meters, CLIP_HZ if clip else 30.0, realtime=settings.mode == "async")
+            scores |= {"left_out": len(left_out)} | ran
+            print_note(engine.note)
+        if left_out:
+            err.print(how_many_left_out(left_out), soft_wrap=True, markup=False)
+        _print_scores(scores)
+        keep_json(scores)
+        if report:
+            keep_page(render(scores, gallery, engine.palette))
+            out.print(f"wrote {report}", soft_wrap=True, markup=False)
+        if record and bundle:
+            from drive_seg.lab.build.modelcard import keep
+
+            out.print(f"wrote {keep(bundle, record, scores)}", soft_wrap=True, markup=False)
+
+
+def _meters(engine: Network, ranked: bundles.Bundle | None, clip: bool, corruptions: bool, settings: Settings) -> "list[Meter]":
+    """What is measured beside the confusion matrix; average precision of `ranked` alone."""
+    from drive_seg.lab.evaluate.average_precision import AveragePrecision
+    from drive_seg.lab.evaluate.boundary import BoundaryF1
+    from drive_seg.lab.evaluate.consistency import Consistency
+    from drive_seg.network.postprocess import refine
+
+    meters: list[Meter] = [BoundaryF1(engine.classes)]
+    if clip:
+        meters.append(Consistency())
+    if corruptions:
+        require_lab("torch", "kornia")
+        from drive_seg.lab.evaluate.corruptions import Corruptions
+
+        meters.append(Corruptions(engine, refine if settings.refine else None))
+    if ranked:
+        meters.append(AveragePrecision(ranked))
+    return meters
+
+
+def _print_scores(scores: dict[str, Any]) -> None:
+    from drive_seg.lab.evaluate.report import HEADLINES
+
+    out.print(_score_table(scores))
+    out.print(", ".join(f"{said} {_figure(scores[key])}" for key, said in HEADLINES.items() if key in scores), soft_wrap=True)
+    out.print(_how_it_ran(scores), soft_wrap=True)
+    if "corruptions" in scores:
+        _print_corruptions(scores["corruptions"])
+
+
+def _score_table(scores: dict[str, Any]) -> Table:
+    figures = {"IoU": "iou", "accuracy": "accuracy", "F1": "f1", "boundary F1": "boundary_f1"}
+    title = f"{scores['model']} · {scores['backend']} {scores['precision']} · {scores['frames']} frames"
+    table = Table("class", "pixels", *figures, title=title)
+    for name, pixels in scores["pixels"].items():
+        table.add_row(name, str(pixels), *(_figure(scores[figure][name]) for figure in figures.values()))
+    return table
+
+
+def _how_it_ran(scores: dict[str, Any]) -> str:
+    total, gflop = scores["latency_ms"]["total"], scores["gflop_per_frame"]
+    return (
+        f"{scores['schedule']}, {scores['mode']}, {scores['propagation']}: {scores['key_frame_rate']:.0%} key frames, "
+        f"{'' if gflop is None else f'{gflop:.2f} GFLOP a frame, '}frame to labels p50 {total['p50']:.2f} ms, p95 {total['p95']:.2f} ms"
+    )
+
+
+def _print_corruptions(scores: dict[str, Any]) -> None:
+    table = Table("mIoU at strength", "1", "2", "3")
+    for name, row in scores["miou"].items():
+        table.add_row(name, *map(_figure, row))
+    out.print(table)
+    share = "" if scores["ratio"] is None else f", {scores['ratio']:.1%} of the clean {_figure(scores['clean'])}"
+    out.print(f"corrupted: mIoU {_figure(scores['mean'])}{share}; the goal is {scores['goal']:.0%}", soft_wrap=True)
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

@@ -1,0 +1,26 @@
+"""`drive-seg export`: a checkpoint as a bundle."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drive_seg.cli.flags import Debug, Overwrite, check_outputs, out, read_by, require_lab
+from drive_seg.network import card as bundles
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors of a training")],
+    out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="the bundle's folder, such as engines/camvid")],
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Turn a training's checkpoint into a bundle: one ONNX per stage, and the card."""
+    require_lab()
+    from drive_seg.lab.build.export import export_bundle
+
+    check_outputs(read_by("CHECKPOINT", checkpoint), {"--out": [out_dir / bundles.CARD] if out_dir.exists() else []}, overwrite)
+    card = export_bundle(checkpoint, out_dir)
+    out.print(
+        f"{out_dir}: {card.parameters / 1e6:.1f} M parameters, {sum(s.gflop for s in card.stages.values()):.1f} GFLOP", soft_wrap=True
+    )

@@ -1,1 +1,0 @@
-"""What drive-seg's longer commands do; cli.py has the list."""

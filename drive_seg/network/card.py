@@ -1,0 +1,195 @@
+"""A model bundle's description, and the check that the bundle is whole before anything of it runs."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from drive_seg.contracts import StageName
+from drive_seg.errors import BundleError, UsageError
+
+CARD = "card.json"
+OUTSIDE = {"hold", "flow"}  # propagations that need nothing of the network
+PACKAGE = Path(__file__).parents[1]
+HERE = Path("engines")
+
+Colour = tuple[Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileCard(_Strict):
+    file: str
+    sha256: str
+
+
+class StageCard(FileCard):
+    inputs: tuple[str, ...]  # tensor names: the image, or what an earlier stage puts out under the same name
+    outputs: tuple[str, ...]
+    gflop: float  # at the card's input size
+    int8: FileCard | None = None  # the same stage quantised
+
+
+class KeyInputCard(_Strict):
+    """An input of `low` or `head` that takes a tensor of `low` as the key frame put it out: key_embedding takes embedding.
+
+    float32 (1, channels, height / stride, width / stride), rounded up; zeros while there is no key frame.
+    """
+
+    channels: int
+    stride: int
+
+
+class InputCard(_Strict):
+    """The first stage's input: uint8 BGR (1, height, width, 3), normalised inside the graph."""
+
+    name: str
+    height: int  # other sizes work too; this one was trained and measured
+    width: int
+    multiple: int  # heights and widths have to be whole multiples of this
+
+
+class Card(_Strict):
+    format: Literal[1]
+    name: str
+    classes: tuple[str, ...]
+    palette: tuple[Colour, ...]  # RGB by class
+    input: InputCard
+    labels: str  # the tensor of the last stage with uint8 class ids (1, h, w)
+    change: str  # the tensor of the first stage that is compared from frame to frame to find a scene cut
+    score: str | None = None  # the first stage's tensor with the predicted share of labels that differ from the key frame's, one number
+    key_inputs: dict[Annotated[str, Field(pattern="^key_")], KeyInputCard] = {}  # by the input's name
+    propagations: tuple[str, ...] = ("hold", "flow")  # how the context may be brought to a frame
+    stages: dict[StageName, StageCard]
+    # By propagation: the head that runs instead of the last stage on frames that are not the key frame itself. One with an input last_X
+    # and an output next_X carries a state from frame to frame; it begins with the key's X.
+    heads: dict[str, StageCard] = {}
+    network: dict[str, Any]  # the architecture's name and its configuration
+    parameters: int
+    training: dict[str, Any]
+    precision: Literal["int8"] | None = None  # int8: exact enough to run unasked, where it is the faster one; None: the backend's floats
+    licence: str
+    limits: str
+    measured: dict[str, Any]  # accuracy and speed, each with the command that gave it
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Card":
+        if len(self.palette) != len(self.classes):
+            raise ValueError(f"{len(self.classes)} classes but {len(self.palette)} colours")
+        if missing := {"low", "high", "head"} - self.stages.keys():
+            raise ValueError(f"no stage {', '.join(sorted(missing))}")
+        if self.precision and not self.quantised:
+            raise ValueError("precision int8, but no stage has int8")
+        fed_back = {name.removeprefix("key_") for name in self.key_inputs}
+        if missing := ({self.change, *fed_back} | ({self.score} if self.score else set())) - set(self.stages["low"].outputs):
+            raise ValueError(f"low puts out no {', '.join(sorted(missing))}")
+        if missing := set(self.propagations) - OUTSIDE - self.heads.keys():
+            raise ValueError(f"no head for the propagation {', '.join(sorted(missing))}")
+        return self
+
+    @property
+    def quantised(self) -> bool:
+        return any(stage.int8 for stage in self.stages.values())
+
+    def stage(self, name: StageName, propagation: str | None = None) -> StageCard:
+        """With a propagation, what runs on the frames that are not the key frame itself."""
+        return self.heads.get(propagation or "", self.stages[name]) if name == "head" else self.stages[name]
+
+    def files(self) -> Iterator[FileCard]:
+        stages = (*self.stages.values(), *self.heads.values())
+        yield from stages
+        yield from (stage.int8 for stage in stages if stage.int8)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    folder: Path
+    card: Card
+    hides: tuple[Path, ...] = ()  # bundles of the name by which this one was found, further down in `folders`
+
+    @property
+    def note(self) -> str:
+        """Which of several bundles of one name this is; empty where there is one."""
+        others = " and ".join(map(str, self.hides))
+        return f"{self.folder.name} is {self.folder}, which is found before {others}" if others else ""
+
+    def onnx(self, stage: StageName, int8: bool = False, propagation: str | None = None) -> str:
+        """The path of its file; one that was not quantised has its file in floats alone."""
+        card = self.card.stage(stage, propagation)
+        return str(self.folder / (card.int8 or card if int8 else card).file)
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shipped() -> Path:
+    """The bundles that come with the program: within the installed package, in a source checkout beside it."""
+    return inside if (inside := PACKAGE / "engines").is_dir() else PACKAGE.parent / "engines"
+
+
+def folders() -> tuple[Path, ...]:
+    """Where a bundle's name is looked up, in this order: here, in the user's data folder, among what comes with the program."""
+    return HERE, user_data_path("drive-seg", appauthor=False) / "engines", shipped()
+
+
+def everywhere() -> dict[str, tuple[Path, ...]]:
+    """By name the folder that the name means, and after it those that it hides."""
+    found: dict[str, dict[Path, Path]] = {}
+    for folder in folders():
+        with suppress(PermissionError):  # of a home that is not this user's
+            for card in folder.glob(f"*/{CARD}"):
+                found.setdefault(card.parent.name, {}).setdefault(card.parent.resolve(), card.parent)  # one folder may be in two places
+    return {name: tuple(found[name].values()) for name in sorted(found)}
+
+
+def names() -> list[str]:
+    """The bundles that can be named without a path."""
+    return list(everywhere())
+
+
+def locate(model: str | Path) -> Path:
+    """The folder of a bundle given by name, or by a path: text with a slash in it, as ./name, or a Path. Raises UsageError, BundleError."""
+    return _find(model)[0]
+
+
+def _find(model: str | Path) -> tuple[Path, ...]:
+    folder, known = Path(model), everywhere()
+    if folder.name == model and isinstance(model, str):  # nothing but a name: what lies here must not pass for what comes with the program
+        if model in known:
+            return known[model]
+        meant = f"the folder that is here is ./{model}" if folder.is_dir() else "or give a folder, as ./folder"
+        raise UsageError(f"{model}: no such model; there {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none'} ({meant})")
+    if (folder / CARD).is_file():
+        return (folder,)
+    if folder.is_dir():
+        raise BundleError(f"{model}: is no bundle, it has no {CARD}; make one with `drive-seg export`")
+    raise UsageError(f"{model}: no such folder; give one with a {CARD}, or a name: {', '.join(known) or 'there are none'}")
+
+
+def load_bundle(model: str | Path) -> Bundle:
+    """Reads the card and checks every file against its SHA-256. Raises BundleError naming the file that is missing or altered."""
+    folder, *hidden = _find(model)
+    try:
+        card = Card.model_validate_json((folder / CARD).read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the card"
+        raise BundleError(f"{folder / CARD}: {where}: {first['msg']}; restore the bundle or export it again") from error
+    except OSError as error:
+        raise BundleError(f"{folder / CARD}: cannot be read ({error.strerror})") from error
+    for entry in card.files():
+        path = folder / entry.file
+        if not path.is_file():
+            raise BundleError(f"{path}: is missing from the bundle; restore it or export the bundle again")
+        if sha256(path) != entry.sha256:
+            raise BundleError(f"{path}: is not the file that the card describes (SHA-256 differs); restore it or export the bundle again")
+    return Bundle(folder, card, tuple(hidden))

@@ -1,0 +1,68 @@
+"""The strongest class is argmax's, and refined labels follow the picture's edges."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from drive_seg.contracts import Frame, Image
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.postprocess import refine, strongest
+from drive_seg.network.schedule import parse_schedule
+from tests.fakes import FakeBackend, make_bundle
+
+
+@pytest.mark.parametrize("values", [4, 1000])
+def test_the_strongest_is_argmax_and_the_first_of_equals(values: int) -> None:
+    planes = np.random.default_rng(1).integers(0, values, (255, 20, 30)).astype(np.float32)
+    assert np.array_equal(strongest(planes), planes.argmax(0))
+
+
+def test_a_plane_may_be_overwritten_once_the_next_is_asked_for() -> None:
+    planes = np.random.default_rng(2).random((5, 8, 9), np.float32)
+    buffer = np.empty((8, 9), np.float32)
+
+    def one_after_another():  # type: ignore[no-untyped-def]
+        for plane in planes:
+            buffer[:] = plane
+            yield buffer
+
+    assert np.array_equal(strongest(one_after_another()), planes.argmax(0))
+
+
+def disc(height: int, width: int) -> Image:
+    """1 within a circle, 0 outside."""
+    rows, columns = np.mgrid[:height, :width]
+    return ((rows - height / 2) ** 2 + (columns - width / 2) ** 2 < (0.3 * height) ** 2).astype(np.uint8)
+
+
+def test_a_coarse_border_moves_onto_the_pictures_edge() -> None:
+    truth = disc(96, 128)
+    image = np.where(truth[..., None], np.uint8(200), np.uint8(60)) * np.ones(3, np.uint8)
+    coarse = np.roll(cv2.resize(truth, (64, 48), interpolation=cv2.INTER_NEAREST), 1, axis=1) * 7
+    before = (cv2.resize(coarse, (128, 96), interpolation=cv2.INTER_NEAREST) != truth * 7).mean()
+    refined = refine(coarse, np.asarray(image, np.uint8))
+    assert refined.shape == (96, 128)
+    assert refined.dtype == np.uint8
+    assert set(np.unique(refined)) == {0, 7}
+    assert (refined != truth * 7).mean() < 0.6 * before
+
+
+def test_a_flat_picture_and_a_single_class_change_nothing() -> None:
+    flat = np.full((96, 128, 3), 90, np.uint8)
+    labels = cv2.resize(disc(96, 128), (64, 48), interpolation=cv2.INTER_NEAREST)
+    enlarged = cv2.resize(labels, (128, 96), interpolation=cv2.INTER_NEAREST)
+    assert (refine(labels, flat) != enlarged).mean() < 0.01  # corners of the staircase alone
+    noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    assert np.array_equal(refine(np.full((48, 64), 255, np.uint8), noise), np.full((96, 128), 255))
+
+
+def test_the_pipeline_refines_at_the_frames_size_and_counts_it_as_latency(tmp_path: Path) -> None:
+    image = np.full((24, 32, 3), 100, np.uint8)
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        result = Pipeline(engine, parse_schedule("every-frame"), refine=refine).step(Frame(image, 0, 0.0))
+    assert result.labels.shape == (24, 32)
+    assert (result.labels == 100).all()
+    assert 0 < result.latency_ms["refine"] <= result.total_ms

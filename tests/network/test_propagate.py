@@ -1,0 +1,88 @@
+"""What reaches the head of a key frame's context, held and warped."""
+
+import cv2
+import numpy as np
+import pytest
+
+from drive_seg.contracts import Array, Image, Key
+from drive_seg.network.propagate import Flow, Hold, make_propagation, warp
+
+SIZE_HW = (360, 480)
+
+
+def street(dx: int = 0, dy: int = 0, seed: int = 0) -> Image:
+    """A picture (1, H, W, 3) of soft spots, moved so many pixels to the right and down."""
+    spots = np.random.default_rng(seed).integers(0, 256, (60, 80, 3), np.uint8)
+    large = cv2.resize(spots, (640, 480), interpolation=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(large[60 - dy : 420 - dy, 80 - dx : 560 - dx])[None]
+
+
+def ramp(rows: int = 23, columns: int = 30, channels: int = 128) -> Array:
+    """A context (1, C, h, w) whose first two channels are each cell's own x and y."""
+    context = np.zeros((1, channels, rows, columns), np.float32)
+    context[0, 0], context[0, 1] = np.arange(columns)[None], np.arange(rows)[:, None]
+    return context
+
+
+def brought(before: Image, now: Image, context: Array) -> Array:
+    flow = Flow()
+    key = Key(0, 0.0, 0, SIZE_HW, seen=flow.see(before), context={"context": context})
+    return flow.bring(key, flow.see(now))["context"]
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(16, 0), (0, 16), (-24, 8), (5, -11)])
+def test_flow_fetches_each_cell_from_where_it_was(dx: int, dy: int) -> None:
+    moved = brought(street(), street(dx, dy), ramp())
+    assert moved.shape == (1, 128, 23, 30)
+    for channel, by in ((0, dx), (1, dy)):
+        error = np.abs(moved[0, channel] - (ramp()[0, channel] - by / 16))[4:-4, 4:-4]
+        assert np.median(error) < 0.1
+
+
+def test_what_stands_still_stays_and_a_key_frame_is_untouched() -> None:
+    assert np.abs(brought(street(), street(), ramp()) - ramp()).max() < 0.05
+    flow, context = Flow(), ramp()
+    seen = flow.see(street())
+    assert flow.bring(Key(0, 0.0, 0, SIZE_HW, seen=seen, context={"context": context}), seen)["context"] is context
+
+
+def test_where_the_flow_fails_the_context_stays() -> None:
+    before, now = street(), street(12, 0)
+    now[:, :, 240:] = street(seed=9)[:, :, 240:]  # the right half is another place
+    moved = brought(before, now, ramp())[0, 0]
+    assert np.median(np.abs(moved - ramp()[0, 0])[2:-2, 22:-2]) < 0.05
+    assert np.median(np.abs(moved - ramp()[0, 0])[2:-2, 3:11]) == pytest.approx(12 / 16, abs=0.1)
+
+
+def test_labels_are_warped_whole() -> None:
+    labels = np.zeros((180, 240), np.uint8)
+    labels[:, 100:140] = 7
+    motion = np.dstack((np.full((90, 120), 10.0, np.float32), np.zeros((90, 120), np.float32), np.ones((90, 120), np.float32)))
+    moved = warp(labels, motion)
+    assert moved.dtype == np.uint8
+    assert set(np.unique(moved)) == {0, 7}
+    assert np.flatnonzero(moved[90] == 7).tolist() == list(range(80, 120))
+
+
+def test_a_motion_that_is_sure_in_less_than_half_of_a_cell_is_not_used() -> None:
+    motion = np.zeros((92, 120, 3), np.float32)
+    motion[:, :60], motion[:, 60:] = (8, 0, 1), (0, 0, 0)
+    motion[:, 61::4] = (8, 0, 1)  # a quarter of the cells on the right
+    moved = warp(ramp(), motion)[0, 0]
+    assert moved[5, :15].tolist() == pytest.approx((np.arange(15) + 2).tolist())
+    assert moved[5, 15:].tolist() == pytest.approx(np.arange(15, 30).tolist())
+
+
+def test_a_wide_picture_keeps_its_shape() -> None:
+    seen = Flow().see(np.zeros((1, 288, 608, 3), np.uint8))
+    assert seen.shape[1] / seen.shape[0] == pytest.approx(608 / 288, rel=0.02)
+    assert 0.9 < seen.size / (90 * 120) < 1.1
+
+
+def test_hold_and_what_the_network_does_itself_hand_the_context_over_as_it_is() -> None:
+    context = {"context": ramp()}
+    for name in ("hold", "attend"):
+        held = make_propagation(name)
+        assert isinstance(held, Hold)
+        assert held.name == name
+        assert held.bring(Key(0, 0.0, 0, SIZE_HW, context=context), held.see(street())) is context

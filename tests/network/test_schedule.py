@@ -1,0 +1,277 @@
+"""Which frames become key frames: decisions on hand-made sequences, and a budget against a simulated load."""
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drive_seg.contracts import Decision, View
+from drive_seg.errors import UsageError
+from drive_seg.network.schedule import MAX_AGE, SYNTAX, Replay, Schedule, parse_schedule
+
+FPS = 30
+
+
+def view(
+    age: int = 1, score: float | None = None, changed: float = 0.0, last_ms: float = 10, key_ms: float = 10, other_ms: float | None = 10
+) -> View:
+    return View(age, age, score, changed, last_ms, key_ms, other_ms, age)
+
+
+def run(schedule: str | Schedule, frames: int, score: Callable[[int], float | None] = lambda age: None) -> list[int]:
+    """The key frames among so many, the first one being cold; the score, and the share of changed labels, are functions of the age."""
+    schedule, keys = parse_schedule(schedule) if isinstance(schedule, str) else schedule, [0]
+    for index in range(1, frames):
+        age = index - keys[-1]
+        if schedule.decide(View(index, age, score(age), score(age) or 0.0, 10, 10, 10, age)).run_high:
+            keys.append(index)
+    return keys
+
+
+def test_every_frame_is_a_key_frame() -> None:
+    assert run("every-frame", 5) == run("clockwork:pipelined", 5) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"), [("clockwork:1", [0, 1, 2, 3, 4, 5, 6]), ("clockwork:2", [0, 2, 4, 6]), ("clockwork:3", [0, 3, 6])]
+)
+def test_clockwork_ticks(text: str, keys: list[int]) -> None:
+    assert run(text, 7) == keys
+
+
+def test_clockwork_does_not_wait_for_a_frame_that_was_dropped() -> None:
+    assert parse_schedule("clockwork:3").decide(view(age=5)).run_high
+
+
+def rhythm(text: str, indices: Iterable[int]) -> str:
+    """What is refreshed on the frames of these indices, the first one being cold: H all, m mid alone, - nothing."""
+    schedule, key, mid, said = parse_schedule(text), 0, 0, "H"
+    for index in list(indices)[1:]:
+        decision = schedule.decide(View(index, index - key, None, 0.0, 10, 10, 10, index - mid))
+        key = index if decision.run_high else key
+        mid = index if decision.run_high or decision.run_mid else mid
+        said += "H" if decision.run_high else "m" if decision.run_mid else "-"
+    return said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("clockwork:1,2,4", "H-m-H-m-H"),
+        ("clockwork:1,1,3", "HmmHmmHmm"),
+        ("clockwork:1,3,6", "H--m--H--"),
+        ("clockwork:1,3,3", "H--H--H--"),
+        ("clockwork:1,1,1", "HHHHHHHHH"),
+        ("clockwork:1,3", "H--H--H--"),
+        ("clockwork:3", "H--H--H--"),
+    ],
+)
+def test_each_cached_stage_has_a_rate_of_its_own(text: str, said: str) -> None:
+    assert rhythm(text, range(9)) == said
+
+
+def test_a_stage_whose_frame_was_dropped_is_due_on_the_next_one() -> None:
+    assert rhythm("clockwork:1,2,4", [0, 1, 3, 4, 7, 8, 9, 13]) == "H-mHmH-H"
+
+
+def test_a_decision_says_what_is_due() -> None:
+    decide = parse_schedule("clockwork:1,2,4").decide
+    assert [decide(view(age)).text for age in (1, 2, 4)] == ["age 1 of 4", "mid due, age 2 of 4", "age 4 of 4"]
+    assert [decide(view(age)).reason for age in (1, 2, 4)] == ["clock"] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("clockwork:2,4", "first rate is low's"),
+        ("clockwork:2,4,8", "first rate is low's"),
+        ("clockwork:1,2,3", "3 is no multiple of 2"),
+        ("clockwork:1,4,2", "2 is no multiple of 4"),
+    ],
+)
+def test_rates_that_do_not_fit_each_other_are_refused_with_the_reason(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"--schedule {text}: .*{said}"):
+        parse_schedule(text)
+
+
+@given(
+    rate=st.integers(1, 6),
+    times=st.integers(1, 5),
+    steps=st.lists(st.integers(1, 4), max_size=80),
+)
+def test_nothing_that_is_cached_ever_gets_as_old_as_its_rate(rate: int, times: int, steps: list[int]) -> None:
+    schedule, index, key, mid = parse_schedule(f"clockwork:1,{rate},{rate * times}"), 0, 0, 0
+    for step in steps:
+        index += step
+        decision = schedule.decide(View(index, index - key, None, 0.0, 10, 10, 10, index - mid))
+        key = index if decision.run_high else key
+        mid = index if decision.run_high or decision.run_mid else mid
+        assert index - key < rate * times
+        assert index - mid < rate
+
+
+@pytest.mark.parametrize(("text", "reason"), [("clockwork:adaptive=0.1", "change"), ("keyframe:0.1", "score")])
+def test_a_key_frame_comes_when_more_has_changed_than_is_allowed(text: str, reason: str) -> None:
+    assert run(text, 9, lambda age: 0.05 * age) == [0, 3, 6]  # .10 is not more than .1
+    decisions = [parse_schedule(text).decide(view(score=now, changed=now)) for now in (0.09, 0.11)]
+    assert [decision.run_high for decision in decisions] == [False, True]
+    assert [(decision.reason, decision.score, decision.threshold) for decision in decisions] == [(reason, 0.09, 0.1), (reason, 0.11, 0.1)]
+
+
+@pytest.mark.parametrize("kind", ["clockwork:adaptive=0.1", "keyframe:0.1"])
+def test_a_still_scene_is_looked_at_again_at_the_largest_age(kind: str) -> None:
+    assert run(f"{kind},max_age=4", 10, lambda age: 0.0) == [0, 4, 8]
+    assert run(kind, 2 * MAX_AGE, lambda age: 0.0) == [0, MAX_AGE]
+    assert parse_schedule(kind).decide(view(age=MAX_AGE, score=0.0)).reason == "age"
+
+
+def test_a_record_decides_again_as_it_did_and_what_it_did_not_see_is_no_key_frame() -> None:
+    kept = {3: Decision(True, "score", "score 0.2 of 0.1", 0.2, 0.1), 4: Decision(False, "score", "score 0.0 of 0.1", 0.0, 0.1)}
+    replay = Replay(kept, "replay")
+    assert [replay.decide(view(index)) for index in (3, 4)] == [kept[3], kept[4]]
+    assert not replay.decide(view(5)).run_high
+
+
+ALL = [
+    *("clockwork:1,4", "clockwork:1,2,4"),
+    *("every-frame", "clockwork:4", "clockwork:adaptive=0.1", "clockwork:adaptive=.1,max_age=8", "clockwork:pipelined"),
+    *("clockwork:pipelined=3", "keyframe:0.08", "keyframe:0.08,max_age=30", "budget:30ms", "budget:30fps", "budget:12.5ms,max_age=15"),
+]
+NONE = [
+    *("", "sometimes", "every-frame:2", "clockwork", "clockwork:", "clockwork:0", "clockwork:-1", "clockwork:2.5", "clockwork:4,max_age=3"),
+    *("clockwork:1,", "clockwork:1,0", "clockwork:1,2,", "clockwork:,2"),
+    *("clockwork:adaptive", "clockwork:adaptive=0", "clockwork:adaptive=2", "clockwork:pipelined=1", "keyframe", "keyframe:0"),
+    *("keyframe:1.5", "keyframe:0.1,max_age=0", "keyframe:0.1,age=3", "budget", "budget:30", "budget:0ms", "budget:30s", "budget:-1fps"),
+]
+
+
+@pytest.mark.parametrize("text", ALL)
+def test_a_schedule_has_the_name_it_was_asked_for_by(text: str) -> None:
+    assert parse_schedule(text).name == text
+
+
+@pytest.mark.parametrize("text", NONE)
+def test_what_cannot_be_meant_is_refused_with_what_can(text: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_schedule(text)
+    assert SYNTAX in str(error.value)
+    assert str(error.value).startswith(text)
+
+
+# A budget on a machine where a frame takes `other` ms, and `key` ms with a refresh in it, both functions of the time.
+
+
+def simulate(
+    text: str, seconds: float, key: Callable[[float], float], other: Callable[[float], float], score: Callable[[int], float | None]
+) -> list[tuple[float, bool, float, int]]:
+    """Time, whether it is a key frame, what it took and its age, for frames that come at 30 fps or as fast as they are done."""
+    schedule, rows, now_s, index, at = parse_schedule(text), list[tuple[float, bool, float, int]](), 0.0, 0, 0
+    last: dict[bool, float] = {}
+    while now_s < seconds:
+        age = index - at
+        run_high = not rows or schedule.decide(View(index, age, score(age), 0.0, rows[-1][2], last[True], last.get(False), age)).run_high
+        if run_high:
+            at = index
+        ms = key(now_s) if run_high else other(now_s)
+        last[run_high] = ms
+        rows.append((now_s, run_high, ms, index - at))
+        now_s += max(1 / FPS, ms / 1e3)
+        index += 1
+    return rows
+
+
+def share(rows: list[tuple[float, bool, float, int]], start_s: float, end_s: float) -> float:
+    keys = [key for now_s, key, _, _ in rows if start_s <= now_s < end_s]
+    return sum(keys) / len(keys)
+
+
+def mean_ms(rows: list[tuple[float, bool, float, int]], start_s: float, end_s: float) -> float:
+    times = [ms for now_s, _, ms, _ in rows if start_s <= now_s < end_s]
+    return sum(times) / len(times)
+
+
+SCORES: dict[str, Callable[[int], float | None]] = {
+    "without a score": lambda age: None,
+    "a quiet drive": lambda age: 0.002 * age,
+    "a drive": lambda age: 0.02 * age,
+    "a wild drive": lambda age: min(1.0, 0.3 * age),
+}
+
+
+@pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)
+@pytest.mark.parametrize(("text", "fits"), [("budget:30ms", 0.4), ("budget:20ms", 0.2), ("budget:50fps", 0.2), ("budget:15ms", 0.1)])
+def test_a_budget_is_met_with_as_many_key_frames_as_fit(text: str, fits: float, score: Callable[[int], float | None]) -> None:
+    rows = simulate(text, 12, lambda s: 60, lambda s: 10, score)
+    assert share(rows, 2, 12) == pytest.approx(fits, rel=0.1)
+    assert mean_ms(rows, 2, 12) <= 10 + 50 * fits + 0.5
+
+
+@pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)
+@pytest.mark.parametrize(
+    ("before", "after", "fits"),
+    [
+        ((20, 10), (60, 10), 0.4),
+        ((60, 10), (20, 10), 1.0),
+        ((60, 10), (60, 20), 0.25),
+        ((60, 20), (60, 10), 0.4),
+        ((90, 45), (60, 10), 0.4),
+    ],
+)
+def test_two_seconds_after_a_step_in_load_a_budget_has_settled_and_swings_no_more(
+    before: tuple[float, float], after: tuple[float, float], fits: float, score: Callable[[int], float | None]
+) -> None:
+    step_s = 8.0
+    rows = simulate(
+        "budget:30ms", 16, lambda s: (before if s < step_s else after)[0], lambda s: (before if s < step_s else after)[1], score
+    )
+    for start_s in range(10, 16):
+        assert share(rows, start_s, start_s + 1) == pytest.approx(fits, abs=0.08)
+        assert mean_ms(rows, start_s, start_s + 1) <= 33
+    ages = [age for now_s, _, _, age in rows if now_s >= 10]
+    assert max(ages) <= 2 / fits
+
+
+def test_where_nothing_fits_only_the_largest_age_makes_key_frames() -> None:
+    rows = simulate("budget:30ms,max_age=12", 10, lambda s: 90, lambda s: 40, lambda age: 1.0)
+    keys = [i for i, (_, key, _, _) in enumerate(rows) if key]
+    assert {b - a for a, b in pairwise(keys)} == {12}
+
+
+def test_within_the_target_every_frame_is_a_key_frame() -> None:
+    rows = simulate("budget:30fps", 5, lambda s: 25, lambda s: 10, lambda age: 0.0)
+    assert all(key for _, key, _, _ in rows)
+
+
+def test_a_budget_spends_on_the_frames_that_need_it() -> None:
+    """Half of the time the scene moves ten times as fast; both halves together keep the mean."""
+    quick = lambda s: int(s / 0.5) % 2 == 1  # noqa: E731
+    schedule, now_s, at, last, keys = parse_schedule("budget:20ms"), 0.0, 0, {True: 60.0, False: 10.0}, {True: 0, False: 0}
+    run_high = True
+    for index in range(1, 900):
+        now_s = index / FPS
+        score = (0.1 if quick(now_s) else 0.01) * (index - at)
+        run_high = schedule.decide(View(index, index - at, score, 0.0, last[run_high], 60.0, 10.0, index - at)).run_high
+        keys[quick(now_s)] += run_high
+        at = index if run_high else at
+    assert keys[True] > 1.2 * keys[False]
+    assert sum(keys.values()) / 900 == pytest.approx(0.2, rel=0.1)
+
+
+times = st.floats(0.1, 500)
+
+
+@given(
+    text=st.sampled_from(["clockwork:adaptive=0.3,max_age=7", "keyframe:0.3,max_age=7", "budget:30ms,max_age=7", "budget:15fps,max_age=7"]),
+    frames=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), times, times), min_size=1, max_size=120),
+    scored=st.booleans(),
+)
+def test_the_age_never_exceeds_the_largest(text: str, frames: list[tuple[float, float, float, float]], scored: bool) -> None:
+    schedule, age, last_ms = parse_schedule(text), 0, 10.0
+    for score, changed, key_ms, other_ms in frames:
+        age += 1
+        given_score = score if scored or schedule.needs_score else None
+        decision = schedule.decide(View(0, age, given_score, changed, last_ms, key_ms, other_ms, age))
+        age, last_ms = (0, key_ms) if decision.run_high else (age, other_ms)
+        assert age < 7
