@@ -10,7 +10,7 @@ import cv2
 
 from drive_seg.abilities import Compiling, Streaming
 from drive_seg.audit import Auditor
-from drive_seg.backends import open_backend, read_onnx
+from drive_seg.backends import external_files, open_backend, read_onnx
 from drive_seg.backends.border import thread_count
 from drive_seg.classes import read_class_names
 from drive_seg.contracts import Backend, Image, Labels, Network, Result, Sink, Source, SourceInfo
@@ -117,7 +117,7 @@ def reads(settings: Settings) -> list[Use]:
 
 def _model_files(model: str) -> list[Path]:
     if Path(model).suffix == ".onnx":
-        return [Path(model), *(Path(f"{model}{ending}") for ending in ("_data", ".data"))]  # as large networks keep their weights
+        return [Path(model), *external_files(model)]
     try:
         return list(locate(model).iterdir())
     except (DriveSegError, OSError):  # loading it tells

@@ -22,6 +22,7 @@ else:
     import fcntl
 
 PART = ".part"
+LONGEST = 255  # bytes of a name, on about every file system
 MASK = re.compile(r"\d{6,}\.png", re.IGNORECASE)  # what sinks.masks writes into a folder
 ANOTHER = "give another name, or --overwrite"
 
@@ -49,11 +50,17 @@ def as_sink_error(target: object, error: OSError) -> SinkError:
 
 
 def expanded(path: str | Path) -> Path:
-    """With a leading ~ or ~user as the folder that it stands for; any other name stays as the file system has it, with its blanks."""
+    """With a leading ~ or ~user as the folder that it stands for; any other name stays as the file system has it, with its blanks.
+
+    Raises UsageError for a name that no file system has room for.
+    """
     try:
-        return Path(path).expanduser()
+        found = Path(path).expanduser()
     except RuntimeError:  # there is no such user: as in a shell, it is a name like any other
-        return Path(path)
+        found = Path(path)
+    if long := next((part for part in found.parts if len(os.fsencode(part)) > LONGEST), None):
+        raise UsageError(f"{long[:40]}…: a name has at most {LONGEST} bytes; give a shorter one")
+    return found
 
 
 def part_of(path: Path) -> Path:
@@ -80,12 +87,20 @@ def require_new(path: Path, overwrite: bool, who: str = "") -> None:
 
 
 def require_no_masks(folder: Path, overwrite: bool, who: str = "") -> None:
-    """Raises UsageError where masks lie in the folder that are not to be overwritten."""
-    if overwrite or not folder.is_dir():
-        return
-    with suppress(OSError):  # a folder that cannot be read is told when it is written to
-        if found := min((path.name for path in folder.iterdir() if MASK.fullmatch(path.name)), default=None):
-            raise UsageError(f"{who} {folder}: has masks already, such as {found}; give another folder, or --overwrite".strip())
+    """Raises UsageError where masks lie in the folder that are not to be overwritten, or links by the names of masks."""
+    there = masks_in(folder)
+    if link := next((path for path in there if path.is_symlink()), None):
+        raise UsageError(f"{who} {link}: is a link, and no mask is written through one; give another folder".strip())
+    if there and not overwrite:
+        raise UsageError(f"{who} {folder}: has masks already, such as {there[0].name}; give another folder, or --overwrite".strip())
+
+
+def masks_in(folder: Path) -> list[Path]:
+    """The files that masks written into the folder could replace, by name; none where it cannot be read, which writing tells."""
+    try:
+        return sorted(path for path in folder.iterdir() if MASK.fullmatch(path.name))
+    except OSError:
+        return []
 
 
 class Held:
@@ -278,9 +293,18 @@ def require_apart(uses: Iterable[Use]) -> None:
             if mark in written:
                 raise UsageError(f"{use.who} {use.path}: is where {written[mark].who} writes; {_other(use)}")
             written[mark] = use
+    replaced = {_mark(path): use for use in written.values() if use.does == "fill" for path in masks_in(use.path)}
+    for use in written.values():
+        for folder in (_mark(parent) for parent in use.path.absolute().parents):
+            if (other := written.get(folder)) and other.does != "fill":
+                raise UsageError(f"{use.who} {use.path}: lies in {other.path}, the file that {other.who} writes; give another name")
     for use in read if written else ():
-        if writer := written.get(_mark(use.path)):
+        mark = _mark(use.path)
+        if writer := written.get(mark):
             raise UsageError(f"{writer.who} {writer.path}: is what {use.who} reads; {_other(writer)}")
+        if folder_use := replaced.get(mark):
+            said = f"{folder_use.who} {folder_use.path}: has {use.path}, which {use.who} reads, by the name of a mask"
+            raise UsageError(f"{said}; choose another folder")
     for folder in [use for use in written.values() if use.does == "fill"]:
         for use in written.values():
             if MASK.fullmatch(use.path.name) and _mark(use.path.parent) == _mark(folder.path):

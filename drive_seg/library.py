@@ -4,7 +4,6 @@ import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -239,10 +238,10 @@ class Result:
         labels.flags.writeable = False
         return labels
 
-    @cached_property
+    @property
     def labels(self) -> Labels:
-        """uint8 HxW ids at the frame's size, by nearest neighbour: `classes[id]`; another id is no class. The caller's own."""
-        return at_size(self.details.labels, self.frame.size_hw)
+        """uint8 HxW ids at the frame's size, by nearest neighbour: `classes[id]`; another id is no class. Each time a new array."""
+        return np.array(at_size(self.details.labels, self.frame.size_hw))
 
     def overlay(self, opacity: float = 0.5) -> Image:
         """The frame under its labels, uint8 HxWx3 BGR, the caller's own. `opacity`: 0 is the frame, 1 the mask. Raises UsageError."""
@@ -257,7 +256,8 @@ class Result:
 
     def masks(self) -> dict[str, NDArray[np.bool_]]:
         """By class name where it is, bool HxW at the frame's size: every class in the order of the ids, also one that is nowhere."""
-        return {name: self.labels == i for i, name in enumerate(self.classes)}
+        labels = self.labels
+        return {name: labels == i for i, name in enumerate(self.classes)}
 
     @property
     def is_key(self) -> bool:

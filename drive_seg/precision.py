@@ -23,6 +23,7 @@ from drive_seg.network.card import Bundle
 from drive_seg.network.engine import Engine
 
 WARM_UP, ROUNDS, LIMIT_S = 3, 15, 4.0  # frames of each, in turns; after the limit what has been timed decides
+_found: dict[str, bool] = {}  # by this process, whether it could be written or not
 GAIN = 0.95  # of the floats' time: int8 costs a little accuracy, so that a draw is theirs
 
 
@@ -31,13 +32,13 @@ def int8_is_faster(bundle: Bundle, open_backend: Callable[[], Backend], clock: C
 
     Raises BackendError.
     """
-    backend, file = open_backend(), user_cache_path("drive-seg", appauthor=False) / "precision.json"
-    known, key = _read(file), _key(bundle, backend)
+    file, key = user_cache_path("drive-seg", appauthor=False) / "precision.json", _key(bundle, open_backend())
+    known = _found | _read(file)
     if key not in known:
-        known[key] = _time(bundle, open_backend, clock)
-        with suppress(OSError, DriveSegError):  # then it is timed again the next time
+        _found[key] = known[key] = _time(bundle, open_backend, clock)
+        with suppress(OSError, DriveSegError):  # then the next process times it again
             file.parent.mkdir(parents=True, exist_ok=True)
-            write(file, json.dumps(known, indent=2) + "\n", overwrite=True)
+            write(file, json.dumps(_read(file) | {key: known[key]}, indent=2) + "\n", overwrite=True)
     return known[key]
 
 

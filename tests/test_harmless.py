@@ -199,3 +199,70 @@ def test_a_second_run_is_refused_and_a_killed_one_leaves_what_can_be_played(home
     assert run(capsys, "run", "--headless", "--source", SHORT, "--output", "keep.mp4", "-y")[0] == 0
     with av.open("keep.mp4.2.part") as container:
         assert sum(1 for _ in container.decode(video=0)) == frames
+
+
+@pytest.mark.parametrize("link", ["symbolic", "hard"])
+@pytest.mark.parametrize("played", ["linked", "plain"])
+def test_no_mask_reaches_a_picture_that_is_played_through_a_link(
+    home: Path, capsys: pytest.CaptureFixture[str], link: str, played: str
+) -> None:
+    (home / "linked").mkdir()
+    for picture in (home / "plain").iterdir():
+        there = home / "linked" / picture.name
+        there.symlink_to(picture) if link == "symbolic" else there.hardlink_to(picture)
+    other = {"linked": "plain", "plain": "linked"}[played]
+    assert "--save-masks" in refused(capsys, home, "run", "--headless", "--source", played, "--save-masks", other, "-y")
+
+
+def test_no_mask_is_written_through_a_link(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "masks").mkdir()
+    (home / "masks" / "000001.png").symlink_to("../keep.mp4")
+    line = refused(capsys, home, "run", "--headless", "--source", SHORT, "--save-masks", "masks", "-y")
+    assert "000001.png: is a link" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.ffconcat", "ffconcat version 1.0\nfile drive.mp4\n"),
+        ("list.txt", "ffconcat version 1.0\nfile 'drive.mp4'\n"),
+        ("list.m3u8", "#EXTM3U\n#EXTINF:1,\ndrive.mp4\n"),
+        ("list.m3u", '#EXTM3U\n#EXT-X-MAP:URI="drive.mp4"\nother.ts\n'),
+        ("list.mpd", '<?xml version="1.0"?>\n<MPD><BaseURL>drive.mp4</BaseURL></MPD>'),
+        ("outer.ffconcat", "ffconcat version 1.0\nfile list.m3u8\n"),
+    ],
+)
+def test_what_a_playlist_names_is_read(home: Path, capsys: pytest.CaptureFixture[str], name: str, content: str) -> None:
+    (home / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\ndrive.mp4\n")
+    (home / name).write_text(content)
+    line = refused(capsys, home, "run", "--headless", "--source", name, "--output", "drive.mp4", "-y")
+    assert "--source" in line
+    assert "--output" in line
+
+
+def test_the_weights_that_a_network_keeps_in_another_file_are_read(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "x" * 140 + ".bin"  # whose length takes two bytes in the file
+    for weights in ("weights.bin", name):
+        (home / weights).write_bytes(b"precious")
+        size = bytes([len(weights)]) if len(weights) < 128 else bytes([len(weights) & 127 | 128, len(weights) >> 7])
+        (home / "net.onnx").write_bytes(b"head\x0a\x08location\x12" + size + weights.encode() + b"tail")
+        arguments = ("--source", SHORT, "--model", "net.onnx", "--labels", "names.txt", "--json", weights, "-y")
+        assert "--model" in refused(capsys, home, "run", "--headless", *arguments)
+
+
+def test_no_output_lies_within_another(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(capsys, home, "run", "--headless", "--source", SHORT, "--save-masks", "m/sub", "--json", "m")
+    assert "--save-masks" in line
+    assert "--json" in line
+
+
+@pytest.mark.parametrize("flag", ["--json", "--save-masks", "--model", "--source", "--output", "--config"])
+def test_a_name_that_is_too_long_is_one_line(home: Path, capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    assert "255 bytes" in refused(capsys, home, "run", "--headless", "--source", SHORT, flag, "n" * 256)
+
+
+def test_an_export_replaces_no_file_unasked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="the workshop needs torch: pip install 'drive-seg[lab]'")
+    (home / "mine").mkdir()
+    (home / "mine" / "low.onnx").write_bytes(b"precious")
+    assert "low.onnx" in refused(capsys, home, "export", "keep.mp4", "--out", "~/mine")

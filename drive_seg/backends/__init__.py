@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
 from drive_seg.backends.border import PRECISIONS, BackendInfo, one_line
 from drive_seg.contracts import Backend, OnnxFile
@@ -13,7 +14,7 @@ from drive_seg.errors import BackendError, UsageError
 # package for that is absent, so that nothing leaves a car or a laboratory that its owner did not send.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-__all__ = ["BACKENDS", "BackendInfo", "describe_backend", "open_backend", "read_onnx"]
+__all__ = ["BACKENDS", "BackendInfo", "describe_backend", "external_files", "open_backend", "read_onnx"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,13 @@ def read_onnx(onnx_path: str) -> OnnxFile:
     from drive_seg.backends.onnx_file import read_onnx
 
     return read_onnx(onnx_path)
+
+
+def external_files(onnx_path: str) -> list[Path]:
+    """The files beside an ONNX network that hold its weights."""
+    from drive_seg.backends.onnx_file import external_files
+
+    return external_files(onnx_path)
 
 
 def _entry(name: str) -> _Entry:

@@ -4,6 +4,8 @@ OpenVINO reads it for every backend: it is the one reader that is always install
 in its model's runtime information, under "framework".
 """
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,24 @@ def read_onnx(onnx_path: str) -> OnnxFile:
     inputs = tuple(_port(parameter.get_friendly_name(), parameter.output(0)) for parameter in model.get_parameters())
     outputs = tuple(_port(result.get_friendly_name().removesuffix("/sink_port_0"), result.output(0)) for result in model.get_results())
     return OnnxFile(onnx_path, inputs, outputs, _metadata(model))
+
+
+def external_files(onnx_path: str) -> list[Path]:
+    """The files beside an ONNX network that hold its weights, as it names them; none of one that cannot be read.
+
+    Each is a protobuf entry of the key "location" (ONNX's external_data). It is searched for rather than parsed: it costs no package, and a
+    network that is damaged cannot hide one.
+    """
+    try:
+        content = Path(onnx_path).read_bytes()
+    except OSError:
+        return []
+    found: dict[Path, None] = {}
+    for match in re.finditer(rb"\x0a\x08location\x12([\x01-\x7f]|[\x80-\xff]\x01)", content):
+        size = match[1][0] & 127 | (match[1][1] << 7 if len(match[1]) > 1 else 0)
+        name = content[match.end() : match.end() + size].decode(errors="replace")
+        found[Path(onnx_path).parent / name] = None
+    return list(found)
 
 
 def _port(name: str, port: Any) -> Port:

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from drive_seg.cli.flags import Debug, Overwrite, check_outputs, out, read_by, require_lab
+from drive_seg.contracts import STAGES
+from drive_seg.files import expanded
 from drive_seg.network import card as bundles
 
 
@@ -19,7 +21,9 @@ def export(
     require_lab()
     from drive_seg.lab.build.export import export_bundle
 
-    check_outputs(read_by("CHECKPOINT", checkpoint), {"--out": [out_dir / bundles.CARD] if out_dir.exists() else []}, overwrite)
+    out_dir = expanded(out_dir)
+    made = [out_dir / name for name in (bundles.CARD, *(f"{stage}.onnx" for stage in STAGES))]
+    check_outputs(read_by("CHECKPOINT", checkpoint), {"--out": made if out_dir.exists() else []}, overwrite)
     card = export_bundle(checkpoint, out_dir)
     out.print(
         f"{out_dir}: {card.parameters / 1e6:.1f} M parameters, {sum(s.gflop for s in card.stages.values()):.1f} GFLOP", soft_wrap=True

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from drive_seg.contracts import StageName
 from drive_seg.errors import BundleError, UsageError
+from drive_seg.files import expanded
 
 CARD = "card.json"
 OUTSIDE = {"hold", "flow"}  # propagations that need nothing of the network
@@ -162,11 +163,11 @@ def locate(model: str | Path) -> Path:
 
 
 def _find(model: str | Path) -> tuple[Path, ...]:
-    folder, known = Path(model), everywhere()
-    if folder.name == model and isinstance(model, str):  # nothing but a name: what lies here must not pass for what comes with the program
+    folder, known = (model if isinstance(model, Path) else expanded(model)), everywhere()
+    if isinstance(model, str) and folder.name == model:  # nothing but a name: what lies here must not pass for what comes with the program
         if model in known:
             return known[model]
-        meant = f"the folder that is here is ./{model}" if folder.is_dir() else "or give a folder, as ./folder"
+        meant = f"the folder that is here is ./{model}" if model and folder.is_dir() else "or give a folder, as ./folder"
         raise UsageError(f"{model}: no such model; there {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none'} ({meant})")
     if (folder / CARD).is_file():
         return (folder,)

@@ -1,5 +1,6 @@
 """Where frames come from: one grammar for cameras, files, pictures, streams and the demo."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,12 @@ from drive_seg.errors import SourceError, UsageError
 from drive_seg.files import expanded
 
 GRAMMAR = "a camera number or /dev/videoN, a video file, a folder or quoted glob of pictures, rtsp://…, http://…, or demo:"
+PLAYLIST_BYTES = 1 << 20
+NAMED_IN = {  # how a playlist begins, and where it names files
+    "ffconcat version": r"^\s*file\s+(?:'([^'\n]+)'|\"([^\"\n]+)\"|(\S+))",
+    "#EXTM3U": r"^([^#\s][^\n]*)$|^#[^\n]*URI=\"([^\"\n]+)\"",
+    "<MPD": r"<BaseURL[^>]*>([^<]+)<",
+}
 STREAMS = ("rtsp", "rtsps", "http", "https")
 
 
@@ -29,7 +36,7 @@ def open_source(uri: str, *, loop: bool = False) -> Source:
 
 def _meant(uri: str) -> str:
     """Blanks around it are no part of it, unless that is how a file is called."""
-    return uri if expanded(uri).exists() else uri.strip()
+    return uri if os.path.exists(os.path.expanduser(uri)) else uri.strip()  # noqa: PTH110, PTH111 (they take any text, also what is no path)
 
 
 def _opener(uri: str) -> Callable[[], Source]:
@@ -75,8 +82,21 @@ def files_of(uri: str) -> list[Path]:
         return []
     from drive_seg.sources.images import pictures_of
 
-    path = expanded(uri)
     try:
-        return pictures_of(path) if _has_pictures(path) else [path]
-    except (SourceError, OSError, ValueError):  # opening it tells
+        path = expanded(uri)
+        return pictures_of(path) if _has_pictures(path) else [path, *_listed_in(path)]
+    except (SourceError, UsageError, OSError, ValueError):  # opening it tells
         return []
+
+
+def _listed_in(playlist: Path, depth: int = 3) -> list[Path]:
+    """The files that a playlist names (ffconcat, M3U, DASH), and those of playlists among them; none of any other file."""
+    try:
+        with playlist.open("rb") as file:
+            head = file.read(PLAYLIST_BYTES).decode(errors="replace")
+    except OSError:
+        return []
+    kind = next((kind for kind in NAMED_IN if re.match(rf"\ufeff?\s*(<\?xml[^>]*>\s*)?{kind}", head)), None)
+    names = [name for found in re.finditer(NAMED_IN[kind], head, re.MULTILINE) for name in found.groups() if name] if kind else []
+    files = [playlist.parent / name.strip().removeprefix("file://") for name in names]
+    return [*files, *(inner for file in files if depth for inner in _listed_in(file, depth - 1))]

@@ -10,7 +10,7 @@ import torch
 from drive_seg.backends import open_backend
 from drive_seg.contracts import Frame
 from drive_seg.demo import DemoDrive
-from drive_seg.errors import BundleError
+from drive_seg.errors import BundleError, UsageError
 from drive_seg.lab.build import export
 from drive_seg.lab.models import ARCHITECTURES, make_network
 from drive_seg.lab.models.staged import Staged
@@ -81,6 +81,16 @@ def test_a_bundle_can_be_learned_on(architecture: str, recipe: Recipe, tmp_path:
         assert (network(other) - folded(other)).abs().max() < 1e-3 * expected.std()  # not for those images alone
         learning = network.train()(images)  # by the statistics of the batch, which are those that were taken
     assert (learning - expected).abs().mean() < 0.1 * expected.std()
+
+
+@pytest.mark.parametrize("architecture", ["erfnet", "enet", "ksac"])
+def test_a_network_whose_batch_norms_stand_apart_is_not_learned_on(
+    architecture: str, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundled(random_network(architecture), architecture, recipe, tmp_path, monkeypatch)
+    network = make_network(architecture, len(CLASSES), SMALL[architecture])
+    with pytest.raises(UsageError, match=r"cannot be learned on from a bundle.*begin with its checkpoint"):
+        unfold(network, bundle, torch.zeros((1, *SIZE_HW, 3), dtype=torch.uint8))
 
 
 def test_a_bundle_of_another_network_is_not_learned_on(tiny: Bundle) -> None:

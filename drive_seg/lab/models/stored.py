@@ -75,7 +75,7 @@ def unfold(network: Staged, bundle: Bundle, images: Tensor) -> None:
         raise BundleError(
             f"{bundle.folder}: holds {bundle.card.network}, the recipe asks for {described}; give the recipe the same network"
         )
-    given = dict(folded.named_modules())
+    given, behind = dict(folded.named_modules()), set[nn.Module]()
     for name, module in network.named_modules():
         if isinstance(module, Folding):
             raise UsageError(f"{type(network).__name__} cannot be learned on from a bundle; begin with its checkpoint")
@@ -89,7 +89,10 @@ def unfold(network: Staged, bundle: Bundle, images: Tensor) -> None:
         if isinstance(module, nn.Sequential):
             for i, (conv, norm) in enumerate(pairwise(list(module))):
                 if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    behind.add(norm)
                     hooks.append(norm.register_forward_pre_hook(partial(_take_statistics, own[i].bias)))
+    if apart := [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d) and module not in behind]:
+        raise UsageError(f"{type(network).__name__} cannot be learned on from a bundle, for its {apart[0]}; begin with its checkpoint")
     network.eval()(images)
     for hook in hooks:
         hook.remove()

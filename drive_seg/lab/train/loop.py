@@ -137,7 +137,7 @@ class Training:
         network = recipe.make_network()
         if recipe.start and recipe.start.is_dir():
             images = torch.cat([self.batches.batch(step)[0] for step in range(BATCHES_FOR_STATISTICS)])
-            unfold(network, load_bundle(str(recipe.start)), images)
+            unfold(network, load_bundle(recipe.start), images)
         elif recipe.start:
             checkpoint.begin_with(recipe.start, network)
         elif recipe.pretrained:

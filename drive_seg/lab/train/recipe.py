@@ -101,8 +101,9 @@ class Recipe(TomlRecipe):
     @field_validator("pseudo_share")
     @classmethod
     def _shares(cls, shares: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-        if not shares or shares[0][0] != 0 or any(not 0 <= share <= 1 for _, share in shares):
-            raise ValueError("give [from, share] pairs, the first from 0.0, each share within 0 and 1")
+        starts = [start for start, _ in shares]
+        if not starts or starts[0] != 0 or starts != sorted(set(starts)) or any(not 0 <= share <= 1 for _, share in shares):
+            raise ValueError("give [from, share] pairs, the first from 0.0 and the others after it, each share within 0 and 1")
         return shares
 
     @model_validator(mode="after")
