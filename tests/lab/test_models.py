@@ -300,7 +300,7 @@ def test_doubling_begins_bilinear() -> None:
 
 
 def test_output_stride_eight_has_the_same_weights_on_a_finer_map() -> None:
-    coarse, fine = small("deeplabv3", layer3=24).eval(), small("deeplabv3", layer3=24, output_stride=8).eval()
+    coarse, fine = small("deeplabv3").eval(), small("deeplabv3", output_stride=8).eval()
     fine.load_state_dict(coarse.state_dict())
     image = torch.randint(0, 256, (1, 72, 96, 3), dtype=torch.uint8)
     with torch.inference_mode():
