@@ -22,7 +22,7 @@ from drive_seg.files import write
 from drive_seg.network.card import Bundle
 from drive_seg.network.engine import Engine
 
-WARM_UP, ROUNDS, LIMIT_S = 3, 15, 4.0  # frames of each, in turns; after the limit what has been timed decides
+WARM_UP, ROUNDS, LIMIT_S = 2, 9, 2.0  # frames of each, in turns; after the limit what has been timed decides
 _found: dict[str, bool] = {}  # by this process, whether it could be written or not
 GAIN = 0.95  # of the floats' time: int8 costs a little accuracy, so that a draw is theirs
 
