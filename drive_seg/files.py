@@ -298,12 +298,13 @@ def require_apart(uses: Iterable[Use]) -> None:
         for folder in (_mark(parent) for parent in use.path.absolute().parents):
             if (other := written.get(folder)) and other.does != "fill":
                 raise UsageError(f"{use.who} {use.path}: lies in {other.path}, the file that {other.who} writes; give another name")
-    for use in read if written else ():
-        mark = _mark(use.path)
+    marked = [(use, _mark(use.path)) for use in read] if written else []
+    for use, mark in marked:
         if writer := written.get(mark):
             raise UsageError(f"{writer.who} {writer.path}: is what {use.who} reads; {_other(writer)}")
-        if folder_use := replaced.get(mark):
-            said = f"{folder_use.who} {folder_use.path}: has {use.path}, which {use.who} reads, by the name of a mask"
+    for use, mark in marked:
+        if writer := replaced.get(mark):
+            said = f"{writer.who} {writer.path}: has {use.path}, which {use.who} reads, by the name of a mask"
             raise UsageError(f"{said}; choose another folder")
     for folder in [use for use in written.values() if use.does == "fill"]:
         for use in written.values():

@@ -44,7 +44,7 @@ def test_every_stage_and_head_compiles_twice_to_the_same_bytes(rtx: Flavour, fol
     again = compiled(folder, precision, Store(tmp_path / "b"), said)
     # TensorRT for RTX 1.7 makes one of two engines, 215 bytes apart, of a gated unit in fp16; of everything else the same one each time.
     steady = [entry for entry in first.entries if "recurrent" not in entry.about.key.source]
-    assert len(steady) == len(files) - 1
+    assert len(steady) == len(files) - ("recurrent" in card.heads)
     assert [entry.plan for entry in steady] == [entry.plan for entry in again.entries if "recurrent" not in entry.about.key.source]
     made = {spec.name: (spec.dtype, spec.shape) for entry in first.entries for spec in (*entry.inputs, *entry.outputs)}
     assert made[card.input.name] == ("uint8", (1, *SIZE, 3))
