@@ -1,6 +1,7 @@
 """A network as a bundle holds it: batch norms folded, its weights in the ONNX files and nowhere else, read back into torch."""
 
 import copy
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 
@@ -27,11 +28,18 @@ def fold_batch_norms(network: Staged) -> Staged:
     for module in list(folded.modules()):
         if isinstance(module, Folding):
             module.fold()
-        elif isinstance(module, nn.Sequential):
-            for i, (conv, norm) in enumerate(pairwise(list(module))):
-                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    module[i], module[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    for row, i, conv, norm in list(_rows(folded)):
+        row[i], row[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
     return folded
+
+
+def _rows(network: nn.Module) -> Iterator[tuple[nn.Sequential, int, nn.Conv2d, nn.BatchNorm2d]]:
+    """Every convolution with its batch norm behind it: the row in which they stand, the convolution's place there, and both."""
+    for module in network.modules():
+        if isinstance(module, nn.Sequential):
+            for i, (conv, norm) in enumerate(pairwise(module)):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    yield module, i, conv, norm
 
 
 @torch.no_grad()
@@ -69,30 +77,21 @@ def unfold(network: Staged, bundle: Bundle, images: Tensor) -> None:
     as scale and shift, so that it adds nothing but the folded bias. `images`: uint8 BGR (N, H, W, 3); the more, the truer the statistics.
     Raises BundleError for a bundle of another network, UsageError for an architecture whose batch norms stand apart from convolutions.
     """
-    folded, hooks = read_network(bundle), []
+    folded = read_network(bundle)
     described = {"architecture": bundle.card.network.get("architecture"), **network.describe()}
     if type(folded) is not type(network) or described != bundle.card.network:
         raise BundleError(
             f"{bundle.folder}: holds {bundle.card.network}, the recipe asks for {described}; give the recipe the same network"
         )
-    given, behind = dict(folded.named_modules()), set[nn.Module]()
-    for name, module in network.named_modules():
-        if isinstance(module, Folding):
-            raise UsageError(f"{type(network).__name__} cannot be learned on from a bundle; begin with its checkpoint")
-        own = given[name]
-        for key, value in module.named_parameters(recurse=False):
-            if not isinstance(module, nn.BatchNorm2d):
-                value.copy_(own.get_parameter(key))
-        for key, value in module.named_buffers(recurse=False):
-            if not isinstance(module, nn.BatchNorm2d):
-                value.copy_(own.get_buffer(key))
-        if isinstance(module, nn.Sequential):
-            for i, (conv, norm) in enumerate(pairwise(list(module))):
-                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    behind.add(norm)
-                    hooks.append(norm.register_forward_pre_hook(partial(_take_statistics, own[i].bias)))
-    if apart := [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d) and module not in behind]:
+    names, given = {module: name for name, module in network.named_modules()}, dict(folded.named_modules())
+    behind = {norm: given[names[conv]].get_parameter("bias") for _, _, conv, norm in _rows(network)}
+    if apart := [name for module, name in names.items() if isinstance(module, Folding | nn.BatchNorm2d) and module not in behind]:
         raise UsageError(f"{type(network).__name__} cannot be learned on from a bundle, for its {apart[0]}; begin with its checkpoint")
+    for module, name in names.items():
+        if module not in behind:
+            for key, value in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+                value.copy_(given[name].get_parameter(key) if isinstance(value, nn.Parameter) else given[name].get_buffer(key))
+    hooks = [norm.register_forward_pre_hook(partial(_take_statistics, bias)) for norm, bias in behind.items()]
     network.eval()(images)
     for hook in hooks:
         hook.remove()

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drive_seg.contracts import Image, Labels
 from drive_seg.demo import CLASSES as DEMO_CLASSES
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import DataError
@@ -56,10 +57,14 @@ def demo_samples(recipe: Recipe) -> list[Sample]:
         if n % FRAMES_PER_DEMO_SEED == 0:
             drive = DemoDrive(FIRST_DEMO_SEED + n // FRAMES_PER_DEMO_SEED)
         image, labels = drive.frame(int(rng.integers(0, 900)))
-        small = cv2.resize(image, SIZE_HW[::-1], interpolation=cv2.INTER_AREA)
-        truth = cv2.resize(table[labels], SIZE_HW[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        samples.append((np.asarray(small, np.uint8), np.asarray(truth, np.uint8)))
+        samples.append(_reduced(image, table[labels], SIZE_HW))
     return samples
+
+
+def _reduced(image: Image, labels: Labels, size_hw: tuple[int, int]) -> Sample:
+    small = cv2.resize(image, size_hw[::-1], interpolation=cv2.INTER_AREA)
+    truth = cv2.resize(labels, size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(small, np.uint8), np.asarray(truth, np.uint8)
 
 
 def pseudo_samples(recipe: Recipe, left_out: list[Path] | None = None) -> list[Sample]:
@@ -74,10 +79,7 @@ def pseudo_samples(recipe: Recipe, left_out: list[Path] | None = None) -> list[S
         if not pairs:
             raise DataError(f"{folder}: holds no pictures in images/ with labels of the same names in labels/; check the path")
         for image, labels in read_all(pairs, left_out):
-            height, width = input_size((image.shape[0], image.shape[1]), SIZE_HW, 1)
-            small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-            truth = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-            samples.append((np.asarray(small, np.uint8), np.asarray(truth, np.uint8)))
+            samples.append(_reduced(image, labels, input_size((image.shape[0], image.shape[1]), SIZE_HW, 1)))
     return samples
 
 
