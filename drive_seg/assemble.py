@@ -8,10 +8,10 @@ from pathlib import Path
 
 import cv2
 
-from drive_seg.abilities import Compiling, Streaming
 from drive_seg.audit import Auditor
 from drive_seg.backends import external_files, open_backend, read_onnx
-from drive_seg.backends.border import thread_count
+from drive_seg.backends.validation import thread_count
+from drive_seg.capabilities import Compiling, Streaming
 from drive_seg.classes import read_class_names
 from drive_seg.contracts import Backend, Image, Labels, Network, Result, Sink, Source, SourceInfo
 from drive_seg.errors import BackendError, DriveSegError, UsageError

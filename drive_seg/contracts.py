@@ -34,7 +34,7 @@ class Frame:
     time_s: float  # the source's own clock: presentation time of a file, capture time of a camera
     decode_ms: float = 0.0
     labels: Labels | None = None  # the truth at the image's size, where the source knows it
-    take: int = 0  # counts loops, reconnects and seeks; when it changes, nothing cached may be used again
+    segment: int = 0  # counts loops, reconnects and seeks; when it changes, nothing cached may be used again
     decoded_s: float = field(default_factory=time.perf_counter)  # when decoding ended, on the clock of the spans
     released_s: float | None = None  # when the capture let it go on: a file's frame may have been decoded long before its time
 
@@ -64,7 +64,7 @@ class Key:
 
     index: int
     time_s: float
-    take: int
+    segment: int
     size_hw: tuple[int, int]  # of the frame
     own: Tensors = field(default_factory=dict)  # low's tensors of that frame that are fed back, by the name of the input that takes them
     seen: Array | None = None  # what the propagation remembers of its picture

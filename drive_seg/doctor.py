@@ -17,10 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from drive_seg.backends import BACKENDS, describe_backend
-from drive_seg.backends.border import cpu_name, one_line
 from drive_seg.backends.jetson import describe_jetson
 from drive_seg.backends.tensorrt.cuda import Gpu, find_gpu
 from drive_seg.backends.tensorrt.flavour import INSTALL, TITLES, find_flavour
+from drive_seg.backends.validation import cpu_name, one_line
 from drive_seg.errors import BackendError, DriveSegError
 from drive_seg.network.card import load_bundle, names
 

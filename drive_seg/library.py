@@ -24,7 +24,7 @@ from drive_seg.sources import open_source
 __all__ = ["DriveSegError", "Frame", "Frames", "Result", "Segmenter", "frames", "load"]
 
 ARRAYS_FPS = 30.0  # of arrays given with stream=True, which have no time of their own
-_takes = itertools.count(1)  # every drive that `frames` gives, and every still picture, has its own: nothing cached passes between them
+_segments = itertools.count(1)  # every drive that `frames` gives, and every still picture, has its own: nothing cached passes between them
 
 
 def load(
@@ -102,7 +102,7 @@ class Frames:
     def __init__(self, capture: Any) -> None:
         self._capture, self._frames = capture, iter(capture)
         self._theirs: int | None = None
-        self._take = 0
+        self._segment = 0
 
     @property
     def info(self) -> SourceInfo:
@@ -115,9 +115,9 @@ class Frames:
 
     def __next__(self) -> Frame:
         frame: Frame = next(self._frames)
-        if frame.take != self._theirs:
-            self._theirs, self._take = frame.take, next(_takes)
-        return replace(frame, take=self._take)
+        if frame.segment != self._theirs:
+            self._theirs, self._segment = frame.segment, next(_segments)
+        return replace(frame, segment=self._segment)
 
     def close(self) -> None:
         """Ends the thread and closes the source. Idempotent."""
@@ -154,7 +154,7 @@ class Segmenter:
         self._plan = plan
         self._lane: assemble.Lane | None = None
         self._closed = self._streaming = False
-        self._take, self._count = 0, itertools.count()  # of arrays
+        self._segment, self._count = 0, itertools.count()  # of arrays
 
     def __call__(self, frame: Frame | Image, *, stream: bool = False) -> "Result":
         """The labels of one frame.
@@ -184,10 +184,10 @@ class Segmenter:
 
     def _numbered(self, image: Image, stream: bool) -> Frame:
         if not (stream and self._streaming):
-            self._take = next(_takes)
+            self._segment = next(_segments)
         self._streaming = stream
         index = next(self._count)
-        return Frame(image, index, index / ARRAYS_FPS, take=self._take)
+        return Frame(image, index, index / ARRAYS_FPS, segment=self._segment)
 
     @property
     def runs(self) -> Mapping[str, str]:

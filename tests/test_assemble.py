@@ -239,8 +239,8 @@ def test_where_recorded_drives_are_joined_nothing_of_the_first_is_seen_in_the_se
     with assembled(settings(schedule="clockwork:1000", propagation="netwarp", model=model)) as run:
         for first in pictures:
             for second in pictures.keys() - {first}:
-                run.lane.pipeline.step(Frame(pictures[second][0], 0, 0.0, take=1))
-                alone = run.lane.pipeline.step(Frame(pictures[second][0], 1, 10.0, take=2)).labels
+                run.lane.pipeline.step(Frame(pictures[second][0], 0, 0.0, segment=1))
+                alone = run.lane.pipeline.step(Frame(pictures[second][0], 1, 10.0, segment=2)).labels
                 joined = [*pictures[first], *pictures[second][:2]]
                 results = [run.lane.pipeline.step(Frame(picture, i, 100 + i / 15)) for i, picture in enumerate(joined)]
                 assert [result.is_key for result in results] == [True, False, False, False, True, False], (first, second)

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from drive_seg import doctor
-from drive_seg.backends.border import BackendInfo
 from drive_seg.backends.tensorrt.cuda import Gpu
 from drive_seg.backends.tensorrt.flavour import TITLES
+from drive_seg.backends.validation import BackendInfo
 from drive_seg.doctor import Finding, examine, print_report
 from drive_seg.errors import BackendError
 

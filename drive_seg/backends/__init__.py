@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from drive_seg.backends.border import PRECISIONS, BackendInfo, one_line
+from drive_seg.backends.validation import PRECISIONS, BackendInfo, one_line
 from drive_seg.contracts import Backend, OnnxFile
 from drive_seg.errors import BackendError, UsageError
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from drive_seg.backends.border import check_file, one_line
 from drive_seg.backends.openvino import the_core
+from drive_seg.backends.validation import check_file, one_line
 from drive_seg.contracts import OnnxFile, Port
 from drive_seg.errors import BackendError
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from drive_seg.backends.border import (
+from drive_seg.backends.validation import (
     BackendInfo,
     Inputs,
     check_file,

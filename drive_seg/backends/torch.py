@@ -10,7 +10,9 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from drive_seg.backends.border import (
+from drive_seg.backends.torch_gpu import GpuRun
+from drive_seg.backends.torch_ops import DTYPES, HEAVY, ON_HOST, OPS, Node, host
+from drive_seg.backends.validation import (
     BackendInfo,
     Inputs,
     check_file,
@@ -21,8 +23,6 @@ from drive_seg.backends.border import (
     thread_count,
     wants_int8,
 )
-from drive_seg.backends.torch_gpu import GpuRun
-from drive_seg.backends.torch_ops import DTYPES, HEAVY, ON_HOST, OPS, Node, host
 from drive_seg.contracts import Array, Tensors, TensorSpec
 from drive_seg.errors import BackendError
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drive_seg.backends.border import one_line
+from drive_seg.backends.validation import one_line
 from drive_seg.contracts import Array
 from drive_seg.errors import BackendError
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 
-from drive_seg.backends.border import cpu_name, one_line
 from drive_seg.backends.tensorrt.cuda import find_gpu
+from drive_seg.backends.validation import cpu_name, one_line
 from drive_seg.errors import BackendError
 
 PACKAGES = ("drive-seg", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "torch", "tensorrt", "tensorrt_rtx")

@@ -72,14 +72,14 @@ class _Round:
     """Whether the frames so far are a whole number of rounds of a looped source, wherever in it they began."""
 
     def __init__(self) -> None:
-        self._take, self._first_index, self._position = -1, 0, 0
+        self._segment, self._first_index, self._position = -1, 0, 0
         self._from: int | None = None  # where counting began
-        self._in_later_take = self.restarted = False
+        self._in_later_segment = self.restarted = False
 
     def see(self, frame: Frame) -> None:
-        self.restarted = frame.take != self._take
+        self.restarted = frame.segment != self._segment
         if self.restarted:
-            self._take, self._first_index, self._in_later_take = frame.take, frame.index, self._from is not None
+            self._segment, self._first_index, self._in_later_segment = frame.segment, frame.index, self._from is not None
         self._position = frame.index - self._first_index
 
     def begin(self) -> None:
@@ -89,9 +89,9 @@ class _Round:
     def whole_before(self) -> bool:
         """The frame that was seen last is the first of another round; frames may have been lost."""
         assert self._from is not None
-        whole = self._in_later_take and self._position >= self._from
+        whole = self._in_later_segment and self._position >= self._from
         if whole:
-            self._in_later_take = False
+            self._in_later_segment = False
         return whole
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from drive_seg.backends.border import PRECISIONS
+from drive_seg.backends.validation import PRECISIONS
 from drive_seg.cli.flags import Debug, InputSize, err, out
 from drive_seg.errors import UsageError
 from drive_seg.network import card as bundles

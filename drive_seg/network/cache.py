@@ -22,7 +22,7 @@ def why_invalid(key: Key | None, frame: Frame, last_time_s: float) -> Reason | N
         return "first"
     if key.size_hw != frame.size_hw:
         return "size"
-    if key.take != frame.take:
+    if key.segment != frame.segment:
         return "jump"
     if not 0 <= frame.time_s - last_time_s <= MAX_GAP_S:
         return "gap"

@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from drive_seg.abilities import PaintStage, StageBeside, Streaming, TakingFrames
+from drive_seg.capabilities import PaintStage, StageBeside, Streaming, TakingFrames
 from drive_seg.contracts import STAGES, Array, Backend, Image, Labels, Stage, StageName, Tensors
 from drive_seg.errors import BackendError, BundleError, UsageError
 from drive_seg.network.cache import CUT
@@ -47,7 +47,7 @@ class DeepStages:
 
 
 class DeepBeside:
-    """The same as a Beside (abilities.py)."""
+    """The same as a Beside (capabilities.py)."""
 
     def __init__(self, stages: Mapping[StageName, StageBeside]) -> None:
         self._stages = stages

@@ -16,7 +16,7 @@ import numpy as np
 from drive_seg.classes import VOID, ClassName, palette
 from drive_seg.contracts import Array, Backend, Image, Labels, OnnxFile, Port, StageName, Tensors, TensorSpec
 from drive_seg.errors import BackendError, UsageError
-from drive_seg.network.postprocess import strongest
+from drive_seg.network.postprocess import argmax
 from drive_seg.network.preprocess import input_size, to_input
 
 MULTIPLE = 32  # of an open input's height and width: the deepest stride that is common
@@ -127,7 +127,7 @@ class Output:
         if self.classes_axis is not None:
             scores = np.moveaxis(value[0], self.classes_axis - 1, 0)
             size_hw = (max(scores.shape[1], least_hw[0]), max(scores.shape[2], least_hw[1]))
-            labels = strongest(_plane(plane, size_hw) for plane in scores)
+            labels = argmax(_plane(plane, size_hw) for plane in scores)
         else:
             ids = value[0] if value.ndim == 3 else np.squeeze(value, (0, 1 if value.shape[1] == 1 else 3))
             labels = np.where((ids >= 0) & (ids < VOID), ids, VOID).astype(np.uint8)

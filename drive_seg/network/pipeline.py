@@ -59,7 +59,7 @@ class Pipeline:
         decision = cache.refused or self._ask(frame, low)
         cold, self._asked = cache.key is None, self._asked and not decision.run_high
         if decision.run_high or decision.run_mid:
-            bare = Key(frame.index, frame.time_s, frame.take, frame.size_hw, self.engine.keep(low), seen)
+            bare = Key(frame.index, frame.time_s, frame.segment, frame.size_hw, self.engine.keep(low), seen)
             cache.swap(self.refresher.start(bare, low, wait=cold) if decision.run_high else renewed(cache.in_use(), bare, low, self.engine))
         key = cache.in_use()
         with watch.time("propagate"):

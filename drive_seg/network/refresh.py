@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from drive_seg.abilities import Beside
+from drive_seg.capabilities import Beside
 from drive_seg.contracts import Array, Backend, Deep, Key, Network, Span, StageName, Tensors
 from drive_seg.workers import Apart, Mailbox, Overflow, Worker
 

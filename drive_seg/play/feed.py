@@ -27,7 +27,7 @@ class Feed:
         self.info = SourceInfo(name, (0, 0), 0.0, live=False)
         self.failed = False
         self._capture: Capture | None = None
-        self._take = self._last_take = 0  # added to the frames of this source, and the last frame's, so that no take comes twice
+        self._segment = self._last_segment = 0  # added to the frames of this source, and the last frame's, so that no segment comes twice
         self._dropped = 0  # by the sources before
         self._speed = 1.0
         self.closing: list[Worker] = []  # close the sources before
@@ -38,7 +38,7 @@ class Feed:
         if before:
             self._dropped += before.dropped
             self.closing = [worker for worker in self.closing if worker.alive] + [Worker("close source", before.close).start()]
-        self._take = self._last_take + 1 if before else 0
+        self._segment = self._last_segment + 1 if before else 0
         self.info, self.failed = source.info, False
         self._capture.looping = loop
         self._capture.speed = self._speed
@@ -55,8 +55,8 @@ class Feed:
             raise
         if frame is None:
             return None
-        self._last_take = self._take + frame.take
-        return replace(frame, take=self._last_take)
+        self._last_segment = self._segment + frame.segment
+        return replace(frame, segment=self._last_segment)
 
     @property
     def state(self) -> str:

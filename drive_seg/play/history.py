@@ -24,7 +24,7 @@ class Moment:
     """One frame."""
 
     index: int
-    take: int
+    segment: int
     time_s: float
     total_ms: float  # frame to labels
     is_key: bool
@@ -43,7 +43,7 @@ def moment_of(result: Result, classes: int) -> Moment:
     frame, decision = result.frame, result.decision
     return Moment(
         index=frame.index,
-        take=frame.take,
+        segment=frame.segment,
         time_s=frame.time_s,
         total_ms=result.total_ms,
         is_key=result.is_key,

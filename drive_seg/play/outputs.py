@@ -14,13 +14,13 @@ class Timeline:
     """The times of a recording: what was jumped over, in a drive or to another one, is not in it."""
 
     def __init__(self) -> None:
-        self._take: int | None = None
+        self._segment: int | None = None
         self._shift_s = self._last_s = 0.0
 
     def time_s(self, frame: Frame, fps: float) -> float:
-        if self._take not in (None, frame.take):
+        if self._segment not in (None, frame.segment):
             self._shift_s = self._last_s + 1 / max(1.0, fps) - frame.time_s
-        self._take, self._last_s = frame.take, frame.time_s + self._shift_s
+        self._segment, self._last_s = frame.segment, frame.time_s + self._shift_s
         return self._last_s
 
 

@@ -122,7 +122,7 @@ class Capture:
         after the end has no effect. Raises UsageError where the source cannot.
         """
         if not self.seekable:
-            raise UsageError(f"{self.source.info.name}: cannot be sought; only a video file, pictures and the demo can")
+            raise UsageError(f"{self.source.info.name}: cannot seek; only a video file, pictures and the demo can")
         with self._changed:
             self._wish, self._seeks = index, self._seeks + 1
             self._wanted = self._seeks
@@ -190,7 +190,7 @@ class Capture:
         self._mailbox.close()
 
     def _released(self, frame: Frame) -> Frame:
-        return replace(frame, take=frame.take + self._arrived, released_s=time.perf_counter())
+        return replace(frame, segment=frame.segment + self._arrived, released_s=time.perf_counter())
 
     def _passes(self, frame: Frame) -> bool:
         return self._pace.passes_live() if self.source.info.live else self._pace.wait_for(frame.time_s)

@@ -26,13 +26,15 @@ class Looping:
             frame = self._source.read()
         if frame is None:
             return None
-        self._last = replace(frame, index=self._from_index + frame.index, time_s=self._from_s + frame.time_s, take=self._round + frame.take)
+        self._last = replace(
+            frame, index=self._from_index + frame.index, time_s=self._from_s + frame.time_s, segment=self._round + frame.segment
+        )
         return self._last
 
     def _rewind(self, last: Frame) -> None:
         self._source.close()
         self._source = self._reopen()
-        self._round = last.take + 1
+        self._round = last.segment + 1
         self._from_index, self._from_s = last.index + 1, last.time_s + 1 / self.info.fps
 
     def close(self) -> None:

@@ -35,7 +35,7 @@ class StreamSource:
         self.info = SourceInfo(self._name, size_hw_of(self._capture), fps_of(self._capture), live=count is None, frame_count=count)
         self._clock = MediaClock(self.info.fps)
         self._opened_s = time.monotonic()
-        self._index = self._take = self._attempts = 0
+        self._index = self._segment = self._attempts = 0
         self._state = "opening"
 
     @property
@@ -66,7 +66,7 @@ class StreamSource:
 
     def _frame(self, image: Image, time_s: float, start: float) -> Frame:
         self._state, self._attempts = "playing", 0
-        frame = Frame(image, self._index, time_s, decode_ms=(time.perf_counter() - start) * 1000, take=self._take)
+        frame = Frame(image, self._index, time_s, decode_ms=(time.perf_counter() - start) * 1000, segment=self._segment)
         self._index += 1
         return frame
 
@@ -86,7 +86,7 @@ class StreamSource:
         self._attempts += 1
         if not self._interrupted.wait(delay_s):
             self._capture = _connect(self._uri)
-            self._take += self._capture.isOpened()
+            self._segment += self._capture.isOpened()
 
     def close(self) -> None:
         self._interrupted.set()

@@ -65,7 +65,7 @@ def band(moments: Sequence[Moment]) -> np.ndarray[Any, np.dtype[np.uint8]]:
 class Strip(QWidget):
     """Hovering says a frame in words; a click wants to go there."""
 
-    sought = pyqtSignal(int)  # a frame's index
+    seeked = pyqtSignal(int)  # a frame's index
 
     def __init__(self, meter: Meter) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class Strip(QWidget):
                 self._hover(moment)
             elif event.type() == QEvent.Type.MouseButtonPress and event.button() == Qt.MouseButton.LeftButton:
                 if moment and self.seekable:
-                    self.sought.emit(moment.index)
+                    self.seeked.emit(moment.index)
                 return True
         return super().eventFilter(watched, event)
 

@@ -21,7 +21,7 @@ BUTTONS_LEFT, BUTTONS_RIGHT = ("back", "pause", "step"), ("loop", "refresh", "sn
 class SeekBar(QWidget):
     """Where in the source the frame is; the key frames that were seen stand under it as marks."""
 
-    sought = pyqtSignal(int)
+    seeked = pyqtSignal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class SeekBar(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         if event and self.seekable and event.buttons() & Qt.MouseButton.LeftButton:
-            self.sought.emit(self.index_at(event.position().x()))
+            self.seeked.emit(self.index_at(event.position().x()))
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
         self.mousePressEvent(event)
@@ -101,7 +101,7 @@ class Transport(QWidget):
         line.addWidget(self.speed)
         for name in BUTTONS_RIGHT:
             line.addWidget(icon_button(actions[name]))
-        self.bar.sought.connect(cockpit.seek)
+        self.bar.seeked.connect(cockpit.seek)
         self.speed.chosen.connect(lambda factor: cockpit.set_speed(float(factor)))
 
     def show_state(self, status: Status) -> None:

@@ -21,7 +21,7 @@ class Truth:
         if self._score is None or of != self._of:
             self._score, self._of, self._last = LiveScore(status.classes), of, None
         frame = shown.result.frame if shown else None
-        if shown and frame and frame.labels is not None and (frame.take, frame.index) != self._last:
+        if shown and frame and frame.labels is not None and (frame.segment, frame.index) != self._last:
             self._score.add(frame.labels, shown.result.labels)
-            self._last = frame.take, frame.index
+            self._last = frame.segment, frame.index
         return self._score.miou

@@ -77,7 +77,7 @@ class MainWindow(QMainWindow):
         self.video.dragged.connect(self.cockpit.set_divider)
         self.video.resized.connect(self._redraw)
         self.video.double_clicked.connect(self.toggle_full_screen)
-        self.strip.sought.connect(self.cockpit.seek)
+        self.strip.seeked.connect(self.cockpit.seek)
         self.inspector.closed.connect(lambda: self.show_part("inspector", False))
         self.inspector.turned.connect(self._turned)
         QTimer.singleShot(0, self._show_newest)  # what came before anybody was told

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from drive_seg.backends import BACKENDS, describe_backend, open_backend
-from drive_seg.backends.border import PRECISIONS, one_line, thread_count
+from drive_seg.backends.validation import PRECISIONS, one_line, thread_count
 from drive_seg.contracts import Backend, Stage
 from drive_seg.errors import BackendError, DriveSegError, UsageError
 

@@ -13,8 +13,8 @@ from drive_seg.settings import Settings
 PICTURE, LABELS = np.zeros((2, 2, 3), np.uint8), np.zeros((1, 1), np.uint8)
 
 
-def frame(index: int, take: int = 0, decoded_s: float = 0.0, decode_ms: float = 1.0) -> Frame:
-    return Frame(PICTURE, index, index / 30, decode_ms, take=take, decoded_s=decoded_s)
+def frame(index: int, segment: int = 0, decoded_s: float = 0.0, decode_ms: float = 1.0) -> Frame:
+    return Frame(PICTURE, index, index / 30, decode_ms, segment=segment, decoded_s=decoded_s)
 
 
 def result(
@@ -27,7 +27,7 @@ def result(
 def looped(length: int) -> Iterator[Frame]:
     """As `Looping` gives them: the index goes on growing."""
     for index in itertools.count():
-        yield frame(index, take=index // length)
+        yield frame(index, segment=index // length)
 
 
 def play(tally: Tally, frames: Iterator[Frame], every_s: float = 0.01, total_ms: float = 5.0) -> int:
@@ -62,7 +62,7 @@ def test_a_looped_source_is_counted_in_whole_rounds_wherever_they_begin(warmup: 
 
 def test_a_source_that_counts_its_frames_anew_in_every_round_is_whole_too() -> None:
     tally = Tally(Effort(warmup=3, min_frames=1, min_time_s=0), 10, 0.0)
-    play(tally, (frame(i % 10, take=i // 10) for i in itertools.count()))
+    play(tally, (frame(i % 10, segment=i // 10) for i in itertools.count()))
     assert (len(tally.timings), tally.whole) == (10, True)
 
 

@@ -103,7 +103,7 @@ def test_frames_carry_index_time_and_truth() -> None:
     for index, frame in enumerate(frames):
         assert frame is not None
         assert frame.labels is not None
-        assert (frame.index, frame.time_s, frame.take) == (index, index / 25.0, 0)
+        assert (frame.index, frame.time_s, frame.segment) == (index, index / 25.0, 0)
         assert frame.decode_ms > 0
         assert_same((frame.image, frame.labels), drive.frame(index))
 
@@ -146,7 +146,7 @@ def test_any_frame_can_be_gone_to(drive: DemoDrive) -> None:
             frame = source.read()
             assert frame is not None
             assert frame.labels is not None
-            assert (frame.index, frame.time_s, frame.take) == (there, there / 30, 0)
+            assert (frame.index, frame.time_s, frame.segment) == (there, there / 30, 0)
             assert_same((frame.image, frame.labels), drive.frame(there))
         assert source.read() is None
         source.seek(398)

@@ -6,11 +6,11 @@ import pytest
 from drive_seg.contracts import Frame, Key
 from drive_seg.network.cache import CUT, MAX_GAP_S, Cache, change, why_invalid
 
-KEY = Key(index=10, time_s=1.0, take=0, size_hw=(48, 64))
+KEY = Key(index=10, time_s=1.0, segment=0, size_hw=(48, 64))
 
 
-def frame(time_s: float = 1.1, take: int = 0, size_hw: tuple[int, int] = (48, 64), index: int = 11) -> Frame:
-    return Frame(np.zeros((*size_hw, 3), np.uint8), index, time_s, take=take)
+def frame(time_s: float = 1.1, segment: int = 0, size_hw: tuple[int, int] = (48, 64), index: int = 11) -> Frame:
+    return Frame(np.zeros((*size_hw, 3), np.uint8), index, time_s, segment=segment)
 
 
 def test_a_cache_is_good_for_the_next_frame() -> None:
@@ -21,7 +21,7 @@ def test_a_cache_is_good_for_the_next_frame() -> None:
     ("now", "why"),
     [
         (frame(size_hw=(64, 48)), "size"),
-        (frame(take=1), "jump"),
+        (frame(segment=1), "jump"),
         (frame(time_s=1.06 + MAX_GAP_S), "gap"),
         (frame(time_s=0.5), "gap"),
     ],

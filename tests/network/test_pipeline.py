@@ -18,8 +18,8 @@ from drive_seg.network.schedule import parse_schedule
 from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_two_rate_bundle
 
 
-def frame(index: int, value: int, size_hw: tuple[int, int] = (24, 32), take: int = 0, time_s: float | None = None) -> Frame:
-    return Frame(np.full((*size_hw, 3), value, np.uint8), index, index / 30 if time_s is None else time_s, take=take)
+def frame(index: int, value: int, size_hw: tuple[int, int] = (24, 32), segment: int = 0, time_s: float | None = None) -> Frame:
+    return Frame(np.full((*size_hw, 3), value, np.uint8), index, index / 30 if time_s is None else time_s, segment=segment)
 
 
 def play(tmp_path: Path, schedule: str, frames: list[Frame]) -> tuple[list[Result], FakeBackend]:
@@ -60,7 +60,7 @@ def test_results_survive_the_stages_reusing_their_buffers(tmp_path: Path) -> Non
     ("second", "reason"),
     [
         (frame(1, 101, size_hw=(32, 24)), "size"),
-        (frame(1, 101, take=1), "jump"),
+        (frame(1, 101, segment=1), "jump"),
         (frame(1, 101, time_s=5.0), "gap"),
         (frame(1, 101, time_s=-1.0), "gap"),
         (frame(1, 5), "cut"),

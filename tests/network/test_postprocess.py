@@ -9,7 +9,7 @@ import pytest
 from drive_seg.contracts import Frame, Image
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
-from drive_seg.network.postprocess import refine, strongest
+from drive_seg.network.postprocess import argmax, refine
 from drive_seg.network.schedule import parse_schedule
 from tests.fakes import FakeBackend, make_bundle
 
@@ -17,7 +17,7 @@ from tests.fakes import FakeBackend, make_bundle
 @pytest.mark.parametrize("values", [4, 1000])
 def test_the_strongest_is_argmax_and_the_first_of_equals(values: int) -> None:
     planes = np.random.default_rng(1).integers(0, values, (255, 20, 30)).astype(np.float32)
-    assert np.array_equal(strongest(planes), planes.argmax(0))
+    assert np.array_equal(argmax(planes), planes.argmax(0))
 
 
 def test_a_plane_may_be_overwritten_once_the_next_is_asked_for() -> None:
@@ -29,7 +29,7 @@ def test_a_plane_may_be_overwritten_once_the_next_is_asked_for() -> None:
             buffer[:] = plane
             yield buffer
 
-    assert np.array_equal(strongest(one_after_another()), planes.argmax(0))
+    assert np.array_equal(argmax(one_after_another()), planes.argmax(0))
 
 
 def disc(height: int, width: int) -> Image:

@@ -23,8 +23,8 @@ from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_pictur
 from tests.waiting import PATIENCE_S, until
 
 
-def frame(index: int, blue: int | None = None, take: int = 0, size_hw: tuple[int, int] = (24, 32)) -> Frame:
-    return Frame(np.full((*size_hw, 3), 100 + index if blue is None else blue, np.uint8), index, index / 30, take=take)
+def frame(index: int, blue: int | None = None, segment: int = 0, size_hw: tuple[int, int] = (24, 32)) -> Frame:
+    return Frame(np.full((*size_hw, 3), 100 + index if blue is None else blue, np.uint8), index, index / 30, segment=segment)
 
 
 def sources(results: list[Result]) -> list[int]:
@@ -154,7 +154,7 @@ def test_a_high_that_reads_the_picture_reads_a_copy_of_it(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("bad", "reason"),
-    [(frame(2, take=1), "jump"), (frame(2, blue=5), "cut"), (frame(2, size_hw=(32, 24)), "size")],
+    [(frame(2, segment=1), "jump"), (frame(2, blue=5), "cut"), (frame(2, size_hw=(32, 24)), "size")],
     ids=["jump", "cut", "size"],
 )
 def test_after_an_invalidation_a_frame_waits_for_its_own_high_and_what_was_under_way_is_thrown_away(
@@ -169,11 +169,11 @@ def test_after_an_invalidation_a_frame_waits_for_its_own_high_and_what_was_under
             threading.Timer(0.05, gate._free.release).start()  # its compiled copy is of another size: it ends first
         cold = pipeline.step(bad)
         assert (cold.cold, cold.age_frames, cold.decision.reason, int(cold.labels[0, 0])) == (True, 0, reason, int(bad.image[0, 0, 0]))
-        following = Frame(bad.image, 3, 3 / 30, take=bad.take)
+        following = Frame(bad.image, 3, 3 / 30, segment=bad.segment)
         if reason != "size":
             assert pipeline.step(following).decision.reason == "busy"  # the one in vain is not over
             gate.open(pipeline)
-        after = pipeline.step(Frame(bad.image, 4, 4 / 30, take=bad.take))
+        after = pipeline.step(Frame(bad.image, 4, 4 / 30, segment=bad.segment))
         assert (after.age_frames, after.decision.reason) == (2, "every")
         gate.open(pipeline)
 
@@ -361,16 +361,16 @@ def test_on_a_stream_of_its_own_no_frame_waits_either(tmp_path: Path, make: Call
         assert {thread.name for thread in threading.enumerate()}.isdisjoint({"high"})
 
 
-@pytest.mark.parametrize("bad", [frame(2, take=1), frame(2, blue=5)], ids=["jump", "cut"])
+@pytest.mark.parametrize("bad", [frame(2, segment=1), frame(2, blue=5)], ids=["jump", "cut"])
 def test_on_a_stream_what_was_under_way_is_thrown_away_after_an_invalidation(tmp_path: Path, bad: Frame) -> None:
     with streamed(make_bundle(tmp_path / "net")) as (pipeline, opened):
         pipeline.step(frame(0))
         pipeline.step(frame(1))
         cold = pipeline.step(bad)
         assert (cold.cold, int(cold.labels[0, 0])) == (True, int(bad.image[0, 0, 0]))
-        assert pipeline.step(Frame(bad.image, 3, 3 / 30, take=bad.take)).decision.reason == "busy"
+        assert pipeline.step(Frame(bad.image, 3, 3 / 30, segment=bad.segment)).decision.reason == "busy"
         opened[0].finished = True
-        after = pipeline.step(Frame(bad.image, 4, 4 / 30, take=bad.take))
+        after = pipeline.step(Frame(bad.image, 4, 4 / 30, segment=bad.segment))
         assert (after.age_frames, after.decision.reason) == (2, "every")
 
 

@@ -16,7 +16,7 @@ SOURCE = SourceInfo("fake", (48, 64), 10.0, live=False)
 
 def times(*frames: tuple[int, float]) -> list[float]:
     timeline, image = Timeline(), np.zeros((2, 2, 3), np.uint8)
-    return [round(timeline.time_s(Frame(image, 0, time_s, take=take), 10.0), 6) for take, time_s in frames]
+    return [round(timeline.time_s(Frame(image, 0, time_s, segment=segment), 10.0), 6) for segment, time_s in frames]
 
 
 def test_a_drive_that_is_played_through_keeps_its_times() -> None:

@@ -131,7 +131,7 @@ def no_thread_left() -> Iterator[None]:
 def more(player: Player, frames: int = 3) -> None:
     """Waits until so many frames have come."""
     last = player.history(1)[-1]
-    until(lambda: player.history(1)[-1].take > last.take or player.history(1)[-1].index >= last.index + frames)
+    until(lambda: player.history(1)[-1].segment > last.segment or player.history(1)[-1].index >= last.index + frames)
 
 
 def pause(player: Player) -> Shown:
@@ -258,11 +258,11 @@ def test_at_the_end_everything_can_be_changed_and_a_seek_goes_back(world: World)
         player.change(schedule="clockwork:2")
         until(lambda: player.status().runs["schedule"] == "clockwork:2")
         player.seek(2)
-        until(lambda: player.history(1)[-1].take == 1)
+        until(lambda: player.history(1)[-1].segment == 1)
         until(lambda: player.status().state == "ended")
-        assert next(moment.index for moment in player.history() if moment.take == 1) == 2
+        assert next(moment.index for moment in player.history() if moment.segment == 1) == 2
         player.change(loop=True)
-        until(lambda: player.history(1)[-1].take >= 3)
+        until(lambda: player.history(1)[-1].segment >= 3)
         assert player.status().settings.loop
 
 
@@ -318,15 +318,15 @@ def test_a_source_that_fails_leaves_the_player_open_for_another(world: World) ->
         player.change(source="drive")
         until(lambda: player.status().state == "playing")
         more(player)
-        takes = [moment.take for moment in player.history()]
-        assert (takes[0], takes[-1]) == (0, 1)
+        segments = [moment.segment for moment in player.history()]
+        assert (segments[0], segments[-1]) == (0, 1)
         player.change(source="broken")
         until(lambda: player.status().state == "failed")
 
         def came_again() -> bool:
             if player.status().state == "failed":  # also once it was opened again, and had broken before it got there
                 player.seek(1)
-            return player.history(1)[-1].take >= 3
+            return player.history(1)[-1].segment >= 3
 
         until(came_again)
         assert player.history(1)[-1].index >= 1
@@ -400,7 +400,7 @@ def test_the_look_is_recorded_and_what_is_jumped_over_is_not(world: World, monke
         player.seek(5000)
         until(lambda: tape.results[-1].frame.index > 5000)
         player.change(source="drive", propagation="flow")
-        until(lambda: tape.results[-1].frame.take == 2)
+        until(lambda: tape.results[-1].frame.segment == 2)
         player.record(None)
         until(lambda: tape.closed)
         count = len(tape.results)
@@ -696,5 +696,5 @@ def test_another_source_of_another_size_goes_on_with_the_same_bundle(pictures: P
         until(lambda: player.status().state == "ended")
         assert player.history(1)[0].reason in ("size", "jump", "first")
         player.change(source=str(pictures), loop=True)
-        until(lambda: player.history(1)[0].take > 1 and player.status().source.size_hw == (96, 128))
+        until(lambda: player.history(1)[0].segment > 1 and player.status().source.size_hw == (96, 128))
         assert player.status().trouble is None

@@ -213,7 +213,7 @@ def following(capture: Capture) -> Frame:
 
 def come(capture: Capture, count: int) -> list[tuple[int, int]]:
     """Index and take of the next frames."""
-    return [(frame.index, frame.take) for frame in (following(capture) for _ in range(count))]
+    return [(frame.index, frame.segment) for frame in (following(capture) for _ in range(count))]
 
 
 def test_next_waits_as_long_as_told_and_tells_the_end_from_nothing_yet() -> None:
@@ -240,7 +240,7 @@ def test_no_older_frame_comes_after_a_seek(overflow: Overflow) -> None:
             wish = chance.randrange(900)
             capture.seek(wish)
             first = following(capture)
-            assert first.take == number
+            assert first.segment == number
             assert first.image[0, 0, 0] == first.index % 256
             assert first.index == wish if overflow is Overflow.WAIT else first.index >= wish
             time.sleep(chance.choice([0, 0, 0.001]))
@@ -254,11 +254,11 @@ def test_the_newest_of_many_wishes_counts_and_takes_never_fall() -> None:
         asking.start()
         frames = [following(capture) for _ in range(100)]
         asking.join()
-        while frames[-1].take < len(wishes):
+        while frames[-1].segment < len(wishes):
             frames.append(following(capture))
-    takes = [frame.take for frame in frames]
-    assert takes == sorted(takes)
-    assert next(frame.index for frame in frames if frame.take == len(wishes)) == wishes[-1]
+    segments = [frame.segment for frame in frames]
+    assert segments == sorted(segments)
+    assert next(frame.index for frame in frames if frame.segment == len(wishes)) == wishes[-1]
     assert source.sought[-1] == wishes[-1]
 
 
@@ -356,7 +356,7 @@ def test_looping_is_a_seek_to_the_start_of_which_no_frame_is_lost() -> None:
         assert time.monotonic() - start > 0.055  # the last frame of a round has its time too
         capture.seek(1)
         capture.looping = False
-        assert [(frame.index, frame.take) for frame in capture] == [(1, 3), (2, 3)]
+        assert [(frame.index, frame.segment) for frame in capture] == [(1, 3), (2, 3)]
 
 
 def test_paused_on_the_last_frame_it_does_not_begin_anew() -> None:
@@ -389,9 +389,9 @@ def test_a_file_without_a_frame_is_not_looped_in_vain() -> None:
 def test_a_live_source_refuses_to_seek_in_words() -> None:
     with Capture(FakeSource(5, live=True), Overflow.WAIT, realtime=True) as capture:
         assert not capture.seekable
-        with pytest.raises(UsageError, match=r"^fake: cannot be sought; only"):
+        with pytest.raises(UsageError, match=r"^fake: cannot seek; only"):
             capture.seek(2)
-        assert following(capture).take == 0
+        assert following(capture).segment == 0
 
 
 def test_a_speed_that_cannot_be_played_is_refused() -> None:

@@ -38,7 +38,7 @@ def test_a_variable_rate_keeps_its_times(tmp_path: Path, suffix: str) -> None:
     assert error is None
     assert [frame.index for frame in frames] == list(range(10))
     assert [frame.time_s for frame in frames] == pytest.approx(times_s, abs=0.0015)
-    assert all(frame.image.shape == (64, 96, 3) and frame.decode_ms > 0 and frame.take == 0 for frame in frames)
+    assert all(frame.image.shape == (64, 96, 3) and frame.decode_ms > 0 and frame.segment == 0 for frame in frames)
 
 
 def test_what_the_container_says(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def check_seek(source: FileSource, frames: Sequence[Frame], wish: int) -> None:
     for expected in frames[there : there + 2]:
         frame = source.read()
         assert frame is not None
-        assert (frame.index, frame.time_s, frame.take) == (expected.index, expected.time_s, 0)
+        assert (frame.index, frame.time_s, frame.segment) == (expected.index, expected.time_s, 0)
         assert np.array_equal(frame.image, expected.image)
 
 

@@ -60,13 +60,13 @@ def test_a_word_is_a_missing_file() -> None:
         open_source("drvie.mp4")
 
 
-def test_loop_restarts_with_growing_index_time_and_take(tmp_path: Path) -> None:
+def test_loop_restarts_with_growing_index_time_and_segment(tmp_path: Path) -> None:
     video = write_video(tmp_path / "drive.mp4", [0, 0.1, 0.2])
     with open_source(str(video), loop=True) as source:
         frames = [source.read() for _ in range(8)]
         assert source.info.frame_count is None
     assert [frame.index for frame in frames if frame] == list(range(8))
-    assert [frame.take for frame in frames if frame] == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert [frame.segment for frame in frames if frame] == [0, 0, 0, 1, 1, 1, 2, 2]
     times = [frame.time_s for frame in frames if frame]
     assert all(a < b for a, b in pairwise(times))
     assert frames[0] is not None

@@ -64,8 +64,8 @@ def test_a_camera_that_hangs_up_is_connected_again(server: str, monkeypatch: pyt
         assert source.info.live
         frames = [source.read() for _ in range(PICTURES_PER_CONNECTION + 4)]
     assert [frame.index for frame in frames if frame] == list(range(PICTURES_PER_CONNECTION + 4))
-    takes = [frame.take for frame in frames if frame]
-    assert (takes[0], takes[-1]) == (0, 1)
+    segments = [frame.segment for frame in frames if frame]
+    assert (segments[0], segments[-1]) == (0, 1)
     times = [frame.time_s for frame in frames if frame]
     assert all(a < b for a, b in pairwise(times))
     assert all(frame and frame.image.shape == (64, 96, 3) for frame in frames)
@@ -101,16 +101,16 @@ def test_the_password_is_not_shown() -> None:
 def test_reconnects_are_bounded(fake_network: type[FakeVideoCapture]) -> None:
     fake_network.script[:] = [[picture(), picture()], None, [picture()], None, None, None]
     with StreamSource("rtsp://cam") as source:
-        states, takes = [source.state], []
+        states, segments = [source.state], []
         for _ in range(3):
             frame = source.read()
             assert frame
-            takes.append(frame.take)
+            segments.append(frame.segment)
             states.append(source.state)
         with pytest.raises(SourceError, match="rtsp://cam: lost after 3 frames, 3 reconnects failed; check the server"):
             source.read()
         assert source.state == "reconnecting"
-    assert takes == [0, 0, 1]
+    assert segments == [0, 0, 1]
     assert states == ["opening", "playing", "playing", "playing"]
     assert len(fake_network.opened) == 6
 

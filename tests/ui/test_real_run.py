@@ -93,8 +93,8 @@ def test_bundle_propagation_and_mode_change_while_it_plays(qtbot: QtBot, started
     until(qtbot, lambda: started.cockpit.update().runs.get("propagation") == "flow")
     started.panel.mode.choose("async")
     until(qtbot, lambda: started.cockpit.update().runs.get("mode") == "async")
-    index = started.player.history(1)[0].take, started.player.history(1)[0].index
-    until(qtbot, lambda: (started.player.history(1)[0].take, started.player.history(1)[0].index) > index)
+    index = started.player.history(1)[0].segment, started.player.history(1)[0].index
+    until(qtbot, lambda: (started.player.history(1)[0].segment, started.player.history(1)[0].index) > index)
     assert started.cockpit.status.trouble is None
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from drive_seg.backends.border import check_options
 from drive_seg.backends.tensorrt.build import Progress
 from drive_seg.backends.tensorrt.cuda import Gpu, find_gpu
 from drive_seg.backends.tensorrt.flavour import find_flavour
 from drive_seg.backends.tensorrt.obtain import Tell, Wanted, Workshop
 from drive_seg.backends.tensorrt.paint import paint_network
 from drive_seg.backends.tensorrt.store import Entry, Store
+from drive_seg.backends.validation import check_options
 from drive_seg.contracts import Array, Image, Labels, Stage, Tensors, TensorSpec
 from drive_seg.errors import BackendError
 

@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Mapping
 
-from drive_seg.abilities import StageBeside
-from drive_seg.backends.border import BackendInfo, check_options
 from drive_seg.backends.tensorrt.ahead import QUANTISED, AheadOfTime, painter_of, with_shares
 from drive_seg.backends.tensorrt.beside import TensorRtBeside
 from drive_seg.backends.tensorrt.cuda import Cuda, find_gpu, open_cuda
@@ -14,6 +12,8 @@ from drive_seg.backends.tensorrt.obtain import Tell, Wanted, Workshop
 from drive_seg.backends.tensorrt.paint import TensorRtPainter
 from drive_seg.backends.tensorrt.runtime import Engine, Prepared, Shared, TensorRtStage
 from drive_seg.backends.tensorrt.store import Entry, Store
+from drive_seg.backends.validation import BackendInfo, check_options
+from drive_seg.capabilities import StageBeside
 from drive_seg.contracts import Stage
 from drive_seg.errors import BackendError, UsageError
 

@@ -13,7 +13,7 @@ from drive_seg.errors import BackendError
 
 
 class TensorRtBeside:
-    """A StageBeside (abilities.py), used by the thread that uses the stages that it is fed by, and closed before them.
+    """A StageBeside (capabilities.py), used by the thread that uses the stages that it is fed by, and closed before them.
 
     A start copies what it needs behind the source's last run, on the source's own stream: the next run of the source comes after that by
     itself, and this engine's stream waits for the copy's event. No host memory is touched, and nothing is waited for.

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from drive_seg.backends.border import one_line
+from drive_seg.backends.validation import one_line
 from drive_seg.contracts import Array
 from drive_seg.errors import BackendError
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from drive_seg.backends.border import one_line
+from drive_seg.backends.validation import one_line
 from drive_seg.errors import BackendError
 
 TITLES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT for RTX"}  # by package, the one for data centres first

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drive_seg.backends.border import check_file
 from drive_seg.backends.tensorrt.build import Progress, build_engine
 from drive_seg.backends.tensorrt.cuda import Gpu
 from drive_seg.backends.tensorrt.flavour import Flavour
 from drive_seg.backends.tensorrt.store import ANY_GPU, TYPING, Entry, Key, Sidecar, Store
+from drive_seg.backends.validation import check_file
 from drive_seg.errors import BackendError
 from drive_seg.network.card import sha256
 

@@ -14,7 +14,7 @@ INPUTS = ("image", "labels", "colours", "shares")
 
 
 class TensorRtPainter:
-    """A PaintStage (abilities.py), used by the thread that uses the stage whose frames it paints, and closed before it."""
+    """A PaintStage (capabilities.py), used by the thread that uses the stage whose frames it paints, and closed before it."""
 
     def __init__(self, prepared: Prepared, source: Prepared, tensor: str) -> None:
         """`tensor`: the source's input with the frame. `prepared` takes INPUTS, in this order."""

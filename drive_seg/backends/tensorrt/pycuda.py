@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, ClassVar
 
-from drive_seg.backends.border import one_line
+from drive_seg.backends.validation import one_line
 from drive_seg.contracts import Array
 from drive_seg.errors import BackendError
 

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from drive_seg.backends.border import Inputs
 from drive_seg.backends.tensorrt.build import explain_log
 from drive_seg.backends.tensorrt.cuda import Cuda
 from drive_seg.backends.tensorrt.flavour import Flavour
+from drive_seg.backends.validation import Inputs
 from drive_seg.contracts import Array, Tensors, TensorSpec
 from drive_seg.errors import BackendError
 

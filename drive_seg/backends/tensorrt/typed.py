@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
-from drive_seg.backends.border import check_file, fix_dimensions, one_line
 from drive_seg.backends.tensorrt.reduce import take_frames
+from drive_seg.backends.validation import check_file, fix_dimensions, one_line
 from drive_seg.contracts import Array
 from drive_seg.errors import BackendError
 

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 from drive_seg.backends import open_backend
-from drive_seg.backends.border import one_line
 from drive_seg.backends.tensorrt.flavour import TITLES
+from drive_seg.backends.validation import one_line
 from drive_seg.bench.gpu.load import border_bytes, close, count_kernels, load_stages, run_stages
 from drive_seg.contracts import Array, Backend, Frame
 from drive_seg.errors import BackendError, DriveSegError

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from drive_seg.backends.border import one_line
 from drive_seg.backends.tensorrt.cuda import Cuda, find_gpu, open_cuda
+from drive_seg.backends.validation import one_line
 from drive_seg.errors import BackendError, DriveSegError
 
 RUNS, WARM_UP = 2000, 200

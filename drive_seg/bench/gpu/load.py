@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from drive_seg.backends.border import one_line
 from drive_seg.backends.tensorrt.cuda import find_gpu, open_cuda
 from drive_seg.backends.tensorrt.flavour import find_flavour
 from drive_seg.backends.tensorrt.obtain import Wanted, Workshop
 from drive_seg.backends.tensorrt.store import Store
+from drive_seg.backends.validation import one_line
 from drive_seg.contracts import Array, Backend, Stage, Tensors
 from drive_seg.errors import BackendError
 from drive_seg.network.card import Bundle, Card

@@ -15,7 +15,7 @@ class SourcePage(Page):
             [
                 ("name", self.tr("Source")), ("size", self.tr("Picture")), ("fps", self.tr("Frame rate")), ("kind", self.tr("Kind")),
                 ("place", self.tr("Frame")), ("decode", self.tr("Decoding")), ("dropped", self.tr("Dropped so far")),
-                ("takes", self.tr("Jumps, reconnects")), ("note", self.tr("Note")),
+                ("segments", self.tr("Jumps, reconnects")), ("note", self.tr("Note")),
             ]
         )  # fmt: skip
         self.plot = self.add_plot((1, 1), height_px=190)
@@ -44,9 +44,9 @@ class SourcePage(Page):
         if len(moments) < 2:
             return
         set_("decode", self.tr("{0:.1f} / {1:.1f} ms").format(*percentiles(column_of(moments, "decode"))))
-        set_("takes", str(moments[-1].take))
+        set_("segments", str(moments[-1].segment))
         times = np.array([moment.time_s for moment in moments])
-        same = np.diff([moment.take for moment in moments]) == 0
+        same = np.diff([moment.segment for moment in moments]) == 0
         gaps = np.where(same, np.diff(times) * 1e3, np.nan)
         x = np.arange(len(gaps), dtype=np.float64)
         self._gap.setData(x, gaps)
