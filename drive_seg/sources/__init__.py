@@ -9,6 +9,7 @@ from pathlib import Path
 from drive_seg.contracts import Source
 from drive_seg.errors import SourceError, UsageError
 from drive_seg.files import expanded
+from drive_seg.sources.address import redacted
 
 PLAYLIST_BYTES = 1 << 20
 NAMED_IN = {  # how a playlist begins, and where it names files
@@ -26,42 +27,42 @@ class Kind:
     form: str  # as it is written
     help: str
     means: Callable[[str], object]  # true of its URIs; opens nothing
-    open: Callable[[str], Source]
+    open: Callable[[str, float | None, Callable[[str], None] | None], Source]  # as `open_source`
     files: Callable[[str], list[Path]] = lambda uri: []  # what is read of the file system
 
 
-def _open_camera(uri: str) -> Source:
+def _open_camera(uri: str, *_: object) -> Source:
     from drive_seg.sources.camera import CameraSource
 
     return CameraSource(int(uri.removeprefix("/dev/video")))
 
 
-def _open_demo(uri: str) -> Source:
+def _open_demo(uri: str, *_: object) -> Source:
     from drive_seg.demo import parse_demo_uri
 
     return parse_demo_uri(uri)
 
 
-def _open_stream(uri: str) -> Source:
+def _open_stream(uri: str, give_up_s: float | None, tell: Callable[[str], None] | None) -> Source:
     from drive_seg.sources.stream import StreamSource
 
-    return StreamSource(uri)
+    return StreamSource(uri, give_up_s, tell)
 
 
-def _open_pictures(uri: str) -> Source:
+def _open_pictures(uri: str, *_: object) -> Source:
     from drive_seg.sources.images import ImagesSource
 
     return ImagesSource(expanded(uri))
 
 
-def _open_file(uri: str) -> Source:
+def _open_file(uri: str, *_: object) -> Source:
     from drive_seg.sources.file import FileSource
 
     return FileSource(expanded(uri))
 
 
 def _has_pictures(uri: str) -> bool:
-    from drive_seg.sources.images import is_picture
+    from drive_seg.sources.pictures import is_picture
 
     if re.match(SCHEME, uri):
         return False
@@ -91,19 +92,20 @@ KINDS = (  # the first that is meant is opened
 GRAMMAR = ", ".join(f"{kind.help} ({kind.form})" for kind in KINDS)
 
 
-def open_source(uri: str, *, loop: bool = False) -> Source:
+def open_source(uri: str, *, loop: bool = False, give_up_s: float | None = None, tell: Callable[[str], None] | None = None) -> Source:
     """The source that `uri` names (GRAMMAR), opened; the caller closes it.
 
-    With `loop`, what has an end starts again there. Raises UsageError when `uri` cannot be meant, SourceError when what
-    it names cannot be opened.
+    With `loop`, what has an end starts again there. `give_up_s` and `tell` are for streams, as StreamSource says. Raises
+    UsageError when `uri` cannot be meant, SourceError when what it names cannot be opened.
     """
-    kind, uri = _kind(_meant(uri)), _meant(uri)
-    source = kind.open(uri)
+    uri = _meant(uri)
+    kind = _kind(uri)
+    source = kind.open(uri, give_up_s, tell)
     if not loop or source.info.live:
         return source
     from drive_seg.sources.looping import Looping
 
-    return Looping(source, lambda: kind.open(uri))
+    return Looping(source, lambda: kind.open(uri, give_up_s, tell))
 
 
 def _meant(uri: str) -> str:
@@ -115,10 +117,12 @@ def _kind(uri: str) -> Kind:
     """Raises UsageError for what is none."""
     if not uri or uri.startswith("-"):
         raise UsageError(f"{uri!r} is no source; give {GRAMMAR}")
-    for kind in KINDS:
-        if kind.means(uri):
+    try:
+        if kind := next((kind for kind in KINDS if kind.means(uri)), None):
             return kind
-    raise UsageError(f"{uri}: {uri.partition(':')[0]}:// is no source; give {GRAMMAR}")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{uri!r:.80}: is no path ({getattr(error, 'strerror', None) or error}); give {GRAMMAR}") from error
+    raise UsageError(f"{redacted(uri)}: {uri.partition(':')[0]}:// is no source; give {GRAMMAR}")
 
 
 def files_of(uri: str) -> list[Path]:
