@@ -51,13 +51,14 @@ def test_int8_that_is_not_there_is_refused_with_the_remedy(tmp_path: Path) -> No
 
 
 class Painter:
-    """A PaintStage on the host: the labels' greatest id everywhere."""
+    """A PaintStage on the host: of each pixel's label its colour's share, and nothing of the picture."""
 
     def __init__(self, size_hw: tuple[int, int]) -> None:
         self._size_hw, self.closed = size_hw, False
 
     def __call__(self, labels: Labels, colours: Array, shares: Array) -> Image:
-        return np.full((*self._size_hw, 3), labels.max(), np.uint8)
+        assert labels.shape == self._size_hw
+        return np.asarray(colours[labels] * shares[labels], np.uint8)
 
     def close(self) -> None:
         self.closed = True
@@ -68,7 +69,7 @@ class FrameBackend(FakeBackend):
 
     def __init__(self, paints: bool) -> None:
         super().__init__()
-        self._paints, self.painters = paints, list[Painter]()
+        self._paints, self.painters, self.asked = paints, list[Painter](), 0
         self.reduced: list[tuple[int, int]] = []
 
     def load_reducing(
@@ -78,6 +79,9 @@ class FrameBackend(FakeBackend):
         return self.load(onnx_path, input_shapes)
 
     def load_painter(self, stage: Stage, picture: str, labels_hw: tuple[int, int]) -> Painter:
+        self.asked += 1
+        assert stage is self.loaded["low"][-1]
+        assert picture == "image"
         if not self._paints:
             raise BackendError("no room")
         self.painters.append(Painter(labels_hw))
@@ -86,7 +90,7 @@ class FrameBackend(FakeBackend):
 
 @pytest.mark.parametrize("paints", [True, False])
 def test_a_backend_that_takes_frames_is_given_them_and_paints_them_if_it_can(tmp_path: Path, paints: bool) -> None:
-    backend, tables = FrameBackend(paints), (np.zeros((256, 3), np.float32), np.zeros((256, 1), np.float32))
+    backend, tables = FrameBackend(paints), (np.full((256, 3), 200, np.float32), np.full((256, 1), 0.5, np.float32))
     with Engine(make_bundle(tmp_path / "net"), backend) as engine:
         engine.fit((48, 64))
         assert (engine.input_hw, backend.reduced) == ((48, 64), [(48, 64)])
@@ -95,8 +99,10 @@ def test_a_backend_that_takes_frames_is_given_them_and_paints_them_if_it_can(tmp
         low = engine.low(to_input(frame, engine.input_hw), {})
         labels = engine.head(low, engine.deep("high", low), fresh=True)
         assert not backend.painters
-        painted = engine.overlay(labels, *tables)
-        assert (painted is not None) is paints
+        for _ in range(2):
+            painted = engine.overlay(labels, *tables)
+            assert painted is None if not paints else (painted == 100).all()
+        assert backend.asked == 1  # it is kept, and what cannot be had is not asked for again
         assert engine.overlay(np.zeros((48, 64), np.uint8), *tables) is None  # not the network's size
         engine.fit((24, 32))  # the network's own: nothing to reduce
         assert backend.reduced == [(48, 64)]

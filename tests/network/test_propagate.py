@@ -46,6 +46,39 @@ def test_what_stands_still_stays_and_a_key_frame_is_untouched() -> None:
     assert flow.bring(Key(0, 0.0, 0, SIZE_HW, seen=seen, context={"context": context}), seen)["context"] is context
 
 
+@pytest.mark.parametrize(("name", "warped"), [("flow", {"context"}), ("netwarp", {"context", "key_embedding"})])
+def test_what_the_network_warps_on_from_is_warped_with_the_context(name: str, warped: set[str]) -> None:
+    flow = make_propagation(name)
+    assert isinstance(flow, Flow)
+    assert flow.name == name
+    key = Key(0, 0.0, 0, SIZE_HW, {"key_embedding": ramp(channels=2)}, flow.see(street()), {"context": ramp(channels=2)})
+    moved = flow.bring(key, flow.see(street(16, 0)))
+    assert set(moved) == warped
+    for tensor in moved.values():
+        assert np.median((tensor - ramp(channels=2))[0, 0, :, 4:-4]) == pytest.approx(-1, abs=0.1)
+
+
+def test_motion_that_differs_from_place_to_place_is_sure() -> None:
+    """The camera goes ahead: everything moves away from the middle, by as much as it is away from it."""
+    flow, before = Flow(), street()
+    turn = cv2.getRotationMatrix2D((240, 180), 0, 1.04)
+    now = np.asarray(cv2.warpAffine(before[0], turn, (480, 360), borderMode=cv2.BORDER_REFLECT), np.uint8)[None]
+    motion = flow.motion(flow.see(now), flow.see(before))
+    columns, rows = np.meshgrid(np.arange(120) - 59.5, np.arange(90) - 44.5)
+    assert motion[..., 2].mean() > 0.85
+    for found, place in ((motion[..., 0], columns), (motion[..., 1], rows)):
+        assert np.median(np.abs(found + place * (1 - 1 / 1.04))) < 0.5
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(12, 0), (-12, 0), (0, 12), (0, -12)])
+def test_what_comes_into_the_picture_moves_as_what_is_beside_it(dx: int, dy: int) -> None:
+    flow = Flow()
+    motion = flow.motion(flow.see(street(dx, dy)), flow.see(street()))
+    assert motion[..., 2].mean() > 0.99
+    assert np.median(motion[..., 0]) == pytest.approx(-dx / 4, abs=0.3)
+    assert np.median(motion[..., 1]) == pytest.approx(-dy / 4, abs=0.3)
+
+
 def test_where_the_flow_fails_the_context_stays() -> None:
     before, now = street(), street(12, 0)
     now[:, :, 240:] = street(seed=9)[:, :, 240:]  # the right half is another place

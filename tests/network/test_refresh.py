@@ -381,6 +381,9 @@ def test_on_a_stream_of_its_own_no_frame_waits_either(tmp_path: Path, make: Call
         stages = pipeline.engine.cached
         spans = [span for span in results[4].spans if span.track == "high"]
         assert [(span.name, span.ms) for span in spans] == [(stage, 2.0) for stage in stages]
+        assert [span.start_s - spans[0].start_s for span in spans] == pytest.approx([0.002 * at for at in range(len(stages))])
+        low = [next(span for span in results[at].spans if span.name == "low") for at in (1, 2)]
+        assert low[0].start_s < spans[0].start_s < low[1].start_s  # it was started on frame 1
         assert results[4].high_ms == 2.0 * len(stages)
         assert set(results[4].latency_ms) >= set(stages)
         assert {thread.name for thread in threading.enumerate()}.isdisjoint({"high"})

@@ -30,8 +30,18 @@ def run(schedule: str | Schedule, frames: int, score: Callable[[int], float | No
     return keys
 
 
-def test_every_frame_is_a_key_frame() -> None:
-    assert run("every-frame", 5) == run("clockwork:pipelined", 5) == [0, 1, 2, 3, 4]
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("every-frame", "every frame"),
+        ("clockwork:pipelined", "pipelined in 2 stages"),
+        ("clockwork:pipelined=3", "pipelined in 3 stages"),
+    ],
+)
+def test_every_frame_is_a_key_frame(text: str, said: str) -> None:
+    assert run(text, 5) == [0, 1, 2, 3, 4]
+    decision = parse_schedule(text).decide(view())
+    assert (decision.reason, decision.text) == ("every", said)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +141,8 @@ def test_a_record_decides_again_as_it_did_and_what_it_did_not_see_is_no_key_fram
     kept = {3: Decision(True, "score", "score 0.2 of 0.1", 0.2, 0.1), 4: Decision(False, "score", "score 0.0 of 0.1", 0.0, 0.1)}
     replay = Replay(kept, "replay")
     assert [replay.decide(view(index)) for index in (3, 4)] == [kept[3], kept[4]]
-    assert not replay.decide(view(5)).run_high
+    unseen = replay.decide(view(5))
+    assert (unseen.run_high, unseen.run_mid, unseen.reason, unseen.text) == (False, False, "replay", "not in the record")
 
 
 ALL = [
