@@ -1,16 +1,21 @@
 """Which of a bundle's files run: as asked for, else as the card prefers where int8 pays. And what becomes of frames as they are."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Array, Image, Labels, Stage
+from drive_seg.contracts import Array, Frame, Image, Labels, Stage, Tensors, TensorSpec
 from drive_seg.errors import BackendError, UsageError
+from drive_seg.network.card import sha256
 from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.preprocess import to_input
-from tests.fakes import FakeBackend, FakeStage, make_bundle, make_picture_bundle
+from drive_seg.network.propagate import Hold
+from drive_seg.network.schedule import parse_schedule
+from tests.fakes import FakeBackend, FakeStage, make_bundle, make_picture_bundle, make_two_rate_bundle
 
 
 def files(tmp_path: Path, wanted: bool | None, precision: str | None, int8: tuple[str, ...] = ("low", "high", "head")) -> list[str]:
@@ -130,3 +135,44 @@ def test_any_other_backend_is_given_what_the_network_takes_and_paints_nothing(tm
         engine.fit((48, 64))
         assert engine.input_hw == (24, 32)
         assert engine.overlay(np.zeros((12, 16), np.uint8), np.zeros((256, 3)), np.zeros((256, 1))) is None
+
+
+class CarryingBackend(FakeBackend):
+    """Also runs a head that counts on from the context it began with."""
+
+    def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> FakeStage:
+        if Path(onnx_path).name != "carry.onnx":
+            return super().load(onnx_path, input_shapes)
+        assert input_shapes["last_context"] == input_shapes["context"]
+        _, _, height, width = input_shapes["detail"]
+        specs = {name: TensorSpec(name, "float32", shape) for name, shape in input_shapes.items()}
+        outputs = {"labels": np.zeros((1, height * 4, width * 4), np.uint8), "next_context": np.zeros(input_shapes["context"], np.float32)}
+
+        def compute(inputs: Tensors, outputs: dict[str, Array]) -> None:
+            outputs["labels"][:] = inputs["last_context"].mean()
+            outputs["next_context"][:] = inputs["last_context"] + 1
+
+        return FakeStage(specs, outputs, compute)
+
+
+def test_a_heads_state_goes_from_frame_to_frame_and_begins_with_each_keys_context(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "carry.onnx").write_bytes(b"carry")
+    carry = {"file": "carry.onnx", "sha256": sha256(tmp_path / "net" / "carry.onnx"), "gflop": 1.0}
+    heads = {"carry": carry | {"inputs": ["detail", "context", "last_context"], "outputs": ["labels", "next_context"]}}
+    bundle = make_bundle(tmp_path / "net", heads=heads, propagations=["hold", "carry"])
+    with Engine(bundle, CarryingBackend(), "carry") as engine:
+        pipeline = Pipeline(engine, parse_schedule("clockwork:4"), propagation=Hold("carry"))
+        blues = [100, 101, 102, 103, 120, 121, 122, 123]
+        results = [pipeline.step(Frame(np.full((24, 32, 3), blue, np.uint8), i, i / 30)) for i, blue in enumerate(blues)]
+    assert [int(result.labels[0, 0]) for result in results] == [100, 100, 101, 102, 120, 120, 121, 122]
+
+
+def test_what_a_deeper_stage_and_the_head_read_is_context_too(tmp_path: Path) -> None:
+    stages = json.loads(make_two_rate_bundle(tmp_path / "net").card.model_dump_json())["stages"]
+    stages["high"]["inputs"] = ["part"]
+    with Engine(make_bundle(tmp_path / "net", stages=stages), FakeBackend()) as engine:
+        assert (engine.deep_takes, engine.deep_gives) == (("detail",), ("pool", "part", "context"))
+    stages["mid"]["outputs"] = ["part"]
+    with Engine(make_bundle(tmp_path / "net", stages=stages), FakeBackend()) as engine:
+        assert engine.deep_gives == ("part", "context")

@@ -9,7 +9,7 @@ import pytest
 from drive_seg.contracts import Frame, Image, Labels
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
-from drive_seg.network.postprocess import argmax, refine
+from drive_seg.network.postprocess import argmax, at_size, refine
 from drive_seg.network.schedule import parse_schedule
 from tests.fakes import FakeBackend, make_bundle
 
@@ -30,6 +30,14 @@ def test_a_plane_may_be_overwritten_once_the_next_is_asked_for() -> None:
             yield buffer
 
     assert np.array_equal(argmax(one_after_another()), planes.argmax(0))
+
+
+def test_labels_are_enlarged_and_reduced_whole() -> None:
+    labels = np.array([[0, 200], [7, 3]], np.uint8)
+    large = at_size(labels, (6, 8))
+    assert large.shape == (6, 8)
+    assert (large == labels.repeat(3, 0).repeat(4, 1)).all()
+    assert (at_size(large, (2, 2)) == labels).all()
 
 
 def disc(height: int, width: int) -> Image:

@@ -1,5 +1,7 @@
 """What reaches the head of a key frame's context, held and warped."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -87,6 +89,33 @@ def test_where_the_flow_fails_the_context_stays() -> None:
     assert np.median(np.abs(moved - ramp()[0, 0])[2:-2, 3:11]) == pytest.approx(12 / 16, abs=0.1)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize(("length", "error", "sure"), [(0.0, 0.7, True), (0.0, 0.72, False), (30.0, 4.0, True), (30.0, 4.1, False)])
+def test_motion_is_sure_where_the_way_back_ends_near_the_beginning(axis: int, length: float, error: float, sure: bool) -> None:
+    """Off by at most a hundredth of both lengths, squared, and half a squared pixel."""
+    shape = (90, 120)
+    there, back = np.zeros((*shape, 2), np.float32), np.zeros((*shape, 2), np.float32)
+    there[..., axis], back[..., axis] = length, -length + error
+    flow, ways = Flow(), [there, back]
+    flow._dis = SimpleNamespace(calc=lambda *_: ways.pop(0))  # type: ignore[assignment]
+    motion = flow.motion(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
+    assert (motion[..., 2] == sure).all()
+    assert (motion[..., axis] == length * sure).all()
+    assert (motion[..., 1 - axis] == 0).all()
+
+
+def test_a_picture_is_averaged_before_its_motion_is_looked_for() -> None:
+    stripes = np.zeros((1, 360, 480, 3), np.uint8)
+    stripes[:, ::2] = 200
+    assert np.unique(Flow().see(stripes)).tolist() == [100]
+
+
+def test_nothing_comes_from_outside_of_the_map() -> None:
+    motion = np.dstack([np.full((90, 120), value, np.float32) for value in (40, -30, 1)])
+    assert (warp(np.full((1, 3, 23, 30), 5, np.float32), motion) == 5).all()
+    assert (warp(np.full((180, 240), 5, np.uint8), motion) == 5).all()
+
+
 def test_labels_are_warped_whole() -> None:
     labels = np.zeros((180, 240), np.uint8)
     labels[:, 100:140] = 7
@@ -100,10 +129,12 @@ def test_labels_are_warped_whole() -> None:
 def test_a_motion_that_is_sure_in_less_than_half_of_a_cell_is_not_used() -> None:
     motion = np.zeros((92, 120, 3), np.float32)
     motion[:, :60], motion[:, 60:] = (8, 0, 1), (0, 0, 0)
-    motion[:, 61::4] = (8, 0, 1)  # a quarter of the cells on the right
+    motion[:46, 60::2] = (8, 0, 1)  # half of the cells at the top right, which is enough
+    motion[46:, 61::4] = (8, 0, 1)  # a quarter of those below
     moved = warp(ramp(), motion)[0, 0]
     assert moved[5, :15].tolist() == pytest.approx((np.arange(15) + 2).tolist())
-    assert moved[5, 15:].tolist() == pytest.approx(np.arange(15, 30).tolist())
+    assert moved[5, 15:28].tolist() == pytest.approx((np.arange(15, 28) + 2).tolist())
+    assert moved[17, 15:].tolist() == pytest.approx(np.arange(15, 30).tolist())
 
 
 def test_a_wide_picture_keeps_its_shape() -> None:
