@@ -15,8 +15,7 @@ from drive_seg.overlay import Look, Painter
 from drive_seg.play.player import Player, Shown, Status
 from drive_seg.ui.choices import nudged
 from drive_seg.ui.compose import Versus, View, compose, same_ids
-from drive_seg.ui.keeper import Keeper
-from drive_seg.ui.memory import Memory
+from drive_seg.ui.keeping import Keeper, Memory
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0)
 PLAIN: Mapping[str, object] = {"schedule": "every-frame", "mode": "sync"}  # the rival that takes no short cut
@@ -163,6 +162,9 @@ class Cockpit(QObject):
         """The schedule's number, by a tick of its slider."""
         if text := nudged(self.wanted("schedule"), ticks):
             self.change(schedule=text)
+
+    def toggle_loop(self) -> None:
+        self.change(loop=not self.wanted("loop"))
 
     def toggle_mode(self) -> None:
         self.change(mode="async" if self.wanted("mode") == "sync" else "sync")

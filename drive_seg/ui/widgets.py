@@ -1,8 +1,8 @@
 """Small pieces that the window's parts are made of: labels, rows of facts, sections that fold, and controls that leave the keys alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from PyQt6.QtCore import QEvent, QObject, QSignalBlocker, Qt, pyqtSignal
+from PyQt6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QAction, QKeyEvent, QPainter, QPaintEvent, QWheelEvent
 from PyQt6.QtWidgets import (
     QComboBox,
@@ -201,24 +201,28 @@ class Slider(QSlider):
             event.ignore()
 
 
-def row(*parts: QWidget, stretch: int | None = None, spacing: int = 6) -> QWidget:
+def row(*parts: QWidget, stretch: int | None = None, spacing: int = 6, margins: tuple[int, int, int, int] = (0, 0, 0, 0)) -> QWidget:
     """Side by side; `stretch`: the one that takes the room that is left."""
-    made = QWidget()
-    line = QHBoxLayout(made)
-    line.setContentsMargins(0, 0, 0, 0)
-    line.setSpacing(spacing)
-    for at, part in enumerate(parts):
-        line.addWidget(part, 1 if at == stretch else 0)
+    made = _in_a_box(QHBoxLayout, parts, margins, spacing)
+    if stretch is not None:
+        made.layout().setStretch(stretch, 1)  # type: ignore[union-attr]
     return made
 
 
 def column(*parts: QWidget, margins: tuple[int, int, int, int] = (0, 0, 0, 0), spacing: int = 4) -> QWidget:
+    """Below one another."""
+    return _in_a_box(QVBoxLayout, parts, margins, spacing)
+
+
+def _in_a_box(
+    kind: type[QHBoxLayout] | type[QVBoxLayout], parts: Sequence[QWidget], margins: tuple[int, int, int, int], spacing: int
+) -> QWidget:
     made = QWidget()
-    line = QVBoxLayout(made)
-    line.setContentsMargins(*margins)
-    line.setSpacing(spacing)
+    box = kind(made)
+    box.setContentsMargins(*margins)
+    box.setSpacing(spacing)
     for part in parts:
-        line.addWidget(part)
+        box.addWidget(part)
     return made
 
 
@@ -229,16 +233,19 @@ def named(name: str, control: QWidget, width: int = 84) -> QWidget:
     return row(text, control, stretch=1)
 
 
-def when_clicked(button: QToolButton, do: Callable[[], object]) -> QToolButton:
-    button.clicked.connect(lambda: do())
-    return button
-
-
 def action_button(action: QAction) -> QToolButton:
-    """With the action's text, icon, tooltip and state."""
-    made = QToolButton()
-    made.setDefaultAction(action)
-    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    """With the action's text, icon, tooltip and state, and a frame."""
+    made = icon_button(action, text=True)
     made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     made.setProperty("framed", True)
+    return made
+
+
+def icon_button(action: QAction, text: bool = False) -> QToolButton:
+    """Of the action's icon alone unless `text`; its tooltip says what it does."""
+    made = QToolButton()
+    made.setDefaultAction(action)
+    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon if text else Qt.ToolButtonStyle.ToolButtonIconOnly)
+    made.setIconSize(QSize(18, 18))
+    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     return made

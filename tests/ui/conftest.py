@@ -12,7 +12,7 @@ pytest.importorskip("PyQt6.QtWidgets", exc_type=ImportError)
 from PyQt6.QtCore import QSettings
 from pytestqt.qtbot import QtBot
 
-from drive_seg.ui.memory import Memory
+from drive_seg.ui.keeping import Memory
 from drive_seg.ui.window import MainWindow
 from tests.ui.fakes import FakePlayer
 

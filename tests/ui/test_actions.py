@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from html import escape
 from pathlib import Path
 
 from PyQt6.QtCore import QCoreApplication, QTranslator
@@ -12,7 +13,7 @@ from drive_seg.backends import BACKENDS
 from drive_seg.contracts import TIMED
 from drive_seg.network.card import names
 from drive_seg.ui.actions import ACTIONS, MENUS, keys_text
-from drive_seg.ui.memory import Memory
+from drive_seg.ui.keeping import Memory
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID
 from tests.ui.fakes import FakePlayer
@@ -31,12 +32,13 @@ def test_menus_tooltips_and_the_list_of_keys_come_from_it(qtbot: QtBot, window: 
     listed = [action.text() for menu in bar.findChildren(QMenu) for action in menu.actions()]
     qtbot.keyClicks(window, "?")
     assert window.parts.keys.isVisible()
-    said = {label.text() for label in window.parts.keys.findChildren(QLabel)}
+    said = window.parts.keys.text.text()
     for entry in ACTIONS:
         assert entry.text in listed
         if entry.keys:
             assert keys_text(entry) in window.keys[entry.name].toolTip()
-            assert {entry.text.removesuffix(" …"), keys_text(entry)} <= said
+            assert f">{escape(entry.text.removesuffix(' …'))}</td>" in said
+            assert f"<b>{escape(keys_text(entry))}</b>" in said
     qtbot.keyClicks(window, "?")
     assert not window.parts.keys.isVisible()
 

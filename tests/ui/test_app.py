@@ -16,7 +16,7 @@ from drive_seg.errors import SourceError
 from drive_seg.settings import Settings
 from drive_seg.ui import app
 from drive_seg.ui.app import caught, run_window
-from drive_seg.ui.memory import Memory
+from drive_seg.ui.keeping import Memory
 from drive_seg.ui.window import MainWindow
 from tests.ui.fakes import FakePlayer
 from tests.waiting import PATIENCE_MS, PATIENCE_S

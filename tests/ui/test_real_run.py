@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from drive_seg.play.player import Player
 from drive_seg.settings import Settings
-from drive_seg.ui.memory import Memory
+from drive_seg.ui.keeping import Memory
 from drive_seg.ui.window import MainWindow
 from tests.sources.clips import write_video
 from tests.waiting import PATIENCE_MS, PATIENCE_S

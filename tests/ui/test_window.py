@@ -12,7 +12,7 @@ from drive_seg.errors import SinkError
 from drive_seg.network.card import names
 from drive_seg.overlay import Look, Painter
 from drive_seg.settings import Settings
-from drive_seg.ui.memory import Memory
+from drive_seg.ui.keeping import Memory
 from drive_seg.ui.pages.inspector import NAMES
 from drive_seg.ui.theme import DARK, LIGHT
 from drive_seg.ui.view import letterbox
@@ -260,7 +260,7 @@ def test_snapshot_and_recording_go_into_the_folder(qtbot: QtBot, window: MainWin
 def test_recordings_begun_within_a_second_do_not_share_a_name(
     qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drive_seg.ui.keeper.time.strftime", lambda form: "drive-seg-20261128-070000.mp4")
+    monkeypatch.setattr("drive_seg.ui.keeping.time.strftime", lambda form: "drive-seg-20261128-070000.mp4")
     begun = []
     for ending in ("", ".part", ""):  # of what is there then: recorded, and under way by somebody else
         qtbot.keyClicks(window, "r")
@@ -373,17 +373,17 @@ def test_letterbox(image_hw: tuple[int, int], into_hw: tuple[int, int], fitted: 
     assert letterbox(image_hw, into_hw) == fitted
 
 
-def test_i_turns_the_pages_and_then_closes(qtbot: QtBot, window: MainWindow) -> None:
-    seen = []
-    for _ in NAMES:
-        qtbot.keyClicks(window, "i")
-        assert window.inspector.isVisible()
-        seen.append(window.inspector.name)
-    assert tuple(seen) == NAMES
+def test_i_opens_and_closes_the_inspector_and_numbers_choose_its_pages(qtbot: QtBot, window: MainWindow) -> None:
+    qtbot.keyClicks(window, "i")
+    assert window.inspector.isVisible()
+    for number, name in enumerate(NAMES, 1):
+        qtbot.keyClicks(window, str(number))
+        assert (window.inspector.isVisible(), window.inspector.name) == (True, name)
     qtbot.keyClicks(window, "i")
     assert not window.inspector.isVisible()
     qtbot.keyClicks(window, "4")
-    assert (window.inspector.isVisible(), window.inspector.name) == (True, "engine")
+    window.inspector.arrows["next"].click()
+    assert (window.inspector.isVisible(), window.inspector.name) == (True, NAMES[4])
     window.inspector.arrows["close"].click()
     assert not window.inspector.isVisible()
 

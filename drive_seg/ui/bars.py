@@ -1,21 +1,22 @@
-"""Under the picture: play and step, a seek bar with the key frames marked, speed, loop, snapshot and recording."""
+"""The bars over and under the picture: what went wrong or was done; and play and step, a seek bar, speed, loop, snapshot and recording."""
 
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtCore import QRectF, QSize, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QAction, QColor, QMouseEvent, QPainter, QPaintEvent
-from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
 
 from drive_seg.contracts import SourceInfo
 from drive_seg.play.history import Moment
 from drive_seg.play.player import Status
 from drive_seg.ui.cockpit import SPEEDS, Cockpit
 from drive_seg.ui.theme import DARK, Theme
-from drive_seg.ui.widgets import Choice, label
+from drive_seg.ui.widgets import Choice, icon_button, label
 
 BUTTONS_LEFT, BUTTONS_RIGHT = ("back", "pause", "step"), ("loop", "refresh", "snapshot", "record")
+NOTICE_MS = 6000  # what went well goes by itself
 
 
 class SeekBar(QWidget):
@@ -125,11 +126,40 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def icon_button(action: QAction, text: bool = False) -> QToolButton:
-    """Of the action's icon alone unless `text`; its tooltip says what it does."""
-    made = QToolButton()
-    made.setDefaultAction(action)
-    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon if text else Qt.ToolButtonStyle.ToolButtonIconOnly)
-    made.setIconSize(QSize(18, 18))
-    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    return made
+class TroubleBar(QWidget):
+    """Says in words what went wrong or was done, until it is dismissed."""
+
+    def __init__(self, dismiss: QAction) -> None:
+        """`dismiss`: what its cross does; its tooltip names the key."""
+        super().__init__()
+        self.setObjectName("trouble")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.text = QLabel()
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setWordWrap(True)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.cross = QToolButton()
+        self.cross.setDefaultAction(dismiss)
+        self.cross.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        line = QHBoxLayout(self)
+        line.setContentsMargins(12, 6, 8, 6)
+        line.addWidget(self.text, 1)
+        line.addWidget(self.cross, 0, Qt.AlignmentFlag.AlignTop)
+        self._fade = QTimer(self)
+        self._fade.setSingleShot(True)
+        self._fade.timeout.connect(self.hide)
+        dismiss.triggered.connect(self.hide)
+        self.hide()
+
+    def tell(self, text: str, failure: bool) -> None:
+        """A failure stays until it is dismissed or another comes; a notice never takes its place."""
+        if not failure and self.isVisible() and self.property("kind") == "failure":
+            return
+        self.text.setText(f"⚠  {text}" if failure else text)
+        self.setProperty("kind", "failure" if failure else "notice")
+        style = self.style()
+        assert style is not None
+        style.unpolish(self)  # the style sheet knows the property only so
+        style.polish(self)
+        self._fade.stop() if failure else self._fade.start(NOTICE_MS)
+        self.show()
