@@ -19,6 +19,8 @@ from PyQt6.QtWidgets import (
 )
 
 NONE = "–"
+Margins = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
+NO_MARGINS: Margins = (0, 0, 0, 0)
 
 
 def label(text: str, name: str = "") -> QLabel:
@@ -43,7 +45,8 @@ def scrolled(inside: QWidget) -> QScrollArea:
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    for part in (area, area.viewport()):
+        part.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # type: ignore[union-attr]
     return area
 
 
@@ -173,6 +176,11 @@ class Choice(QComboBox):
         """As if a person had chosen this value."""
         self.chosen.emit(value)
 
+    def hidePopup(self) -> None:
+        """Whoever has chosen is done: the keys are the window's again."""
+        super().hidePopup()
+        self.clearFocus()
+
     def wheelEvent(self, event: QWheelEvent | None) -> None:
         if event:
             event.ignore()
@@ -201,7 +209,7 @@ class Slider(QSlider):
             event.ignore()
 
 
-def row(*parts: QWidget, stretch: int | None = None, spacing: int = 6, margins: tuple[int, int, int, int] = (0, 0, 0, 0)) -> QWidget:
+def row(*parts: QWidget, stretch: int | None = None, spacing: int = 6, margins: Margins = NO_MARGINS) -> QWidget:
     """Side by side; `stretch`: the one that takes the room that is left."""
     made = _in_a_box(QHBoxLayout, parts, margins, spacing)
     if stretch is not None:
@@ -209,14 +217,12 @@ def row(*parts: QWidget, stretch: int | None = None, spacing: int = 6, margins: 
     return made
 
 
-def column(*parts: QWidget, margins: tuple[int, int, int, int] = (0, 0, 0, 0), spacing: int = 4) -> QWidget:
+def column(*parts: QWidget, margins: Margins = NO_MARGINS, spacing: int = 4) -> QWidget:
     """Below one another."""
     return _in_a_box(QVBoxLayout, parts, margins, spacing)
 
 
-def _in_a_box(
-    kind: type[QHBoxLayout] | type[QVBoxLayout], parts: Sequence[QWidget], margins: tuple[int, int, int, int], spacing: int
-) -> QWidget:
+def _in_a_box(kind: type[QHBoxLayout] | type[QVBoxLayout], parts: Sequence[QWidget], margins: Margins, spacing: int) -> QWidget:
     made = QWidget()
     box = kind(made)
     box.setContentsMargins(*margins)

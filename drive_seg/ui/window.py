@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QSize, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
-from PyQt6.QtWidgets import QApplication, QMainWindow
+from PyQt6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from drive_seg.errors import SinkError
 from drive_seg.play.player import Player
@@ -72,6 +72,10 @@ class MainWindow(QMainWindow):
         self.strip.seeked.connect(self.cockpit.seek)
         self.inspector.closed.connect(lambda: self.show_part("inspector", False))
         self.inspector.turned.connect(self._turned)
+        app = QApplication.instance()
+        if isinstance(app, QApplication):
+            app.focusChanged.connect(self._focus_changed)
+        self.video.setFocus()
         QTimer.singleShot(0, self._show_newest)  # what came before anybody was told
 
     def _restore(self) -> None:
@@ -202,7 +206,8 @@ class MainWindow(QMainWindow):
         self.bar.hide()
 
     def escape(self) -> None:
-        """What lies over the picture first."""
+        """What lies over the picture first. The keys are the window's again."""
+        self.video.setFocus()
         if self.parts.keys.isVisible():
             self.parts.keys.hide()
         elif self.parts.is_alone:
@@ -239,6 +244,12 @@ class MainWindow(QMainWindow):
         if event:
             event.acceptProposedAction()
             self.opener.open(dropped(event.mimeData()))
+
+    def _focus_changed(self, before: QWidget | None, now: QWidget | None) -> None:
+        """The picture has the focus where nothing else took it on purpose: a box that Qt chose would swallow shortcuts."""
+        left = before is not None and before.window() is self and not (before.isVisible() and before.isEnabled())
+        if self.isActiveWindow() and (now is None or left):
+            self.video.setFocus()
 
     def _turned(self, page: str) -> None:
         self.memory.keep(page=page)

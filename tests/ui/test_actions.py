@@ -13,10 +13,9 @@ from drive_seg.backends import BACKENDS
 from drive_seg.contracts import TIMED
 from drive_seg.network.card import names
 from drive_seg.ui.actions import ACTIONS, MENUS, keys_text
-from drive_seg.ui.keeping import Memory
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID
-from tests.ui.fakes import FakePlayer
+from tests.ui.fakes import FakePlayer, Opened
 from tests.waiting import PATIENCE_MS
 
 
@@ -70,14 +69,13 @@ def texts(widget: QWidget) -> list[str]:
     return [re.sub(r"<[^>]*>", "", text) for text in found]
 
 
-def test_every_word_can_be_translated(qtbot: QtBot, memory: Memory) -> None:
+def test_every_word_can_be_translated(opened: Opened) -> None:
     translator = Marked()
     QCoreApplication.installTranslator(translator)
     try:
         player = FakePlayer(schedule="keyframe:0.08")
         player.put()
-        window = MainWindow(player, "drive-seg", memory)  # type: ignore[arg-type]
-        qtbot.addWidget(window)
+        window = opened(player)
         window.show()
         for name in window.inspector.pages:
             window.show_page(name)

@@ -16,9 +16,9 @@ from pytestqt.qtbot import QtBot
 
 from drive_seg.play.player import Player
 from drive_seg.settings import Settings
-from drive_seg.ui.keeping import Memory
 from drive_seg.ui.window import MainWindow
 from tests.sources.clips import write_video
+from tests.ui.fakes import Opened
 from tests.waiting import PATIENCE_MS, PATIENCE_S
 
 XCB = """
@@ -54,13 +54,12 @@ def clip(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def started(qtbot: QtBot, memory: Memory, clip: Path) -> Iterator[MainWindow]:
+def started(qtbot: QtBot, opened: Opened, clip: Path) -> Iterator[MainWindow]:
     """Over a file of two seconds that plays in a loop."""
     threads = set(threading.enumerate())
     player = Player(Settings.load(None, {"source": str(clip), "threads": 1, "loop": True, "schedule": "clockwork:4"}))
     player.open()
-    window = MainWindow(player, "drive-seg", memory)
-    qtbot.addWidget(window)
+    window = opened(player)
     window.resize(1420, 820)
     window.show()
     until(qtbot, lambda: window.video.image is not None)
@@ -162,11 +161,10 @@ def test_the_end_leaves_the_window_and_there_is_a_way_back(qtbot: QtBot, started
     until(qtbot, lambda: started.cockpit.update().state != "ended" or (started.cockpit.status.position or 99) < 59)
 
 
-def test_the_demo_is_labelled(qtbot: QtBot, memory: Memory, tmp_path: Path) -> None:
+def test_the_demo_is_labelled(qtbot: QtBot, opened: Opened, tmp_path: Path) -> None:
     player = Player(Settings.load(None, {"source": "demo:?size=320x240&seed=5", "threads": 1}))
     player.open()
-    window = MainWindow(player, "drive-seg", memory)
-    qtbot.addWidget(window)
+    window = opened(player)
     window.show()
     until(qtbot, lambda: window.panel.facts.values["miou"].text().endswith("%"))
     overlay = np.array(window.video.image)

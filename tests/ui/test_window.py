@@ -18,7 +18,7 @@ from drive_seg.ui.theme import DARK, LIGHT
 from drive_seg.ui.view import letterbox
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_result
-from tests.ui.fakes import INFO, FakePlayer, half_and_half
+from tests.ui.fakes import INFO, FakePlayer, Opened, half_and_half
 from tests.waiting import PATIENCE_MS
 
 ROAD_BGR = list(CAMVID["road"][::-1])
@@ -133,10 +133,9 @@ def test_playing(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     assert player.now.settings.loop
 
 
-def test_a_live_source_has_no_way_back(qtbot: QtBot, memory: Memory) -> None:
+def test_a_live_source_has_no_way_back(opened: Opened) -> None:
     player = FakePlayer(replace(INFO, name="camera 0", live=True, frame_count=None))
-    window = MainWindow(player, "drive-seg", memory)  # type: ignore[arg-type]
-    qtbot.addWidget(window)
+    window = opened(player)
     assert not any(window.keys[name].isEnabled() for name in ("back", "forward", "home", "loop", "faster"))
     assert not window.transport.speed.isEnabled()
     assert window.transport.place.text() == "live · #0"
@@ -314,10 +313,9 @@ def test_numbers_and_legend_say_what_is_true(qtbot: QtBot, window: MainWindow, p
     assert window.panel.facts.values["miou"].isHidden()
 
 
-def test_miou_where_the_source_knows_the_truth(qtbot: QtBot, memory: Memory) -> None:
+def test_miou_where_the_source_knows_the_truth(qtbot: QtBot, opened: Opened) -> None:
     player = FakePlayer(replace(INFO, labelled=True))
-    window = MainWindow(player, "drive-seg", memory)  # type: ignore[arg-type]
-    qtbot.addWidget(window)
+    window = opened(player)
     send(qtbot, window, player, make_result(truth=np.full((48, 64), 3, np.uint8)))
     window.refresh()
     assert window.panel.facts.values["miou"].text() == "100.0%"
@@ -334,11 +332,10 @@ def test_only_the_newest_of_many_is_shown(qtbot: QtBot, window: MainWindow, play
     assert len(pictures) < 10  # the first may be drawn in between
 
 
-def test_a_frame_that_came_before_the_window_is_shown(qtbot: QtBot, memory: Memory) -> None:
+def test_a_frame_that_came_before_the_window_is_shown(qtbot: QtBot, opened: Opened) -> None:
     player = FakePlayer()
     player.put()
-    window = MainWindow(player, "drive-seg", memory)  # type: ignore[arg-type]
-    qtbot.addWidget(window)
+    window = opened(player)
     qtbot.waitUntil(lambda: window.video.image is not None, timeout=PATIENCE_MS)
 
 
@@ -427,7 +424,7 @@ def test_full_screen(qtbot: QtBot, window: MainWindow) -> None:
     assert not window.isFullScreen()
 
 
-def test_layout_and_choices_are_kept(qtbot: QtBot, window: MainWindow, player: FakePlayer, memory: Memory) -> None:
+def test_layout_and_choices_are_kept(qtbot: QtBot, window: MainWindow, player: FakePlayer, memory: Memory, opened: Opened) -> None:
     qtbot.keyClicks(window, "gtcv+i")
     window.inspector.open("cache")
     window.cockpit.set_rival({"schedule": "clockwork:6"})
@@ -437,8 +434,7 @@ def test_layout_and_choices_are_kept(qtbot: QtBot, window: MainWindow, player: F
     window.close()
     assert player.closed
     again = FakePlayer()
-    other = MainWindow(again, "drive-seg", memory)  # type: ignore[arg-type]
-    qtbot.addWidget(other)
+    other = opened(again)
     other.show()
     assert (again.look.opacity, again.look.contours, again.look.palette) == (0.6, True, safe_palette(len(CAMVID)))
     assert other.theme is LIGHT
@@ -447,8 +443,7 @@ def test_layout_and_choices_are_kept(qtbot: QtBot, window: MainWindow, player: F
     assert other.cockpit.rival == {"schedule": "clockwork:6"}
     assert other.memory.settings.value("geometry") is not None
     told = FakePlayer(opacity=0.2)
-    third = MainWindow(told, "drive-seg", memory)  # type: ignore[arg-type]
-    qtbot.addWidget(third)
+    opened(told)
     assert told.look.opacity == 0.2  # the command line goes before what is remembered
 
 
