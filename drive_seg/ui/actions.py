@@ -60,6 +60,7 @@ class Entry:
     icon: str = ""
     on: Callable[[Window], bool] | None = None  # whether it is ticked
     can: Callable[[Window], bool] = lambda _: True  # whether it makes sense now
+    says: Callable[[Window], str] | None = None  # in the place of `text`, as things are
     gap: bool = False  # a line before it in the menu
     repeats: bool = False  # while the key is held down
 
@@ -76,6 +77,14 @@ MENUS = {
 
 def _seekable(window: Window) -> bool:
     return window.cockpit.status.seekable
+
+
+def _stands(window: Window) -> bool:
+    return window.cockpit.status.paused or window.cockpit.status.state == "ended"
+
+
+def _pause_says(window: Window) -> str:
+    return "Play again" if window.cockpit.status.state == "ended" else "Play" if window.cockpit.status.paused else "Pause"
 
 
 def _file(window: Window) -> bool:
@@ -105,8 +114,8 @@ ACTIONS: tuple[Entry, ...] = (
     Entry("folder", "source", "", "Folder for snapshots and recordings …", "Where snapshots and recordings are written",
           lambda w: w.opener.ask_keep_folder()),
     Entry("quit", "source", "Q Ctrl+Q", "Quit", "Close the window and end the run", lambda w: w.close(), gap=True),
-    Entry("pause", "play", "Space", "Pause", "Pause, or play on",
-          lambda w: w.cockpit.toggle_pause(), icon="pause", on=lambda w: w.cockpit.status.paused),
+    Entry("pause", "play", "Space", "Pause", "Pause, or play on; at the end: play again",
+          lambda w: w.cockpit.toggle_pause(), icon="pause", on=_stands, says=_pause_says),
     Entry("step", "play", ".", "One frame on", "Pause and show the next frame", lambda w: w.cockpit.step(), icon="step", repeats=True),
     Entry("back", "play", ",", "One frame back", "Pause and show the frame before",
           lambda w: w.cockpit.step_back(), icon="back", can=_seekable, repeats=True),

@@ -13,7 +13,7 @@ from drive_seg.errors import DriveSegError, SinkError
 from drive_seg.files import Use, free, part_of
 from drive_seg.play.history import LENGTH, write_csv
 from drive_seg.play.player import Player, Shown
-from drive_seg.sinks.snapshot import save_snapshot
+from drive_seg.sinks.snapshot import Labelled, save_snapshot
 from drive_seg.ui.choices import translate
 from drive_seg.workers import Worker
 
@@ -66,6 +66,8 @@ class Memory:
         return [line for line in self.text("recent", "").split("\n") if line]
 
     def opened(self, source: str) -> None:
+        """A file or folder by its whole path: the next run may begin elsewhere."""
+        source = str(Path(source).resolve()) if Path(source).exists() else source
         known = [source, *(one for one in self.recent if one != source)]
         self.keep(recent="\n".join(known[:RECENT]))
 
@@ -80,19 +82,21 @@ class Keeper(QObject):
     """Writes in a thread of its own, so that the window stays quick."""
 
     told = pyqtSignal(str, bool)  # a line for people; whether it is a failure
+    kept = pyqtSignal(str, object)  # a line for people; the folder where it was written, a Path
 
     def __init__(self, player: Player, memory: Memory) -> None:
         super().__init__()
         self._player, self._memory = player, memory
         self._workers: list[Worker] = []
 
-    def snapshot(self, shown: Shown) -> None:
-        """The frame on the screen: picture, overlay, mask and numbers."""
-        look, status, folder = self._player.look, self._player.status(), self._memory.folder
+    def snapshot(self, shown: Shown, comparison: Labelled | None) -> None:
+        """The frame on the screen: picture, overlay, mask and numbers, and while comparing those of both."""
+        status, folder = self._player.status(), self._memory.folder
+        main = Labelled(shown.result, self._player.look, dict(status.runs), status.classes)
 
-        def save() -> Path:
+        def save() -> list[Path]:
             self._check(Use(translate("ui", "snapshots"), folder, "fill"))
-            return save_snapshot(folder, shown.result, look, dict(status.runs), status.classes)
+            return list(save_snapshot(folder, status.source.name, main, comparison))
 
         self._apart(save)
 
@@ -100,10 +104,10 @@ class Keeper(QObject):
         """Every class's share of each remembered frame, as CSV; a file that is there is replaced, which the dialog has asked for."""
         classes, moments = self._player.status().classes, self._player.history(LENGTH)
 
-        def save() -> Path:
+        def save() -> list[Path]:
             self._check(Use(translate("ui", "class areas"), path, "write"))
             write_csv(path, classes, moments, overwrite=True)
-            return path
+            return [path]
 
         self._apart(save)
 
@@ -111,7 +115,7 @@ class Keeper(QObject):
         """Into a file named after the time, in the folder for snapshots. Raises SinkError, UsageError."""
         if path := self._player.status().recording:
             self._player.record(None)
-            self.told.emit(translate("ui", "recorded {0}").format(path), False)
+            self.kept.emit(translate("ui", "recorded {0}").format(path), path.parent)
             return
         folder = self._memory.folder
         try:
@@ -132,10 +136,12 @@ class Keeper(QObject):
         status = self._player.status()
         check_apart(status.settings.model_copy(update={"output": status.recording}), use)
 
-    def _apart(self, write: Callable[[], Path]) -> None:
+    def _apart(self, write: Callable[[], list[Path]]) -> None:
         def work() -> None:
             try:
-                self.told.emit(translate("ui", "saved {0}").format(write()), False)
+                paths = write()
+                line = translate("ui", "saved {0} in {1}").format(" · ".join(path.name for path in paths), paths[0].parent)
+                self.kept.emit(line, paths[0].parent)
             except DriveSegError as error:
                 self.told.emit(str(error), True)
 

@@ -9,7 +9,7 @@ from PyQt6.QtWidgets import QMainWindow, QMenu, QSplitter, QWidget
 
 from drive_seg.play.player import Status
 from drive_seg.ui.actions import ACTIONS, MENUS
-from drive_seg.ui.bars import Transport, TroubleBar
+from drive_seg.ui.bars import Transport, TroubleBar, clock
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.keeping import Memory
@@ -81,13 +81,18 @@ class Layout:
                 part.setVisible(self._before[name] and not on)
         self.is_alone = on
 
-    def show_state(self, status: Status, theme: Theme) -> None:
-        loading = status.state.startswith("loading")
-        self.state.setText(f"● {state_name(status.state)}" if not loading else f"● {status.state} …")
-        self.state.setStyleSheet(f"color: {theme.accent if loading else state_colour(theme, status.state)}")
+    def show_state(self, status: Status, theme: Theme, behind: tuple[float, float] | None, recording_s: float | None) -> None:
+        """`behind`: frames a second shown and due, where the machine is too slow; `recording_s`: for how long."""
+        words, colour = state_name(status.state), state_colour(theme, status.state)
+        if status.state.startswith("loading"):
+            words, colour = f"{status.state} …", theme.accent
+        if behind:
+            words, colour = translate("ui", "falling behind: {0:.0f} of {1:.0f} frames / s").format(*behind), theme.warn
+        self.state.setText(f"● {words}")
+        self.state.setStyleSheet(f"color: {colour}")
         parts = [status.source.name, status.headline]
         if status.recording:
-            parts.insert(0, translate("ui", "recording {0}").format(status.recording.name))
+            parts.insert(0, translate("ui", "recording {0} {1}").format(status.recording.name, clock(recording_s or 0.0)))
         self.about.setText("   ·   ".join(part for part in parts if part))
         self.transport.show_state(status)
         self.video.waiting = translate("ui", "Waiting for {0} …").format(status.source.name)

@@ -114,7 +114,7 @@ class Panel(QWidget):
             if wanted("backend") is None
             else self.tr("best here")
         )
-        self.backend.offer([(BEST, best), *((name, name) for name in BACKENDS)], wanted("backend") or BEST)
+        self.backend.offer([(BEST, best), *((name, name) for name in BACKENDS)], wanted("backend") or BEST, cockpit.barred)
         self.propagation.offer([(name, name) for name in cockpit.propagations()], wanted("propagation"))
         self.schedule.show_schedule(wanted("schedule"))
         self.mode.offer([("sync", self.tr("key frames wait (sync)")), ("async", self.tr("never wait (async)"))], wanted("mode"))

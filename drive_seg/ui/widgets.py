@@ -1,9 +1,9 @@
 """Small pieces that the window's parts are made of: labels, rows of facts, sections that fold, and controls that leave the keys alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from PyQt6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QAction, QKeyEvent, QPainter, QPaintEvent, QWheelEvent
+from PyQt6.QtGui import QAction, QKeyEvent, QPainter, QPaintEvent, QStandardItem, QStandardItemModel, QWheelEvent
 from PyQt6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -157,20 +157,32 @@ class Choice(QComboBox):
         self.installEventFilter(_OwnArrows(self))
         self.activated.connect(lambda at: self.chosen.emit(str(self.itemData(at))))
 
-    def offer(self, options: Sequence[tuple[str, str]], current: str) -> None:
-        """Values and names; what is current and not among them is added as it is."""
+    def offer(self, options: Sequence[tuple[str, str]], current: str, barred: Mapping[str, str] | None = None) -> None:
+        """Values and names; what is current and not among them is added as it is. `barred`: what cannot be chosen, and why."""
         options = options if current in dict(options) else [*options, (current, current)]
         with QSignalBlocker(self):
             if [(self.itemData(at), self.itemText(at)) for at in range(self.count())] != list(options):
                 self.clear()
                 for value, name in options:
                     self.addItem(name, value)
+            for at, (value, _) in enumerate(options):
+                why = (barred or {}).get(value)
+                self.setItemData(at, why, Qt.ItemDataRole.ToolTipRole)
+                self._item(at).setEnabled(why is None)
             self.setCurrentIndex(self.findData(current))
 
+    def _item(self, at: int) -> QStandardItem:
+        model = self.model()
+        assert isinstance(model, QStandardItemModel)  # of every box that was given no other
+        return model.item(at)  # type: ignore[return-value]
+
     def next(self) -> None:
-        """As if a person had chosen the one below, or the first again."""
-        if self.count() > 1:
-            self.chosen.emit(str(self.itemData((self.currentIndex() + 1) % self.count())))
+        """As if a person had chosen the next one below that can be chosen, or from the first again."""
+        for step in range(1, self.count()):
+            at = (self.currentIndex() + step) % self.count()
+            if self._item(at).isEnabled():
+                self.chosen.emit(str(self.itemData(at)))
+                return
 
     def choose(self, value: str) -> None:
         """As if a person had chosen this value."""

@@ -66,6 +66,7 @@ class MainWindow(QMainWindow):
         self.cockpit.changed.connect(self.show_state)
         self.cockpit.redraw.connect(self._redraw)
         self.cockpit.told.connect(self.bar.tell)
+        self.cockpit.kept.connect(lambda line, folder: self.bar.tell(line, False, folder))
         self.video.dragged.connect(self.cockpit.set_divider)
         self.video.resized.connect(self._redraw)
         self.video.double_clicked.connect(self.toggle_full_screen)
@@ -149,7 +150,9 @@ class MainWindow(QMainWindow):
             self.keys[entry.name].setEnabled(entry.can(self))
             if entry.on:
                 self.keys[entry.name].setChecked(entry.on(self))
-        self.parts.show_state(status, self.theme)
+            if entry.says:
+                self.keys[entry.name].setText(translate("actions", entry.says(self)))
+        self.parts.show_state(status, self.theme, self.cockpit.behind, self.cockpit.recording_s)
         self.panel.show_state()
         self.setWindowTitle(f"{status.source.name} – {self.title}")
 

@@ -159,6 +159,21 @@ def test_the_end_leaves_the_window_and_there_is_a_way_back(qtbot: QtBot, started
     assert started.isVisible()
     qtbot.keyClick(started, Qt.Key.Key_Home)
     until(qtbot, lambda: started.cockpit.update().state != "ended" or (started.cockpit.status.position or 99) < 59)
+    until(qtbot, lambda: started.cockpit.update().state == "ended")
+    qtbot.keyClicks(started, " ")
+    until(qtbot, lambda: started.cockpit.update().state == "playing")
+    until(qtbot, lambda: started.cockpit.update().state == "ended")  # all of it once more
+
+
+def test_the_strip_forgets_the_source_before(qtbot: QtBot, started: MainWindow, tmp_path: Path) -> None:
+    until(qtbot, lambda: len(started.strip.moments) > 20)
+    short = write_video(tmp_path / "short.mp4", [index / 30 for index in range(8)])
+    started.cockpit.change(source=str(short), loop=False)
+    until(qtbot, lambda: started.cockpit.update().source.name.endswith("short.mp4") and started.cockpit.status.state == "ended")
+    until(qtbot, lambda: started.strip.moments and started.strip.moments[-1].index == 7)
+    assert len({moment.segment for moment in started.strip.moments}) == 1  # some may be dropped where the machine is busy
+    assert len(started.strip.moments) <= 8
+    assert np.flatnonzero(started.transport.bar.keys).tolist() == [moment.index for moment in started.strip.moments if moment.is_key]
 
 
 def test_the_demo_is_labelled(qtbot: QtBot, opened: Opened, tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_snapshot_and_recording_go_into_the_folder(qtbot: QtBot, window: MainWin
     qtbot.keyClicks(window, "p")
     qtbot.waitUntil(lambda: window.bar.isVisible(), timeout=PATIENCE_MS)
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
-        "000007-mask.png", "000007-overlay.png", "000007.json", "000007.png",
+        "drive-000007-mask.png", "drive-000007-overlay.png", "drive-000007.json", "drive-000007.png",
     ]  # fmt: skip
     qtbot.keyClicks(window, "r")
     assert player.now.recording is not None
