@@ -11,7 +11,7 @@ from typing import Any
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from drive_seg.backends import BACKENDS, describe_backend
-from drive_seg.classes import safe_palette
+from drive_seg.classes import clear_palette, people
 from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
@@ -46,7 +46,7 @@ class Cockpit(QObject):
         self.view, self.versus, self.divider = View.OVERLAY, Versus.SPLIT, 0.5
         self.rival: Mapping[str, object] = memory.rival or PLAIN  # who is compared with when comparing begins
         self.comparing = False  # as it was wished: opening the rival takes its time
-        self.safe = memory.flag("look/safe", False)
+        self.clear = memory.flag("look/clear", True)
         self.shown: Shown | None = None
         self.keeper = Keeper(player, memory)
         self.keeper.told.connect(self.told)
@@ -66,7 +66,7 @@ class Cockpit(QObject):
         given = self.status.settings.model_fields_set
         opacity = self.status.settings.opacity if "opacity" in given else memory.number("look/opacity", self.status.settings.opacity)
         self._painter = Painter(player.look)
-        self._draw(opacity=min(max(opacity, 0.0), 1.0), contours=memory.flag("look/contours", False), palette=self._palette())
+        self._draw(opacity=min(max(opacity, 0.0), 1.0), contours=memory.flag("look/contours", False), **self._colours())
 
     # -- what is known
 
@@ -90,7 +90,7 @@ class Cockpit(QObject):
             if trouble.what == "comparison":
                 self.comparing = self.status.rival is not None
         if before.classes != self.status.classes or before.palette != self.status.palette:
-            self._draw(palette=self._palette(), hidden=frozenset())
+            self._draw(**self._colours(), hidden=frozenset())
         return self.status
 
     @property
@@ -274,10 +274,10 @@ class Cockpit(QObject):
         self._draw(contours=not self.look.contours)
         self.memory.keep(look__contours=self.look.contours)
 
-    def toggle_safe(self) -> None:
-        self.safe = not self.safe
-        self._draw(palette=self._palette())
-        self.memory.keep(look__safe=self.safe)
+    def toggle_clear(self) -> None:
+        self.clear = not self.clear
+        self._draw(**self._colours())
+        self.memory.keep(look__clear=self.clear)
 
     def toggle_class(self, number: int) -> None:
         self._draw(hidden=self.look.hidden ^ {number})
@@ -339,8 +339,9 @@ class Cockpit(QObject):
         card = self.card(str(self.rival["model"])) if self.shown and self.shown.rival and "model" in self.rival else None
         return same_ids(self.status.classes, card.classes) if card else None
 
-    def _palette(self) -> tuple[tuple[int, int, int], ...]:
-        return safe_palette(len(self.status.classes)) if self.safe else self.status.palette
+    def _colours(self) -> dict[str, object]:
+        classes = self.status.classes
+        return {"palette": clear_palette(classes) if self.clear else self.status.palette, "outlined": people(classes)}
 
     def _draw(self, **changes: object) -> None:
         self.player.look = replace(self.player.look, **changes)  # type: ignore[arg-type]

@@ -81,7 +81,7 @@ class Panel(QWidget):
     def _look(self, actions: Mapping[str, QAction]) -> QWidget:
         self.opacity_says = label("", "unit")
         self.opacity_says.setFixedWidth(38)
-        self.boxes = {name: action_button(actions[name]) for name in ("contours", "safe")}
+        self.boxes = {name: action_button(actions[name]) for name in ("contours", "clear")}
         slider = row(self.opacity, self.opacity_says, stretch=0)
         return column(named(self.tr("Show"), self.view), named(self.tr("Opacity"), slider), row(*self.boxes.values(), QWidget(), stretch=2))
 

@@ -25,7 +25,7 @@ def _own_settings(tmp_path: Path) -> None:
 @pytest.fixture
 def memory(tmp_path: Path) -> Memory:
     kept = Memory(QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat))
-    kept.keep(folder=tmp_path / "kept", theme="dark")
+    kept.keep(folder=tmp_path / "kept", theme="dark", look__clear=False)
     return kept
 
 

@@ -7,7 +7,7 @@ from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
 from pytestqt.qtbot import QtBot
 
-from drive_seg.classes import safe_palette
+from drive_seg.classes import clear_palette
 from drive_seg.errors import SinkError
 from drive_seg.network.card import names
 from drive_seg.overlay import Look, Painter
@@ -99,12 +99,12 @@ def test_contours_leave_the_areas_as_they_are(qtbot: QtBot, window: MainWindow, 
     assert shown(window, 5) != [100, 100, 100]
 
 
-def test_safe_colours_replace_the_networks_own(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+def test_clear_colours_replace_the_networks_own(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     send(qtbot, window, player)
-    window.panel.boxes["safe"].click()
+    window.panel.boxes["clear"].click()
     qtbot.keyClicks(window, "m")
-    assert shown(window) == list(safe_palette(len(CAMVID))[3][::-1])
-    assert player.look.palette == safe_palette(len(CAMVID))
+    assert shown(window) == list(clear_palette(list(CAMVID))[3][::-1])
+    assert player.look.palette == clear_palette(list(CAMVID))
     qtbot.keyClicks(window, "v")
     assert shown(window) == ROAD_BGR
 
@@ -436,7 +436,7 @@ def test_layout_and_choices_are_kept(qtbot: QtBot, window: MainWindow, player: F
     again = FakePlayer()
     other = opened(again)
     other.show()
-    assert (again.look.opacity, again.look.contours, again.look.palette) == (0.6, True, safe_palette(len(CAMVID)))
+    assert (again.look.opacity, again.look.contours, again.look.palette) == (0.6, True, clear_palette(list(CAMVID)))
     assert other.theme is LIGHT
     assert (other.strip.isVisible(), other.inspector.isVisible(), other.inspector.name) == (False, True, "cache")
     assert not other.panel.sections["look"].inside.isVisible()

@@ -77,5 +77,5 @@ class Areas(Page):
 def readable(colour: QColor, theme: Theme) -> str:
     """The same hue, light enough for a dark ground and dark enough for a light one."""
     hue, saturation, lightness, _ = colour.getHsl()
-    light = max(lightness or 0, 120) if theme is DARK else min(lightness or 0, 150)
+    light = max(lightness or 0, 80) if theme is DARK else min(lightness or 0, 170)
     return QColor.fromHsl(max(hue or 0, 0), saturation or 0, light).name()
