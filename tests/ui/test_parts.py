@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PyQt6.QtCore import QPoint, QPointF, Qt
+from PyQt6.QtGui import QStandardItemModel
 from PyQt6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from drive_seg.audit import Agreement
 from drive_seg.contracts import Reason
+from drive_seg.network.card import Card, load_bundle
 from drive_seg.network.schedule import KINDS
+from drive_seg.settings import DEFAULT_MODEL
 from drive_seg.stats import Numbers
 from drive_seg.ui.choices import nudged
 from drive_seg.ui.compose import DIFFERENT
@@ -272,22 +275,27 @@ def test_a_schedules_number_is_moved(text: str, up: str | None) -> None:
     assert nudged(text, 1) == up
 
 
-def test_what_a_network_cannot_be_told_key_frames_by_is_not_offered(qtbot: QtBot) -> None:
-    box = ScheduleBox()
+def test_schedules_that_a_network_cannot_be_run_by_are_greyed_with_the_reason(qtbot: QtBot) -> None:
+    box, card = ScheduleBox(), load_bundle(DEFAULT_MODEL).card
     qtbot.addWidget(box)
 
-    def offered(scored: bool, cached: int) -> list[str]:
-        box.show_schedule("clockwork:4", scored, cached)
-        return [box.kind.itemData(at) for at in range(box.kind.count())]
+    def barred(card: Card | None) -> set[str]:
+        box.show_schedule("clockwork:4", "net.onnx", card)
+        model = box.kind.model()
+        assert isinstance(model, QStandardItemModel)
+        items = {box.kind.itemData(at): model.item(at) for at in range(box.kind.count())}
+        assert list(items) == list(KINDS)
+        found = {name for name, item in items.items() if item and not item.isEnabled()}
+        assert {name for name, item in items.items() if item and "net.onnx" in item.toolTip()} == found
+        return found
 
-    every = list(KINDS)
-    assert offered(scored=True, cached=2) == every
-    assert offered(scored=True, cached=1) == [name for name in every if name != "clockwork by stage"]
-    assert offered(scored=False, cached=1) == [name for name in every if name not in ("clockwork by stage", "keyframe")]
+    assert barred(card.model_copy(update={"stages": {**card.stages, "mid": card.stages["high"]}})) == set()
+    assert barred(card) == {"clockwork by stage"}
+    assert barred(card.model_copy(update={"score": None})) == barred(None) == {"clockwork by stage", "keyframe"}
     for text, shown, slides in (
         ("clockwork:1,3,6", "clockwork:1,3,6", False),
         ("budget:50fps", "budget", True),
         ("every-frame",) * 2 + (False,),
     ):
-        box.show_schedule(text)
+        box.show_schedule(text, "camvid", card)
         assert (box.kind.currentData(), not box.slider.isHidden()) == (shown, slides)

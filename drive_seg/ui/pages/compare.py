@@ -69,7 +69,7 @@ class Compare(Page):
         self.schedule.setVisible(kind == "schedule")
         self._bundle_row.setVisible(kind == "bundle")
         if kind == "schedule":
-            self.schedule.show_schedule(str(rival["schedule"]))
+            self.schedule.show_schedule(str(rival["schedule"]), self.cockpit.wanted("model"), self.cockpit.card())
         if kind == "bundle":
             self.bundle.offer([(name, name) for name in self.cockpit.models()], str(rival["model"]))
 
