@@ -30,8 +30,18 @@ def run(schedule: str | Schedule, frames: int, score: Callable[[int], float | No
     return keys
 
 
-def test_every_frame_is_a_key_frame() -> None:
-    assert run("every-frame", 5) == run("clockwork:pipelined", 5) == [0, 1, 2, 3, 4]
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("every-frame", "every frame"),
+        ("clockwork:pipelined", "pipelined in 2 stages"),
+        ("clockwork:pipelined=3", "pipelined in 3 stages"),
+    ],
+)
+def test_every_frame_is_a_key_frame(text: str, said: str) -> None:
+    assert run(text, 5) == [0, 1, 2, 3, 4]
+    decision = parse_schedule(text).decide(view())
+    assert (decision.reason, decision.text) == ("every", said)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +141,8 @@ def test_a_record_decides_again_as_it_did_and_what_it_did_not_see_is_no_key_fram
     kept = {3: Decision(True, "score", "score 0.2 of 0.1", 0.2, 0.1), 4: Decision(False, "score", "score 0.0 of 0.1", 0.0, 0.1)}
     replay = Replay(kept, "replay")
     assert [replay.decide(view(index)) for index in (3, 4)] == [kept[3], kept[4]]
-    assert not replay.decide(view(5)).run_high
+    unseen = replay.decide(view(5))
+    assert (unseen.run_high, unseen.run_mid, unseen.reason, unseen.text) == (False, False, "replay", "not in the record")
 
 
 ALL = [
@@ -237,6 +248,28 @@ def test_where_nothing_fits_only_the_largest_age_makes_key_frames() -> None:
     rows = simulate("budget:30ms,max_age=12", 10, lambda s: 90, lambda s: 40, lambda age: 1.0)
     keys = [i for i, (_, key, _, _) in enumerate(rows) if key]
     assert {b - a for a, b in pairwise(keys)} == {12}
+
+
+def test_a_budget_says_what_is_saved_and_spends_it_as_soon_as_it_is_enough() -> None:
+    decide = parse_schedule("budget:20ms").decide
+    said = [decide(view(last_ms=10, key_ms=45, other_ms=10)) for _ in range(3)]
+    assert [(one.run_high, one.reason, one.text) for one in said] == [
+        (False, "budget", "10 ms saved of 25"), (False, "budget", "20 ms saved of 25"), (True, "budget", "30 ms saved of 25"),
+    ]  # fmt: skip
+    fits = decide(view(last_ms=10, key_ms=20, other_ms=10))
+    assert (fits.run_high, fits.reason, fits.text) == (True, "budget", "fits into 20 ms")
+    just = parse_schedule("budget:20ms").decide(view(last_ms=10, key_ms=30, other_ms=10))
+    assert (just.run_high, just.text) == (True, "10 ms saved of 10")
+
+
+def test_a_budgets_price_falls_from_dear_to_nothing_with_what_is_saved() -> None:
+    decide, thresholds = parse_schedule("budget:20ms").decide, []
+    for _ in range(12):
+        decision = decide(view(score=0.0, last_ms=10, key_ms=60, other_ms=10))
+        thresholds.append(decision.threshold)
+    assert thresholds[:3] == [None] * 3  # less is saved than one costs more than the target
+    assert thresholds[3:] == pytest.approx([0.25, 0.25 * 5 / 6, 0.25 * 4 / 6, 0.25 * 3 / 6, 0.25 * 2 / 6, 0.25 / 6, 0, 0, 0])
+    assert not decision.run_high  # nothing has changed
 
 
 def test_within_the_target_every_frame_is_a_key_frame() -> None:

@@ -19,6 +19,7 @@ from drive_seg.ui.pages.areas import Areas
 from drive_seg.ui.pages.audit import AuditPage
 from drive_seg.ui.pages.cache import CachePage
 from drive_seg.ui.pages.compare import Compare
+from drive_seg.ui.pages.engine import EnginePage
 from drive_seg.ui.pages.source import SourcePage
 from drive_seg.ui.pages.timings import Timings
 from drive_seg.ui.strip import GROUPS, LENGTH
@@ -26,6 +27,11 @@ from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_bundle, make_result
 from tests.ui.fakes import FakePlayer, decided
 from tests.waiting import PATIENCE_MS
+
+PAGES = {
+    "Timings": Timings, "Cache": CachePage, "Source": SourcePage, "Engine": EnginePage, "Class areas": Areas,
+    "Audit by age": AuditPage, "A/B numbers": Compare,
+}  # fmt: skip
 
 
 def fill(window: MainWindow, player: FakePlayer, *reasons: tuple[Reason, bool]) -> None:
@@ -174,6 +180,19 @@ def test_the_audit_is_plotted_by_age(qtbot: QtBot, window: MainWindow, player: F
     assert page.facts.values["mean"].text() == "99.00%"
     qtbot.keyClicks(window, "u")
     assert not player.now.auditing
+
+
+def test_each_page_stands_under_its_title_and_its_number(qtbot: QtBot, window: MainWindow) -> None:
+    inspector = window.inspector
+    qtbot.keyClicks(window, "i")
+    choice = inspector.choice
+    titles = [choice.itemText(at).partition("  ")[::2] for at in range(choice.count())]
+    assert [number for number, _ in titles] == [str(at) for at in range(1, len(PAGES) + 1)]
+    for number, title in titles:
+        for turn in (lambda at=int(number) - 1: choice.activated.emit(at), lambda key=number: qtbot.keyClicks(window, key)):
+            inspector.open("compare" if number == "1" else "timings")
+            turn()
+            assert [type(page) for page in inspector.pages.values() if page.isVisible()] == [PAGES[title]], title
 
 
 def test_timings_are_those_of_the_last_frames(window: MainWindow, player: FakePlayer) -> None:
