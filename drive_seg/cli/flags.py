@@ -12,7 +12,7 @@ from rich.console import Console
 from drive_seg.errors import UsageError
 from drive_seg.files import Beside, Use, expanded, require_apart, require_writable
 from drive_seg.settings import DEFAULT_MODEL, Settings
-from drive_seg.sources.images import SUFFIXES
+from drive_seg.sources.pictures import is_picture
 
 out, err = Console(highlight=False), Console(stderr=True, highlight=False)
 
@@ -102,7 +102,7 @@ def read_by(flag: str, *paths: Path | None) -> Iterator[Use]:
     """Files, and the pictures in folders."""
     for path in paths:
         if path and path.is_dir():
-            yield from (Use(flag, one, "read") for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+            yield from (Use(flag, one, "read") for one in path.rglob("*") if is_picture(one))
         elif path:
             yield Use(flag, path, "read")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from drive_seg.contracts import Source
 from drive_seg.errors import SourceError, UsageError
 from drive_seg.files import expanded
+from drive_seg.sources.address import redacted
 
 GRAMMAR = "a camera number or /dev/videoN, a video file, a folder or quoted glob of pictures, rtsp://…, http://…, or demo:"
 PLAYLIST_BYTES = 1 << 20
@@ -19,13 +20,13 @@ NAMED_IN = {  # how a playlist begins, and where it names files
 STREAMS = ("rtsp", "rtsps", "http", "https")
 
 
-def open_source(uri: str, *, loop: bool = False) -> Source:
+def open_source(uri: str, *, loop: bool = False, give_up_s: float | None = None, tell: Callable[[str], None] | None = None) -> Source:
     """The source that `uri` names (GRAMMAR), opened; the caller closes it.
 
-    With `loop`, what has an end starts again there. Raises UsageError when `uri` cannot be meant, SourceError when what
-    it names cannot be opened.
+    With `loop`, what has an end starts again there. `give_up_s` and `tell` are for streams, as StreamSource says. Raises
+    UsageError when `uri` cannot be meant, SourceError when what it names cannot be opened.
     """
-    opener = _opener(_meant(uri))
+    opener = _opener(_meant(uri), give_up_s, tell)
     source = opener()
     if not loop or source.info.live:
         return source
@@ -39,7 +40,7 @@ def _meant(uri: str) -> str:
     return uri if os.path.exists(os.path.expanduser(uri)) else uri.strip()  # noqa: PTH110, PTH111 (they take any text, also what is no path)
 
 
-def _opener(uri: str) -> Callable[[], Source]:
+def _opener(uri: str, give_up_s: float | None, tell: Callable[[str], None] | None) -> Callable[[], Source]:
     """Decides what is meant, opens nothing. OpenCV is imported by the source that needs it."""
     if camera := re.fullmatch(r"(?:/dev/video)?([0-9]+)", uri):
         from drive_seg.sources.camera import CameraSource
@@ -51,24 +52,28 @@ def _opener(uri: str) -> Callable[[], Source]:
         return lambda: parse_demo_uri(uri)
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri):
         if scheme[1].lower() not in STREAMS:
-            raise UsageError(f"{uri}: {scheme[1]}:// is no source; give {GRAMMAR}")
+            raise UsageError(f"{redacted(uri)}: {scheme[1]}:// is no source; give {GRAMMAR}")
         from drive_seg.sources.stream import StreamSource
 
-        return lambda: StreamSource(uri)
+        return lambda: StreamSource(uri, give_up_s, tell)
     if not uri or uri.startswith("-"):
         raise UsageError(f"{uri!r} is no source; give {GRAMMAR}")
-    return _path_opener(expanded(uri))
+    return _path_opener(uri)
 
 
-def _path_opener(path: Path) -> Callable[[], Source]:
+def _path_opener(uri: str) -> Callable[[], Source]:
     from drive_seg.sources.file import FileSource
     from drive_seg.sources.images import ImagesSource
 
-    return (lambda: ImagesSource(path)) if _has_pictures(path) else lambda: FileSource(path)
+    try:
+        path = expanded(uri)
+        return (lambda: ImagesSource(path)) if _has_pictures(path) else lambda: FileSource(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{uri!r:.80}: is no path ({getattr(error, 'strerror', None) or error}); give {GRAMMAR}") from error
 
 
 def _has_pictures(path: Path) -> bool:
-    from drive_seg.sources.images import is_picture
+    from drive_seg.sources.pictures import is_picture
 
     if path.exists():
         return path.is_dir() or is_picture(path)
