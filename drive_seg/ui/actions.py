@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from PyQt6.QtCore import QT_TRANSLATE_NOOP
 from PyQt6.QtGui import QAction, QKeySequence
 
-from drive_seg.ui.choices import KINDS, read_schedule, translate
+from drive_seg.network.schedule import read_schedule
+from drive_seg.ui.choices import translate
 
 if TYPE_CHECKING:
     from drive_seg.ui.window import MainWindow
@@ -61,8 +62,7 @@ def _file(window: "MainWindow") -> bool:
 
 
 def _slides(window: "MainWindow") -> bool:
-    read = read_schedule(window.cockpit.wanted("schedule"))
-    return read is not None and KINDS[read[0]].ticks > 0
+    return read_schedule(window.cockpit.wanted("schedule")) is not None
 
 
 # fmt: off
