@@ -83,7 +83,7 @@ class Panel(QWidget):
     def _look(self, actions: Mapping[str, QAction]) -> QWidget:
         self.opacity_says = label("", "unit")
         self.opacity_says.setFixedWidth(38)
-        self.boxes = {name: action_button(actions[name]) for name in ("contours", "safe")}
+        self.boxes = {name: action_button(actions[name]) for name in ("contours", "clear")}
         slider = row(self.opacity, self.opacity_says, stretch=0)
         return column(named(self.tr("Show"), self.view), named(self.tr("Opacity"), slider), row(*self.boxes.values(), QWidget(), stretch=2))
 
@@ -116,7 +116,7 @@ class Panel(QWidget):
             if wanted("backend") is None
             else self.tr("best here")
         )
-        self.backend.offer([(BEST, best), *((name, name) for name in BACKENDS)], wanted("backend") or BEST)
+        self.backend.offer([(BEST, best), *((name, name) for name in BACKENDS)], wanted("backend") or BEST, cockpit.barred)
         self.propagation.offer([(name, name) for name in cockpit.propagations()], wanted("propagation"))
         card = cockpit.card()
         self.schedule.show_schedule(wanted("schedule"), bool(card and card.score), len(card.cached) if card else 1)

@@ -105,7 +105,7 @@ def compared(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
 def test_the_divider_stands_between_a_and_b_and_can_be_dragged(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     compared(qtbot, window, player)
     assert player.now.rival is not None
-    assert (player.now.rival["schedule"], player.now.rival["mode"]) == ("every-frame", "sync")
+    assert (player.now.rival["schedule"], player.now.rival["mode"]) == ("clockwork:4", "sync")
 
     def border() -> int:
         row = np.asarray(window.video.image)[24]
