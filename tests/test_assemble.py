@@ -11,13 +11,17 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_seg.assemble import assembled, run_headless
+from drive_seg.assemble import assembled, open_sinks, run_headless
 from drive_seg.backends import open_backend
-from drive_seg.contracts import Backend, Frame, Result, Stage
+from drive_seg.contracts import Backend, Frame, Result, SourceInfo, Stage
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import SinkError, SourceError, UsageError
 from drive_seg.settings import Settings
-from tests.fakes import FakeSource
+from drive_seg.sinks.background import DEPTH
+from drive_seg.sinks.masks import MaskWriter
+from drive_seg.sinks.recorder import Recorder
+from tests.fakes import FakeSource, make_result
+from tests.waiting import PATIENCE_S
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -113,6 +117,28 @@ def test_the_stage_that_runs_beside_the_frames_is_the_only_one_that_is_not_urgen
     assert loaded == {True: {"low", "high", "head"}, False: {"high"}}
 
 
+@pytest.mark.parametrize(("mode", "threads", "high", "others"), [("sync", 3, {3}, {3}), ("async", 3, {1, 2}, {2}), ("async", 1, {1}, {1})])
+def test_in_async_mode_the_deep_stage_has_one_of_the_threads(
+    monkeypatch: pytest.MonkeyPatch, mode: str, threads: int, high: set[int], others: set[int]
+) -> None:
+    counts: dict[bool, set[int | None]] = {True: set(), False: set()}  # by whether it is `high`
+
+    def opened(*which: str | None, threads: int | None, **how: Any) -> Backend:
+        backend = open_backend(*which, threads=threads, **how)
+        load = backend.load
+
+        def noted(onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> Stage:
+            counts[Path(onnx_path).name.startswith("high")].add(threads)
+            return load(onnx_path, input_shapes)
+
+        monkeypatch.setattr(backend, "load", noted)
+        return backend
+
+    monkeypatch.setattr("drive_seg.assemble.open_backend", opened)
+    play(mode=mode, threads=threads, precision="fp32", max_frames=1)  # told, or each precision would be tried
+    assert counts == {True: high, False: others}
+
+
 @pytest.mark.parametrize(
     ("mode", "said"), [("sync", "camvid has one cached stage"), ("async", "leave the flag out"), ("async:2", "leave the flag out")]
 )
@@ -137,6 +163,40 @@ def test_a_recording_has_every_frame_at_its_time_and_masks_are_class_ids(tmp_pat
     mask = np.asarray(cv2.imread(str(masks[2]), cv2.IMREAD_UNCHANGED))
     wanted = cv2.resize(results[2].labels, (128, 96), interpolation=cv2.INTER_NEAREST)
     assert np.array_equal(mask, wanted)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_file_waits_for_a_writer_that_cannot_keep_up_and_a_camera_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live: bool
+) -> None:
+    count, go = 2 * DEPTH + 4, threading.Event()
+
+    def hold_up(writer: type[Recorder | MaskWriter]) -> None:
+        write = writer._write
+
+        def held(self: Any, result: Result) -> None:
+            go.wait(PATIENCE_S)
+            write(self, result)
+
+        monkeypatch.setattr(writer, "_write", held)
+
+    hold_up(Recorder)
+    hold_up(MaskWriter)
+    sinks = open_sinks(settings(output=tmp_path / "out.mp4", save_masks=tmp_path / "masks"), SourceInfo("fake", (48, 64), 30.0, live, None))
+    senders = [threading.Thread(target=lambda sink=sink: [sink.put(make_result(i)) for i in range(count)]) for sink in sinks.values()]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(PATIENCE_S if live else 0.2)  # without a fault none of a file's comes to its end here
+    assert not live or not any(sender.is_alive() for sender in senders)
+    go.set()
+    for sender, sink in zip(senders, sinks.values(), strict=True):
+        sender.join(PATIENCE_S)
+        sink.close()
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        recorded = len(list(container.decode(video=0)))
+    masks = len(list((tmp_path / "masks").glob("*.png")))
+    assert (recorded, masks) == (count, count) if not live else max(recorded, masks) <= DEPTH + 1
 
 
 def test_a_picture_that_changes_size_midway_is_segmented_at_its_own(tmp_path: Path) -> None:
@@ -170,6 +230,13 @@ def test_a_source_that_hangs_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(SourceError, match="fake"):
         play()
     source.released.set()
+
+
+def test_refined_labels_are_audited_against_refined_ones() -> None:
+    _, summary = play(refine=True, audit=True, precision="fp32")
+    found = summary["agreement"]
+    assert isinstance(found, list)
+    assert [(one["age"], one["share"]) for one in found] == [(0, 1.0)]
 
 
 @pytest.mark.parametrize(("schedule", "least"), [("every-frame", 1.0), ("clockwork:30", 0.5)])

@@ -15,6 +15,7 @@ from drive_seg.classes import clear_palette, people
 from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
+from drive_seg.network.propagate import FOR_ALL, HOLD
 from drive_seg.overlay import Look, Painter
 from drive_seg.play.player import Player, Shown, Status
 from drive_seg.sinks.snapshot import Labelled
@@ -27,7 +28,6 @@ SPEEDS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0)
 PLAIN: Mapping[str, object] = {"schedule": "every-frame", "mode": "sync"}  # the rival that takes no short cut
 CLOCK: Mapping[str, object] = {"schedule": "clockwork:4"}  # for a run that takes none itself
 BEHIND, BEHIND_S = 0.9, 2.0  # of the rate that frames come at; how long a loss is told
-EVERYWHERE = ("hold", "flow")  # propagations that need nothing of a network
 SOON_MS = 60  # a wish takes effect between two frames
 
 
@@ -124,7 +124,7 @@ class Cockpit(QObject):
     def propagations(self, model: str | None = None) -> tuple[str, ...]:
         """Those of a bundle, of the one that runs unless named."""
         card = self.card(model)
-        return card.propagations if card else EVERYWHERE
+        return card.propagations if card else FOR_ALL
 
     def card(self, model: str | None = None) -> Card | None:
         """None for a network without one. Its files are not hashed: that is done when it is run, in the player's thread."""
@@ -216,7 +216,7 @@ class Cockpit(QObject):
     def set_model(self, model: str) -> None:
         """With the propagation as it is where the bundle has it, else the plain one."""
         now = self.wanted("propagation")
-        self.change(model=model, **({} if now in self.propagations(model) else {"propagation": "hold"}))
+        self.change(model=model, **({} if now in self.propagations(model) else {"propagation": HOLD}))
 
     def toggle_refine(self) -> None:
         self.change(refine=not self.wanted("refine"))

@@ -81,7 +81,7 @@ def test_schedule_and_slider_act_on_the_next_frames(qtbot: QtBot, started: MainW
     until(qtbot, lambda: "of 4" in last(started))
     started.panel.schedule.slider.setValue(8)
     until(qtbot, lambda: "of 10" in last(started))
-    started.panel.schedule.kind.choose("every")
+    started.panel.schedule.kind.choose("every-frame")
     until(qtbot, lambda: all(moment.reason in ("every", "jump") for moment in started.player.history(3)))
     qtbot.keyClicks(started, "s")
     until(qtbot, lambda: started.cockpit.status.settings.schedule == "clockwork:4")
