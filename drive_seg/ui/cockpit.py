@@ -170,8 +170,7 @@ class Cockpit(QObject):
         self._now()
 
     def step_back(self) -> None:
-        self.player.pause()
-        self.seek((self.status.position or 0) - 1)
+        self.stop_at((self.status.position or 0) - 1)
 
     def jump(self, seconds: float) -> None:
         self.seek((self.status.position or 0) + round(seconds * (self.status.source.fps or 30.0)))
@@ -179,6 +178,12 @@ class Cockpit(QObject):
     def seek(self, index: int) -> None:
         if self.status.seekable:
             self._try(lambda: self.player.seek(max(0, index)))
+
+    def stop_at(self, index: int) -> None:
+        """To look at a frame, which would be gone at once if it played on."""
+        if self.status.seekable:
+            self.player.pause()
+            self.seek(index)
 
     def set_speed(self, factor: float) -> None:
         self._try(lambda: self.player.speed(factor))
@@ -212,6 +217,9 @@ class Cockpit(QObject):
         """With the propagation as it is where the bundle has it, else the plain one."""
         now = self.wanted("propagation")
         self.change(model=model, **({} if now in self.propagations(model) else {"propagation": HOLD}))
+
+    def toggle_refine(self) -> None:
+        self.change(refine=not self.wanted("refine"))
 
     def nudge(self, ticks: int) -> None:
         """The schedule's number, by a tick of its slider."""
