@@ -22,11 +22,10 @@ from drive_seg.bench.measure import DRIFT
 from drive_seg.bench.tally import spread
 from drive_seg.errors import BackendError, DriveSegError, UsageError
 from drive_seg.lab.evaluate.accuracy import evaluate, from_source
-from drive_seg.settings import DEFAULT_SOURCE, FOREIGN, Settings
+from drive_seg.settings import DEFAULT_SOURCE, FOREIGN, PRODUCT, Settings
 from drive_seg.sources import open_source
 from drive_seg.trace import KINDS, percentiles
 
-PRODUCT = ("model", "backend", "precision", "schedule", "mode", "propagation")  # what may have several values
 ROUNDS = 3
 LIMIT_S = 1800.0  # of one turn, which may have to build its engines first
 

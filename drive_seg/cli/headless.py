@@ -33,6 +33,7 @@ def announced(settings: Settings) -> Iterator[tuple["Run", Callable[[Result], No
                     status.update(f"frame {result.frame.index}, {result.total_ms:.1f} ms")
 
             yield run, tell
+        print_note(getattr(run.capture.source, "note", ""))  # of damage, of labels that were left out
 
 
 def print_note(note: str) -> None:

@@ -65,7 +65,7 @@ class Pipeline:
         with watch.time("propagate"):
             context = dict(key.own)
             for part in key.parts:
-                context |= self.propagation.bring(part, seen)
+                context |= self.propagation.propagate(part, seen)
         with watch.time("head"):
             shown = labels = self.engine.head(low, context, fresh=key.index == frame.index)
         if self.refine:

@@ -201,6 +201,7 @@ class Deck:
             source.close()
             raise
         self.feed.play(source, settings.loop)
+        self.figures.forget_history()
         self._settings, self._frame_hw = settings, source.info.size_hw
         self.last, self._count, self.over, self._held = None, 0, False, False
         if other:

@@ -53,6 +53,10 @@ class Figures:
         with self._lock:
             return sum(self._differing) / len(self._differing) if self._differing else None
 
+    def forget_history(self) -> None:
+        """Another source: its frames have the same numbers, and are others."""
+        self._history.clear()
+
     def last(self, count: int) -> tuple[Moment, ...]:
         return self._history.last(count)
 

@@ -74,7 +74,8 @@ class Plot(QWidget):
         self.theme: Theme = DARK
         self.view: Any = _View(meter or Meter())
         self.view.setFrameShape(self.view.Shape.NoFrame)
-        self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        for part in (self.view, self.view.viewport()):
+            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         layout = self.view.ci
         layout.setContentsMargins(0, 3, 6, 3)
         layout.setSpacing(2)

@@ -235,7 +235,7 @@ def spoil(camvid11: Path, how: str) -> str:
         return "train/0001TP_000001.jpg: is cut short"
     if how == "no picture file":
         image.write_bytes(b"this is no picture")
-        return "train/0001TP_000001.png: cannot be read as a picture"
+        return "train/0001TP_000001.png: cannot be decoded: not a picture"
     if how == "size":
         ids(labels, 0, 1)
         return "trainannot/0001TP_000001.png: 2x2, but its picture is 6x2"
@@ -307,6 +307,19 @@ def test_evaluate_scores_a_data_set_and_says_what_it_left_out(camvid11: Path, ca
     scores = (camvid11 / "scores.json").read_text()
     assert '"frames": 1' in scores
     assert '"left_out": 2' in scores
+
+
+def test_camvid_as_kaggle_has_it(tmp_path: Path) -> None:
+    """Its splits are folders, whatever stretches of the drives lie in them."""
+    for number, part in enumerate(("train", "val", "test")):
+        stem = f"0001TP_00669{number}"
+        for folder, name in ((part, f"{stem}.png"), (f"{part}_labels", f"{stem}_L.png")):
+            (tmp_path / folder).mkdir()
+            colours(tmp_path / folder / name, *[(128, 64, 128)] * 6)
+    assert [pair.stem for pair in find_pairs(f"camvid32:{tmp_path}:val", CAMVID11)] == ["0001TP_006691"]
+    whole = find_pairs(f"camvid32:{tmp_path}", CAMVID11)
+    assert [pair.stem for pair in whole] == ["0001TP_006690", "0001TP_006691", "0001TP_006692"]
+    assert (whole[0].read()[1] == CAMVID11.index("road")).all()
 
 
 def test_the_help_names_every_data_set(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from drive_seg.lab.evaluate.pairs import VOID, plain_pairs, read_all
 from drive_seg.lab.models import make_network
 from drive_seg.lab.models.stored import read_network
 from drive_seg.lab.models.temporal import EMBEDDING, Attend, NetWarp, Recurrent
+from drive_seg.lab.models.temporal import PROPAGATIONS as LEARNED
 from drive_seg.lab.train.clips import Clips, neighbours
 from drive_seg.lab.train.motion import moved, nearness, pass_by
 from drive_seg.lab.train.paste import Cutout
@@ -337,3 +338,9 @@ def test_a_network_without_the_features_is_refused(bundle: Bundle, street: Path,
 def test_flow_for_netwarp_warps_what_the_key_left_too() -> None:
     assert isinstance(make_propagation("netwarp"), Flow)
     assert make_propagation("netwarp").name == "netwarp"
+
+
+def test_everything_that_is_learned_has_a_network() -> None:
+    from drive_seg.network.propagate import KINDS as PROPAGATIONS
+
+    assert [name for name, kind in PROPAGATIONS.items() if kind.learned] == list(LEARNED)

@@ -228,7 +228,7 @@ class Moving(Hold):
     def see(self, image: Image) -> Array:
         return np.array(image[..., 0].mean())
 
-    def bring(self, key: Key, seen: Array | None) -> Tensors:
+    def propagate(self, key: Key, seen: Array | None) -> Tensors:
         assert key.seen is not None
         assert seen is not None
         return {name: tensor + (seen - key.seen) for name, tensor in key.context.items()}

@@ -29,7 +29,7 @@ def ramp(rows: int = 23, columns: int = 30, channels: int = 128) -> Array:
 def brought(before: Image, now: Image, context: Array) -> Array:
     flow = Flow()
     key = Key(0, 0.0, 0, SIZE_HW, seen=flow.see(before), context={"context": context})
-    return flow.bring(key, flow.see(now))["context"]
+    return flow.propagate(key, flow.see(now))["context"]
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(16, 0), (0, 16), (-24, 8), (5, -11)])
@@ -45,7 +45,7 @@ def test_what_stands_still_stays_and_a_key_frame_is_untouched() -> None:
     assert np.abs(brought(street(), street(), ramp()) - ramp()).max() < 0.05
     flow, context = Flow(), ramp()
     seen = flow.see(street())
-    assert flow.bring(Key(0, 0.0, 0, SIZE_HW, seen=seen, context={"context": context}), seen)["context"] is context
+    assert flow.propagate(Key(0, 0.0, 0, SIZE_HW, seen=seen, context={"context": context}), seen)["context"] is context
 
 
 @pytest.mark.parametrize(("name", "warped"), [("flow", {"context"}), ("netwarp", {"context", "key_embedding"})])
@@ -149,4 +149,4 @@ def test_hold_and_what_the_network_does_itself_hand_the_context_over_as_it_is() 
         held = make_propagation(name)
         assert isinstance(held, Hold)
         assert held.name == name
-        assert held.bring(Key(0, 0.0, 0, SIZE_HW, context=context), held.see(street())) is context
+        assert held.propagate(Key(0, 0.0, 0, SIZE_HW, context=context), held.see(street())) is context

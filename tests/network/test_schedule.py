@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from drive_seg.contracts import Decision, View
 from drive_seg.errors import UsageError
-from drive_seg.network.schedule import MAX_AGE, SYNTAX, Replay, Schedule, parse_schedule
+from drive_seg.network.schedule import KINDS, MAX_AGE, SYNTAX, Kind, Replay, Schedule, find_kind, parse_schedule, read_schedule
 
 FPS = 30
 
@@ -169,6 +169,28 @@ def test_what_cannot_be_meant_is_refused_with_what_can(text: str) -> None:
         parse_schedule(text)
     assert SYNTAX in str(error.value)
     assert str(error.value).startswith(text)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_every_kind_begins_with_a_schedule_of_its_own_and_at_every_tick_of_its_slider_is_one(kind: Kind) -> None:
+    found = find_kind(kind.start)
+    assert found is not None
+    assert found[0] is kind
+    read = read_schedule(kind.start)
+    assert (read is None) == (kind.slider is None)
+    for tick in range(kind.slider.ticks + 1 if kind.slider else 0):
+        assert kind.slider is not None
+        text = kind.slider.form.format(kind.slider.value(tick))
+        read = read_schedule(text)
+        assert read is not None
+        assert parse_schedule(text).name == text
+        assert kind.slider.tick(read[1]) == tick
+
+
+def test_a_rate_is_read_as_a_time_and_an_age_is_kept() -> None:
+    read = read_schedule("budget:50fps,max_age=9")
+    assert read is not None
+    assert read[1:] == (20.0, ",max_age=9")
 
 
 # A budget on a machine where a frame takes `other` ms, and `key` ms with a refresh in it, both functions of the time.

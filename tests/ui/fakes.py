@@ -14,7 +14,10 @@ from drive_seg.play.history import Moment, moment_of
 from drive_seg.play.player import Shown, Status, Trouble
 from drive_seg.settings import Settings
 from drive_seg.stats import Numbers, Rolling
+from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_result
+
+Opened = Callable[[object], MainWindow]  # opens the window over this player
 
 INFO = SourceInfo("drive.mp4", (48, 64), 30.0, live=False, frame_count=300)
 

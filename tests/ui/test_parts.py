@@ -12,8 +12,9 @@ from pytestqt.qtbot import QtBot
 
 from drive_seg.audit import Agreement
 from drive_seg.contracts import Reason
+from drive_seg.network.schedule import KINDS
 from drive_seg.stats import Numbers
-from drive_seg.ui.choices import KINDS, kind_says, nudged, read_schedule
+from drive_seg.ui.choices import nudged
 from drive_seg.ui.compose import DIFFERENT
 from drive_seg.ui.pages.areas import Areas
 from drive_seg.ui.pages.audit import AuditPage
@@ -22,6 +23,7 @@ from drive_seg.ui.pages.compare import Compare
 from drive_seg.ui.pages.engine import EnginePage
 from drive_seg.ui.pages.source import SourcePage
 from drive_seg.ui.pages.timings import Timings
+from drive_seg.ui.schedulebox import ScheduleBox
 from drive_seg.ui.strip import GROUPS, LENGTH
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_bundle, make_result
@@ -103,7 +105,7 @@ def compared(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
 def test_the_divider_stands_between_a_and_b_and_can_be_dragged(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     compared(qtbot, window, player)
     assert player.now.rival is not None
-    assert (player.now.rival["schedule"], player.now.rival["mode"]) == ("every-frame", "sync")
+    assert (player.now.rival["schedule"], player.now.rival["mode"]) == ("clockwork:4", "sync")
 
     def border() -> int:
         row = np.asarray(window.video.image)[24]
@@ -253,27 +255,39 @@ def test_class_areas_follow_the_legend_and_are_saved(
 
 
 @pytest.mark.parametrize(
-    ("text", "read", "up"),
+    ("text", "up"),
     [
-        ("every-frame", ("every", 0.0, ""), None),
-        ("clockwork:4", ("clock", 4.0, ""), "clockwork:5"),
-        ("clockwork:pipelined", ("pipelined", 0.0, ""), None),
-        ("clockwork:adaptive=0.1", ("adaptive", 0.1, ""), "clockwork:adaptive=0.105"),
-        ("keyframe:0.08,max_age=20", ("selector", 0.08, ",max_age=20"), "keyframe:0.085,max_age=20"),
-        ("budget:50fps", ("budget", 20.0, ""), "budget:21ms"),
-        ("clockwork:1,2,4", None, None),
+        ("every-frame", None),
+        ("clockwork:4", "clockwork:5"),
+        ("clockwork:30", "clockwork:30"),
+        ("clockwork:pipelined", None),
+        ("clockwork:adaptive=0.1", "clockwork:adaptive=0.105"),
+        ("keyframe:0.08,max_age=20", "keyframe:0.085,max_age=20"),
+        ("budget:50fps", "budget:21ms"),
+        ("clockwork:1,2,4", None),
+        ("sometimes", None),
     ],
 )
-def test_schedules_as_sliders(text: str, read: object, up: str | None) -> None:
-    assert read_schedule(text) == read
+def test_a_schedules_number_is_moved(text: str, up: str | None) -> None:
     assert nudged(text, 1) == up
 
 
-def test_every_kind_is_a_schedule_at_every_tick() -> None:
-    from drive_seg.network.schedule import parse_schedule
+def test_what_a_network_cannot_be_told_key_frames_by_is_not_offered(qtbot: QtBot) -> None:
+    box = ScheduleBox()
+    qtbot.addWidget(box)
 
-    for name, kind in KINDS.items():
-        for tick in range(kind.ticks + 1):
-            assert parse_schedule(kind.text(kind.value(tick))).name == kind.text(kind.value(tick))
-            assert kind.tick(kind.value(tick)) == tick
-        assert bool(kind_says(name, kind.default)) == (kind.ticks > 0)
+    def offered(scored: bool, cached: int) -> list[str]:
+        box.show_schedule("clockwork:4", scored, cached)
+        return [box.kind.itemData(at) for at in range(box.kind.count())]
+
+    every = list(KINDS)
+    assert offered(scored=True, cached=2) == every
+    assert offered(scored=True, cached=1) == [name for name in every if name != "clockwork by stage"]
+    assert offered(scored=False, cached=1) == [name for name in every if name not in ("clockwork by stage", "keyframe")]
+    for text, shown, slides in (
+        ("clockwork:1,3,6", "clockwork:1,3,6", False),
+        ("budget:50fps", "budget", True),
+        ("every-frame",) * 2 + (False,),
+    ):
+        box.show_schedule(text)
+        assert (box.kind.currentData(), not box.slider.isHidden()) == (shown, slides)

@@ -6,7 +6,7 @@ from drive_seg.play.history import Moment
 from drive_seg.ui.pages.page import Page, column_of, percentiles
 from drive_seg.ui.plots import pen, top_of
 from drive_seg.ui.theme import Theme
-from drive_seg.ui.widgets import NONE, Facts, heading
+from drive_seg.ui.widgets import NONE, Facts
 
 
 class SourcePage(Page):
@@ -18,13 +18,10 @@ class SourcePage(Page):
                 ("segments", self.tr("Jumps, reconnects")), ("note", self.tr("Note")),
             ]
         )  # fmt: skip
-        self.plot = self.add_plot((1, 1), height_px=190)
+        self.add(self.facts)
+        self.plot = self.add_plot(self.tr("Ms between frames shown, and frames dropped · last frames"), (1, 1), height_px=190)
         self.gaps, self.drops = self.plot.areas
         self._gap, self._drop = self.gaps.line("#fff"), self.drops.line("#fff", 1.5)
-        self.body.addWidget(self.facts)
-        self.body.addWidget(heading(self.tr("Ms between frames shown, and frames dropped · last frames")))
-        self.body.addWidget(self.plot)
-        self.body.addStretch(1)
 
     def paint(self, theme: Theme) -> None:
         super().paint(theme)
