@@ -135,11 +135,11 @@ def _measure(
 ) -> None:
     """`told`: the files that the matrices come from."""
     require_lab("jinja2", "matplotlib")
-    from drive_seg.assemble import reads
     from drive_seg.bench.blocks import check_blocks, fill_block
     from drive_seg.bench.machine import describe, provenance
     from drive_seg.bench.matrix import measure_in_process, run_matrix
     from drive_seg.bench.report import as_html, as_markdown, block, short_block
+    from drive_seg.session.paths import reads
 
     folder = expanded(out_dir or "out/bench")
     files = {matrix.name: [folder / f"{matrix.name}.{kind}" for kind in ("md", "json", "html")] for matrix in matrices}

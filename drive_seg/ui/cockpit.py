@@ -12,7 +12,8 @@ from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
 from drive_seg.overlay import Look, Painter
-from drive_seg.play.player import Player, Shown, Status
+from drive_seg.session.player import Player
+from drive_seg.session.status import Shown, Status
 from drive_seg.ui.choices import nudged
 from drive_seg.ui.compose import Versus, View, compose, same_ids
 from drive_seg.ui.keeper import Keeper
@@ -64,7 +65,7 @@ class Cockpit(QObject):
         if trouble and trouble != before.trouble:
             self._wished.clear()
             if trouble.what == "comparison":
-                self.comparing = self.status.rival is not None
+                self.comparing = self.status.comparison is not None
         if before.classes != self.status.classes or before.palette != self.status.palette:
             self._draw(palette=self._palette(), hidden=frozenset())
         return self.status
@@ -254,7 +255,7 @@ class Cockpit(QObject):
 
     def _rival_ids(self) -> Labels | None:
         """Where A's colours stand for other ids of B's."""
-        card = self.card(str(self.rival["model"])) if self.shown and self.shown.rival and "model" in self.rival else None
+        card = self.card(str(self.rival["model"])) if self.shown and self.shown.comparison and "model" in self.rival else None
         return same_ids(self.status.classes, card.classes) if card else None
 
     def _palette(self) -> tuple[tuple[int, int, int], ...]:

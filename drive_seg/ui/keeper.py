@@ -7,11 +7,12 @@ from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from drive_seg.assemble import check_apart
 from drive_seg.errors import DriveSegError, SinkError
 from drive_seg.files import Use, free, part_of
-from drive_seg.play.history import LENGTH, write_csv
-from drive_seg.play.player import Player, Shown
+from drive_seg.session.history import LENGTH, write_csv
+from drive_seg.session.paths import check_apart
+from drive_seg.session.player import Player
+from drive_seg.session.status import Shown
 from drive_seg.sinks.snapshot import save_snapshot
 from drive_seg.ui.choices import translate
 from drive_seg.ui.memory import Memory

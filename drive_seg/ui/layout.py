@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QHBoxLayout, QSplitter, QToolButton, QVBoxLayout, QWidget
 
-from drive_seg.play.player import Status
+from drive_seg.session.status import Status
 from drive_seg.ui.actions import ACTIONS, MENUS
 from drive_seg.ui.choices import translate
 from drive_seg.ui.keys import KeyList

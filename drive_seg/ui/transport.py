@@ -9,8 +9,8 @@ from PyQt6.QtGui import QAction, QColor, QMouseEvent, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
 from drive_seg.contracts import SourceInfo
-from drive_seg.play.history import Moment
-from drive_seg.play.player import Status
+from drive_seg.session.history import Moment
+from drive_seg.session.status import Status
 from drive_seg.ui.cockpit import SPEEDS, Cockpit
 from drive_seg.ui.theme import DARK, Theme
 from drive_seg.ui.widgets import Choice, label

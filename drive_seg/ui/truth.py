@@ -1,7 +1,7 @@
 """How well the frames on the screen are labelled, where the source knows the truth."""
 
-from drive_seg.play.player import Shown, Status
-from drive_seg.stats import LiveScore
+from drive_seg.network.score import LiveScore
+from drive_seg.session.status import Shown, Status
 
 
 class Truth:

@@ -4,7 +4,7 @@ import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtWidgets import QToolButton
 
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.pages.page import Page
 from drive_seg.ui.plots import pen
