@@ -8,7 +8,7 @@ from PyQt6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from drive_seg.backends import BACKENDS
 from drive_seg.network.propagate import KINDS as PROPAGATIONS
-from drive_seg.stats import Numbers
+from drive_seg.session.figures import Numbers
 from drive_seg.ui.choices import explained
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.compose import View
