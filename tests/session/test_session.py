@@ -23,7 +23,7 @@ from drive_seg.sinks.recorder import Recorder
 from tests.fakes import FakeSource, make_result
 from tests.waiting import PATIENCE_S
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def settings(source: str = "demo:?size=128x96&frames=6", **values: object) -> Settings:
