@@ -11,12 +11,12 @@ from PyQt6.QtGui import QStandardItemModel
 from PyQt6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
-from drive_seg.audit import Agreement
 from drive_seg.contracts import Reason
 from drive_seg.network.card import Card, load_bundle
 from drive_seg.network.schedule import KINDS
+from drive_seg.session.audit import Agreement
+from drive_seg.session.figures import Numbers
 from drive_seg.settings import DEFAULT_MODEL
-from drive_seg.stats import Numbers
 from drive_seg.ui.choices import nudged
 from drive_seg.ui.compose import DIFFERENT
 from drive_seg.ui.pages.areas import Areas
@@ -107,8 +107,8 @@ def compared(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
 
 def test_the_divider_stands_between_a_and_b_and_can_be_dragged(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     compared(qtbot, window, player)
-    assert player.now.rival is not None
-    assert (player.now.rival["schedule"], player.now.rival["mode"]) == ("clockwork:4", "sync")
+    assert player.now.comparison is not None
+    assert (player.now.comparison["schedule"], player.now.comparison["mode"]) == ("clockwork:4", "sync")
 
     def border() -> int:
         row = np.asarray(window.video.image)[24]
@@ -157,14 +157,14 @@ def test_the_comparisons_page_chooses_the_rival_and_says_both_numbers(qtbot: QtB
     assert isinstance(page, Compare)
     page.rival.choose("schedule")
     window.refresh()
-    assert player.now.rival is not None
-    assert player.now.rival["schedule"] == "clockwork:4"
+    assert player.now.comparison is not None
+    assert player.now.comparison["schedule"] == "clockwork:4"
     page.schedule.slider.setValue(6)
-    assert player.now.rival["schedule"] == "clockwork:8"
+    assert player.now.comparison["schedule"] == "clockwork:8"
     page.rival.choose("bundle")
-    assert player.now.rival["model"] == "camvid-large"
+    assert player.now.comparison["model"] == "camvid-large"
     player.now = replace(
-        player.now, differing=0.0125, numbers=Numbers(count=3, p50_ms=4.0, key_share=0.25), rival_numbers=Numbers(count=3, p50_ms=9.5)
+        player.now, differing=0.0125, numbers=Numbers(count=3, p50_ms=4.0, key_share=0.25), comparison_numbers=Numbers(count=3, p50_ms=9.5)
     )
     window.refresh()
     assert (page.table.cells["p50", 0].text(), page.table.cells["p50", 1].text()) == ("4.0", "9.5")
