@@ -34,6 +34,14 @@ def test_resize_averages_and_adds_the_batch() -> None:
     assert np.all(np.abs(small.astype(int) - 100) <= 1)
 
 
+@pytest.mark.parametrize("size_hw", [(96, 128), (48, 128), (96, 64)])
+def test_every_pixel_of_a_large_frame_counts(size_hw: tuple[int, int]) -> None:
+    image = np.zeros((*size_hw, 3), np.uint8)
+    image[:: size_hw[0] // 24, :: size_hw[1] // 32] = 240
+    every = size_hw[0] // 24 * (size_hw[1] // 32)
+    assert np.unique(to_input(image, (24, 32))).tolist() == [240 / every]
+
+
 def test_a_frame_of_the_right_size_is_passed_on_untouched() -> None:
     image = np.arange(24 * 32 * 3, dtype=np.uint8).reshape(24, 32, 3)
     assert np.array_equal(to_input(image, (24, 32))[0], image)
