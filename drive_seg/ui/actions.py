@@ -41,6 +41,8 @@ class Window(Protocol):
 
     def toggle_help(self) -> None: ...
 
+    def show_about(self) -> None: ...
+
     def dismiss(self) -> None: ...
 
     def escape(self) -> None: ...
@@ -156,6 +158,8 @@ ACTIONS: tuple[Entry, ...] = (
     Entry("mode", "network", "Y", "Frames never wait (async)",
           "Run the deep stage beside the frames instead of letting key frames wait for it",
           lambda w: w.cockpit.toggle_mode(), on=lambda w: w.cockpit.wanted("mode") != "sync", gap=True),
+    Entry("refine", "network", "W", "Sharper edges", "Let the labels follow the picture's edges (--refine), which costs some milliseconds",
+          lambda w: w.cockpit.toggle_refine(), on=lambda w: w.cockpit.wanted("refine")),
     Entry("compare", "compare", "X", "A/B", "Compare with another way to run, on the same frames; drag the divider",
           lambda w: w.toggle_compare(), icon="compare", on=lambda w: w.cockpit.comparing),
     Entry("difference", "compare", "D", "Difference map", "Show where the two label differently, instead of the divider",
@@ -171,11 +175,13 @@ ACTIONS: tuple[Entry, ...] = (
           lambda w: w.toggle_part("panel"), icon="panel", on=lambda w: w.shows("panel")),
     Entry("strip", "window", "G", "Time line", "Show or hide the last 600 frames under the picture",
           lambda w: w.toggle_part("strip"), on=lambda w: w.shows("strip")),
-    Entry("full", "window", "F F11", "Full screen", "Fill the screen, or leave it", lambda w: w.toggle_full_screen(), gap=True),
+    Entry("full", "window", "F F11", "Full screen", "Fill the screen with the picture, or leave it",
+          lambda w: w.toggle_full_screen(), gap=True),
     Entry("alone", "window", "H", "Picture alone", "Hide everything around the picture, or bring it back", lambda w: w.toggle_alone()),
     Entry("theme", "window", "T", "Dark or light", "Change between the dark and the light window",
           lambda w: w.toggle_theme(), icon="theme", gap=True),
     Entry("keys", "help", "? F1", "Keys", "List every key", lambda w: w.toggle_help(), icon="help"),
+    Entry("about", "help", "", "About drive_seg", "Version, licence and what runs", lambda w: w.show_about()),
     Entry("dismiss", "help", "Ctrl+D", "Dismiss the message", "Close the message above the picture", lambda w: w.dismiss(), icon="close"),
     Entry("escape", "help", "Esc", "Close help, leave full screen", "Close what lies over the picture, then leave full screen",
           lambda w: w.escape()),

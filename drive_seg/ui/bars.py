@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QRectF, QSize, Qt, QTimer, QUrl, pyqtSignal
 from PyQt6.QtGui import QAction, QColor, QDesktopServices, QMouseEvent, QPainter, QPaintEvent
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from drive_seg.contracts import SourceInfo
-from drive_seg.play.history import Moment
-from drive_seg.play.player import Status
+from drive_seg.session.history import Moment
+from drive_seg.session.status import Status
 from drive_seg.ui.cockpit import SPEEDS, Cockpit
 from drive_seg.ui.theme import DARK, Theme
-from drive_seg.ui.widgets import Choice, icon_button, label
+from drive_seg.ui.widgets import Choice, icon_button, label, row
 
 BUTTONS_LEFT, BUTTONS_RIGHT = ("back", "pause", "step"), ("loop", "refresh", "snapshot", "record")
 NOTICE_MS = 6000  # what went well goes by itself
@@ -93,16 +93,12 @@ class Transport(QWidget):
         self.place = label("", "dim")
         self.speed = Choice(self.tr("Playback speed"))
         self.speed.setFixedWidth(66)
-        line = QHBoxLayout(self)
-        line.setContentsMargins(8, 3, 8, 3)
-        line.setSpacing(3)
-        for name in BUTTONS_LEFT:
-            line.addWidget(icon_button(actions[name]))
-        line.addWidget(self.bar, 1)
-        line.addWidget(self.place)
-        line.addWidget(self.speed)
-        for name in BUTTONS_RIGHT:
-            line.addWidget(icon_button(actions[name]))
+        left, right = ([icon_button(actions[name]) for name in names] for names in (BUTTONS_LEFT, BUTTONS_RIGHT))
+        line = QVBoxLayout(self)
+        line.setContentsMargins(8, 0, 8, 3)
+        line.setSpacing(0)
+        line.addWidget(self.bar)  # all the width: in a small window the buttons would leave it none
+        line.addWidget(row(*left, self.place, QWidget(), self.speed, *right, stretch=len(left) + 1, spacing=3))
         self.bar.seeked.connect(cockpit.seek)
         self.speed.chosen.connect(lambda factor: cockpit.set_speed(float(factor)))
 

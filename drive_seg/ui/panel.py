@@ -8,7 +8,7 @@ from PyQt6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from drive_seg.backends import BACKENDS
 from drive_seg.network.propagate import KINDS as PROPAGATIONS
-from drive_seg.stats import Numbers
+from drive_seg.session.figures import Numbers
 from drive_seg.ui.choices import explained
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.compose import View
@@ -46,7 +46,7 @@ class Panel(QWidget):
             wrap=False,
         )  # fmt: skip
         self.sections = {
-            "network": Section(self.tr("Network"), self._network()),
+            "network": Section(self.tr("Network"), self._network(actions)),
             "schedule": Section(self.tr("Key frames"), self._schedule()),
             "look": Section(self.tr("Overlay"), self._look(actions)),
             "classes": Section(self.tr("Classes · share of the picture"), self._classes(actions)),
@@ -70,11 +70,12 @@ class Panel(QWidget):
         made.setToolTip(self.tr("The last second: frames shown, and how long half and 95 % of them took from frame to labels"))
         return made
 
-    def _network(self) -> QWidget:
+    def _network(self, actions: Mapping[str, QAction]) -> QWidget:
         return column(
             named(self.tr("Bundle"), self.model),
             named(self.tr("Backend"), self.backend),
             named(self.tr("Propagation"), self.propagation),
+            action_button(actions["refine"]),
         )
 
     def _schedule(self) -> QWidget:
@@ -118,8 +119,7 @@ class Panel(QWidget):
         )
         self.backend.offer([(BEST, best), *((name, name) for name in BACKENDS)], wanted("backend") or BEST, cockpit.barred)
         self.propagation.offer([(name, name) for name in cockpit.propagations()], wanted("propagation"))
-        card = cockpit.card()
-        self.schedule.show_schedule(wanted("schedule"), bool(card and card.score), len(card.cached) if card else 1)
+        self.schedule.show_schedule(wanted("schedule"), wanted("model"), cockpit.card())
         self.mode.offer([("sync", self.tr("key frames wait (sync)")), ("async", self.tr("never wait (async)"))], wanted("mode"))
         views = {View.OVERLAY: self.tr("overlay"), View.MASK: self.tr("mask alone"), View.PICTURE: self.tr("picture alone")}
         self.view.offer([(view.value, name) for view, name in views.items()], cockpit.view.value)

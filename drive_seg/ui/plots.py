@@ -26,6 +26,7 @@ class Area:
         self.box.setMouseEnabled(False, False)
         self.axis.linkToView(self.box)
         self.axis.setWidth(axis_px)
+        self.axis.setTicks([[]])  # until there is a scale; pyqtgraph's own marks lie over one another here
         self._level: Any = None
         self._scaled: tuple[object, ...] = ()
         self.axis.setStyle(tickFont=QFont(QFont().family(), TICK_PT), tickLength=0, tickTextOffset=4)

@@ -1,17 +1,19 @@
 """The main window: the newest frame of a player with its labels, and around it everything that is known of it and can be done to it."""
 
+import platform
 import sys
 import time
 from functools import partial
 from pathlib import Path
 
-from PyQt6.QtCore import QSize, Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import QSize, Qt, QTimer, pyqtSignal, qVersion
 from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
-from PyQt6.QtWidgets import QApplication, QMainWindow, QWidget
+from PyQt6.QtWidgets import QApplication, QMainWindow, QMessageBox, QWidget
 
+from drive_seg import __version__
 from drive_seg.errors import SinkError
-from drive_seg.play.player import Player
-from drive_seg.stats import Numbers
+from drive_seg.session.figures import Numbers
+from drive_seg.session.player import Player
 from drive_seg.ui.actions import ACTIONS, make_action
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
@@ -70,7 +72,7 @@ class MainWindow(QMainWindow):
         self.video.dragged.connect(self.cockpit.set_divider)
         self.video.resized.connect(self._redraw)
         self.video.double_clicked.connect(self.toggle_full_screen)
-        self.strip.seeked.connect(self.cockpit.seek)
+        self.strip.seeked.connect(self.cockpit.stop_at)
         self.inspector.closed.connect(lambda: self.show_part("inspector", False))
         self.inspector.turned.connect(self._turned)
         app = QApplication.instance()
@@ -114,10 +116,10 @@ class MainWindow(QMainWindow):
         if (image := self.cockpit.compose(self.video.room)) is None:
             return
         shown, status = self.cockpit.shown, self.cockpit.status
-        split = shown is not None and shown.rival is not None and status.rival is not None
+        split = shown is not None and shown.comparison is not None and status.comparison is not None
         difference = split and self.cockpit.versus is Versus.DIFFERENCE
         self.video.divider = self.cockpit.divider if split and not difference else None
-        self.video.tags = tags(status.runs, status.rival) if status.rival and self.video.divider is not None else ("", "")
+        self.video.tags = tags(status.runs, status.comparison) if status.comparison and self.video.divider is not None else ("", "")
         if difference:
             self.video.tags = translate("ui", "pink: where A and B differ"), ""
         self.video.show_image(image, captured_s)
@@ -192,7 +194,10 @@ class MainWindow(QMainWindow):
         self.refresh()
 
     def toggle_full_screen(self) -> None:
+        """The picture alone fills the screen."""
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+        if self.parts.is_alone != self.isFullScreen():
+            self.toggle_alone()
 
     def toggle_alone(self) -> None:
         self.parts.alone(not self.parts.is_alone)
@@ -205,6 +210,17 @@ class MainWindow(QMainWindow):
         self.parts.keys.place(self.rect())
         self.parts.keys.setVisible(not self.parts.keys.isVisible())
 
+    def show_about(self) -> None:
+        lines = (
+            f"<h3>drive_seg {__version__}</h3>",
+            translate("ui", "Real-time semantic segmentation of driving video."),
+            translate("ui", "The program: GPL 3.0 or later. The weights have licences of their own, which the page Engine shows."),
+            f"Python {platform.python_version()} · Qt {qVersion()} · {self.cockpit.status.headline}",
+        )
+        box = QMessageBox(QMessageBox.Icon.NoIcon, translate("ui", "About drive_seg"), "<p>".join(lines), parent=self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()
+
     def dismiss(self) -> None:
         self.bar.hide()
 
@@ -213,10 +229,10 @@ class MainWindow(QMainWindow):
         self.video.setFocus()
         if self.parts.keys.isVisible():
             self.parts.keys.hide()
-        elif self.parts.is_alone:
-            self.toggle_alone()
         elif self.isFullScreen():
             self.toggle_full_screen()
+        elif self.parts.is_alone:
+            self.toggle_alone()
 
     # -- Qt
 

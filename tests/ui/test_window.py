@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
+from PyQt6.QtWidgets import QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
+from drive_seg import __version__
 from drive_seg.classes import clear_palette
 from drive_seg.errors import SinkError
 from drive_seg.network.card import names
@@ -417,11 +419,37 @@ def test_dark_and_light(qtbot: QtBot, window: MainWindow) -> None:
     assert window.strip.plot.view.backgroundBrush().color().name() == LIGHT.panel
 
 
-def test_full_screen(qtbot: QtBot, window: MainWindow) -> None:
+def test_full_screen_is_the_picture_alone(qtbot: QtBot, window: MainWindow) -> None:
+    around = (window.panel, window.strip, window.transport, window.menuBar(), window.statusBar())
     qtbot.keyClicks(window, "f")
     assert window.isFullScreen()
+    assert not any(part.isVisible() for part in around if part)
     qtbot.keyClick(window, Qt.Key.Key_Escape)
     assert not window.isFullScreen()
+    assert all(part.isVisible() for part in around if part)
+    qtbot.mouseDClick(window.video, Qt.MouseButton.LeftButton)
+    assert window.isFullScreen()
+    assert not any(part.isVisible() for part in around if part)
+    qtbot.keyClick(window, Qt.Key.Key_F11)
+    assert all(part.isVisible() for part in around if part)
+
+
+def test_about_says_the_version(qtbot: QtBot, window: MainWindow) -> None:
+    window.keys["about"].trigger()
+    box = window.findChild(QMessageBox)
+    assert box is not None
+    assert __version__ in box.text()
+    box.close()
+
+
+def test_refine_is_switched_by_key_and_button(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    qtbot.keyClicks(window, "w")
+    assert player.now.settings.refine
+    window.refresh()
+    (button,) = (part for part in window.panel.findChildren(QToolButton) if part.defaultAction() is window.keys["refine"])
+    assert button.isChecked()
+    button.click()
+    assert not player.now.settings.refine
 
 
 def test_layout_and_choices_are_kept(qtbot: QtBot, window: MainWindow, player: FakePlayer, memory: Memory, opened: Opened) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.pages.page import Page, column_of, percentiles
 from drive_seg.ui.plots import pen, top_of
 from drive_seg.ui.theme import Theme
@@ -51,5 +51,6 @@ class SourcePage(Page):
         lost = np.array([moment.dropped for moment in moments[1:]], np.float64)
         self._drop.setData(x, lost)
         low, high = float(lost.min()), float(lost.max())
-        self.drops.scale(low - 0.5, high + max(1.0, (high - low) * 0.1), [(low, f"{low:.0f}"), (high, f"{high:.0f}")])
+        marks = [(value, f"{value:.0f}") for value in sorted({low, high})]
+        self.drops.scale(low - 0.5, high + max(1.0, (high - low) * 0.1), marks)
         self.plot.x_range(0, max(10.0, len(x)))
