@@ -25,6 +25,11 @@ def test_size_is_whole_multiples_at_about_the_same_cost(height: int, width: int)
         assert columns / rows == pytest.approx(width / height, rel=0.06)
 
 
+@pytest.mark.parametrize(("frame_hw", "wanted"), [((4, 8000), (8, 18592)), ((8000, 4), (18592, 8))])
+def test_no_side_vanishes(frame_hw: tuple[int, int], wanted: tuple[int, int]) -> None:
+    assert input_size(frame_hw, (360, 480), 8) == wanted
+
+
 def test_resize_averages_and_adds_the_batch() -> None:
     image = np.zeros((48, 64, 3), np.uint8)
     image[::2] = 200  # every other row: a resize that only picks rows would give 0 or 200
