@@ -93,7 +93,7 @@ class _Table(QWidget):
             "p95": self.tr("ms p95"), "keys": self.tr("Key frames"), "age": self.tr("Mean age"), "high": self.tr("Deep stage"),
         }  # fmt: skip
         self.cells: dict[tuple[str, int], QLabel] = {}
-        for at, head in enumerate((self.tr("A, this"), self.tr("B, rival")), 1):
+        for at, head in enumerate((self.tr("A, this"), self.tr("B, the other")), 1):
             grid.addWidget(label(head, "heading"), 0, at, Qt.AlignmentFlag.AlignRight)
         for line, (key, name) in enumerate(names.items(), 1):
             grid.addWidget(label(name, "dim"), line, 0)
