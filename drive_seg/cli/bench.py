@@ -79,11 +79,11 @@ def bench(
 def _measure(matrices: Sequence[Any], command: str, out_dir: Path, into: Sequence[Path], overwrite: bool, told: Sequence[Path]) -> None:
     """`told`: the files that the matrices come from."""
     require_lab("jinja2", "matplotlib")
-    from drive_seg.assemble import reads
     from drive_seg.bench.blocks import check_blocks, fill_block
     from drive_seg.bench.machine import describe, provenance
     from drive_seg.bench.matrix import measure_in_process, run_matrix
     from drive_seg.bench.report import as_html, as_markdown, block, short_block
+    from drive_seg.session.paths import reads
 
     folder = made_folder(out_dir)
     files = {matrix.name: [folder / f"{matrix.name}.{kind}" for kind in ("md", "json", "html")] for matrix in matrices}

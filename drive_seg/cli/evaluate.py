@@ -40,7 +40,6 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Score a network against true labels, through the same engine, precision and preprocessing as live."""
-    from drive_seg.assemble import find_model, open_engine, open_pipeline, open_schedule, reads
     from drive_seg.bench.machine import provenance
     from drive_seg.lab.evaluate.accuracy import CLIP_HZ, from_pairs, from_source
     from drive_seg.lab.evaluate.accuracy import evaluate as measure
@@ -48,6 +47,8 @@ def evaluate(
     from drive_seg.lab.evaluate.pairs import how_many_left_out
     from drive_seg.lab.evaluate.report import Gallery, render
     from drive_seg.network.schedule import EveryFrame
+    from drive_seg.session.opening import find_model, open_engine, open_schedule, pipeline_on
+    from drive_seg.session.paths import reads
 
     if (images is None) != (labels is None) or sum(given is not None for given in (data, images, clip, flags.get("source"))) != 1:
         raise UsageError("give --data, or --images and --labels, or --clip, or --source")
@@ -70,7 +71,7 @@ def evaluate(
     meters = [*_meters(engine, ranked, clip is not None, corruptions, settings), *([gallery] if report else [])]
     ran = provenance(typed(context))
     with json_of(settings.json_file, settings.overwrite) as keep_json, reserved(report, settings.overwrite) as keep_page:
-        with engine, closing(open_pipeline(engine, keys, settings)) as pipeline:
+        with engine, closing(pipeline_on(engine, keys, settings)) as pipeline:
             scores = measure(pipeline, samples, meters, CLIP_HZ if clip else 30.0, realtime=settings.mode == "async")
             scores |= {"left_out": len(left_out)} | ran
             print_note(engine.note)

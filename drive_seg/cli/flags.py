@@ -66,7 +66,7 @@ def json_of(path: Path | None, overwrite: bool) -> Iterator[Callable[[object], N
 @contextmanager
 def figures_of(settings: Settings) -> Iterator[Callable[[object], None]]:
     """Those of a run, whose paths are checked first."""
-    from drive_seg.assemble import check_paths
+    from drive_seg.session.paths import check_paths
 
     check_paths(settings)
     with json_of(settings.json_file, settings.overwrite) as keep:
@@ -74,7 +74,7 @@ def figures_of(settings: Settings) -> Iterator[Callable[[object], None]]:
 
 
 def check_outputs(reads: Iterable[Use], writes: Mapping[str, Iterable[Path | None]], overwrite: bool) -> None:
-    """The files that a command writes, by their flags, before its work: as assemble.check_paths. Raises UsageError, SinkError."""
+    """The files that a command writes, by their flags, before its work: as session.paths.check_paths. Raises UsageError, SinkError."""
     made = [Use(flag, expanded(path), "write") for flag, paths in writes.items() for path in paths if path]
     if made:
         require_apart([*reads, *made])

@@ -51,7 +51,7 @@ def _window_wanted(settings: Settings) -> bool:
 
 
 def _run_window(settings: Settings, keep: Callable[[object], None]) -> None:
-    from drive_seg.play.player import Player
+    from drive_seg.session.player import Player
     from drive_seg.ui.app import run_window
 
     player = Player(settings)
@@ -62,11 +62,9 @@ def _run_window(settings: Settings, keep: Callable[[object], None]) -> None:
 
 
 def _run_headless(settings: Settings, keep: Callable[[object], None]) -> None:
-    from drive_seg.assemble import run_headless
-
-    with announced(settings) as (run, tell):
-        run_headless(run, tell)
-        summary = run.summary()
+    with announced(settings) as session:
+        session.run()
+        summary = session.summary()
     _report(settings, summary, keep)
 
 

@@ -7,7 +7,8 @@ from typing import Protocol
 from PyQt6.QtGui import QAction, QKeySequence
 from PyQt6.QtWidgets import QWidget
 
-from drive_seg.ui.choices import nudged, translate
+from drive_seg.network.schedule import read_schedule
+from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.opening import Opener
 from drive_seg.ui.pages.inspector import PAGES
@@ -94,7 +95,7 @@ def _file(window: Window) -> bool:
 
 
 def _slides(window: Window) -> bool:
-    return nudged(window.cockpit.wanted("schedule"), 1) is not None
+    return read_schedule(window.cockpit.wanted("schedule")) is not None
 
 
 def _page(number: int, page: str, title: str) -> Entry:

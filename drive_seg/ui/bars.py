@@ -10,8 +10,8 @@ from PyQt6.QtGui import QAction, QColor, QDesktopServices, QMouseEvent, QPainter
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from drive_seg.contracts import SourceInfo
-from drive_seg.play.history import Moment
-from drive_seg.play.player import Status
+from drive_seg.session.history import Moment
+from drive_seg.session.status import Status
 from drive_seg.ui.cockpit import SPEEDS, Cockpit
 from drive_seg.ui.theme import DARK, Theme
 from drive_seg.ui.widgets import Choice, icon_button, label, row

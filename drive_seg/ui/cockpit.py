@@ -17,7 +17,8 @@ from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
 from drive_seg.network.propagate import FOR_ALL, HOLD
 from drive_seg.overlay import Look, Painter
-from drive_seg.play.player import Player, Shown, Status
+from drive_seg.session.player import Player
+from drive_seg.session.status import Shown, Status
 from drive_seg.sinks.snapshot import Labelled
 from drive_seg.ui.choices import nudged, translate
 from drive_seg.ui.compose import Versus, View, compose, same_ids
@@ -88,7 +89,7 @@ class Cockpit(QObject):
                 self._failed[str(self._wished["backend"]), settings.model] = trouble.text
             self._wished.clear()
             if trouble.what == "comparison":
-                self.comparing = self.status.rival is not None
+                self.comparing = self.status.comparison is not None
         if before.classes != self.status.classes or before.palette != self.status.palette:
             self._draw(**self._colours(), hidden=frozenset())
         return self.status
@@ -309,12 +310,12 @@ class Cockpit(QObject):
 
     def _compared(self, shown: Shown) -> Labelled | None:
         """The comparison's side of a snapshot; other classes have their own colours."""
-        if shown.rival is None or self.status.rival is None:
+        if shown.comparison is None or self.status.comparison is None:
             return None
         card = self.card(str(self.rival["model"])) if "model" in self.rival else None
         other = card is not None and card.classes != self.status.classes
         look = replace(self.look, palette=card.palette, hidden=frozenset()) if card and other else self.look
-        return Labelled(shown.rival, look, dict(self.status.rival), card.classes if card and other else self.status.classes)
+        return Labelled(shown.comparison, look, dict(self.status.comparison), card.classes if card and other else self.status.classes)
 
     def close(self) -> None:
         """What is being written is finished."""
@@ -344,7 +345,7 @@ class Cockpit(QObject):
 
     def _rival_ids(self) -> Labels | None:
         """Where A's colours stand for other ids of B's."""
-        card = self.card(str(self.rival["model"])) if self.shown and self.shown.rival and "model" in self.rival else None
+        card = self.card(str(self.rival["model"])) if self.shown and self.shown.comparison and "model" in self.rival else None
         return same_ids(self.status.classes, card.classes) if card else None
 
     def _colours(self) -> dict[str, object]:

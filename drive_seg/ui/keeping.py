@@ -8,11 +8,12 @@ from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, QObject, QSettings, QStandardPaths, pyqtSignal
 
-from drive_seg.assemble import check_apart
 from drive_seg.errors import DriveSegError, SinkError
 from drive_seg.files import Use, free, part_of
-from drive_seg.play.history import LENGTH, write_csv
-from drive_seg.play.player import Player, Shown
+from drive_seg.session.history import LENGTH, write_csv
+from drive_seg.session.paths import check_apart
+from drive_seg.session.player import Player
+from drive_seg.session.status import Shown
 from drive_seg.sinks.snapshot import Labelled, save_snapshot
 from drive_seg.ui.choices import translate
 from drive_seg.workers import Worker

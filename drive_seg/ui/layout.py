@@ -7,7 +7,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QMainWindow, QMenu, QSplitter, QWidget
 
-from drive_seg.play.player import Status
+from drive_seg.session.status import Status
 from drive_seg.ui.actions import ACTIONS, MENUS
 from drive_seg.ui.bars import Transport, TroubleBar, clock
 from drive_seg.ui.choices import translate

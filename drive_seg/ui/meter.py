@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from drive_seg.play.player import Shown, Status
-from drive_seg.stats import LiveScore
+from drive_seg.network.score import LiveScore
+from drive_seg.session.status import Shown, Status
 
 KEPT = 10_000  # frames
 

@@ -8,7 +8,7 @@ from PyQt6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from drive_seg.backends import BACKENDS
 from drive_seg.network.propagate import KINDS as PROPAGATIONS
-from drive_seg.stats import Numbers
+from drive_seg.session.figures import Numbers
 from drive_seg.ui.choices import explained
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.compose import View
@@ -119,8 +119,7 @@ class Panel(QWidget):
         )
         self.backend.offer([(BEST, best), *((name, name) for name in BACKENDS)], wanted("backend") or BEST, cockpit.barred)
         self.propagation.offer([(name, name) for name in cockpit.propagations()], wanted("propagation"))
-        card = cockpit.card()
-        self.schedule.show_schedule(wanted("schedule"), bool(card and card.score), len(card.cached) if card else 1)
+        self.schedule.show_schedule(wanted("schedule"), wanted("model"), cockpit.card())
         self.mode.offer([("sync", self.tr("key frames wait (sync)")), ("async", self.tr("never wait (async)"))], wanted("mode"))
         views = {View.OVERLAY: self.tr("overlay"), View.MASK: self.tr("mask alone"), View.PICTURE: self.tr("picture alone")}
         self.view.offer([(view.value, name) for view, name in views.items()], cockpit.view.value)

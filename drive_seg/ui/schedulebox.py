@@ -3,6 +3,7 @@
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
+from drive_seg.network.card import Card
 from drive_seg.network.schedule import KINDS, find_kind, lacks, parse_schedule, read_schedule
 from drive_seg.ui.choices import explained, translate
 from drive_seg.ui.widgets import Choice, Slider, label, named
@@ -28,13 +29,13 @@ class ScheduleBox(QWidget):
         self.kind.chosen.connect(self._choose)
         self.slider.slid.connect(self._slide)
 
-    def show_schedule(self, text: str, scored: bool = True, cached: int = 1) -> None:
-        """As it is in force, among those for a network that puts out a score and has so many cached stages; what is none of the kinds that
-        can be chosen stands in the box as it is written."""
+    def show_schedule(self, text: str, model: str, card: Card | None) -> None:
+        """As it is in force, with what the model cannot be run by greyed; none of the kinds that can be chosen stands as it is written."""
         self._text, found, read = text, find_kind(text), read_schedule(text)
-        kinds = [kind for kind in KINDS.values() if not lacks(parse_schedule(kind.start), "", scored, cached)]
+        scored, cached = bool(card and card.score), len(card.cached) if card else 1
+        barred = {name: why for name, kind in KINDS.items() if (why := lacks(parse_schedule(kind.start), model, scored, cached))}
         chosen = found[0].name if found and (read or text == found[0].start) else text
-        self.kind.offer([(kind.name, translate("ui", kind.title)) for kind in kinds], chosen)
+        self.kind.offer([(kind.name, translate("ui", kind.title)) for kind in KINDS.values()], chosen, barred)
         self.slider.setVisible(read is not None)
         self.says.setVisible(read is not None)
         if read:

@@ -9,7 +9,7 @@ from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
 from PyQt6.QtGui import QMouseEvent
 from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.choices import translate
 from drive_seg.ui.meter import Meter
 from drive_seg.ui.plots import Plot, pen, top_of

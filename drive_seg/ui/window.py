@@ -12,8 +12,8 @@ from PyQt6.QtWidgets import QApplication, QMainWindow, QMessageBox, QWidget
 
 from drive_seg import __version__
 from drive_seg.errors import SinkError
-from drive_seg.play.player import Player
-from drive_seg.stats import Numbers
+from drive_seg.session.figures import Numbers
+from drive_seg.session.player import Player
 from drive_seg.ui.actions import ACTIONS, make_action
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
@@ -116,10 +116,10 @@ class MainWindow(QMainWindow):
         if (image := self.cockpit.compose(self.video.room)) is None:
             return
         shown, status = self.cockpit.shown, self.cockpit.status
-        split = shown is not None and shown.rival is not None and status.rival is not None
+        split = shown is not None and shown.comparison is not None and status.comparison is not None
         difference = split and self.cockpit.versus is Versus.DIFFERENCE
         self.video.divider = self.cockpit.divider if split and not difference else None
-        self.video.tags = tags(status.runs, status.rival) if status.rival and self.video.divider is not None else ("", "")
+        self.video.tags = tags(status.runs, status.comparison) if status.comparison and self.video.divider is not None else ("", "")
         if difference:
             self.video.tags = translate("ui", "pink: where A and B differ"), ""
         self.video.show_image(image, captured_s)

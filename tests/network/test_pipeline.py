@@ -89,7 +89,7 @@ def test_dropped_frames_count_into_the_age(tmp_path: Path) -> None:
 
 def test_the_overlay_is_painted_only_when_it_is_wanted_and_not_counted_as_latency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [0.0]
-    for module in ("trace", "network.refresh"):
+    for module in ("network.pipeline", "network.refresh"):
         monkeypatch.setattr(f"drive_seg.{module}.time", SimpleNamespace(perf_counter=lambda: now_s[0]))
 
     def take(ms: float) -> None:

@@ -54,7 +54,7 @@ def test_what_the_network_warps_on_from_is_warped_with_the_context(name: str, wa
     assert isinstance(flow, Flow)
     assert flow.name == name
     key = Key(0, 0.0, 0, SIZE_HW, {"key_embedding": ramp(channels=2)}, flow.see(street()), {"context": ramp(channels=2)})
-    moved = flow.bring(key, flow.see(street(16, 0)))
+    moved = flow.propagate(key, flow.see(street(16, 0)))
     assert set(moved) == warped
     for tensor in moved.values():
         assert np.median((tensor - ramp(channels=2))[0, 0, :, 4:-4]) == pytest.approx(-1, abs=0.1)

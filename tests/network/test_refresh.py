@@ -68,7 +68,7 @@ def test_a_wish_during_a_refresh_is_dropped_and_a_key_frame_is_one_that_started_
 
 def test_work_on_a_virtual_clock_counts_for_no_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [0.0]
-    for module in ("trace", "network.refresh"):
+    for module in ("network.pipeline", "network.refresh"):
         monkeypatch.setattr(f"drive_seg.{module}.time", SimpleNamespace(perf_counter=lambda: now_s[0]))
     slow = FakeBackend(before_high=lambda: now_s.append(now_s.pop() + 0.05))  # and nothing else takes any time
     with Engine(make_bundle(tmp_path / "net"), slow) as engine:

@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PyQt6.QtCore import QPoint, QPointF, Qt
+from PyQt6.QtGui import QStandardItemModel
 from PyQt6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
-from drive_seg.audit import Agreement
 from drive_seg.contracts import Reason
+from drive_seg.network.card import Card, load_bundle
 from drive_seg.network.schedule import KINDS
-from drive_seg.stats import Numbers
+from drive_seg.session.audit import Agreement
+from drive_seg.session.figures import Numbers
+from drive_seg.settings import DEFAULT_MODEL
 from drive_seg.ui.choices import nudged
 from drive_seg.ui.compose import DIFFERENT
 from drive_seg.ui.pages.areas import Areas
@@ -104,8 +107,8 @@ def compared(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
 
 def test_the_divider_stands_between_a_and_b_and_can_be_dragged(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     compared(qtbot, window, player)
-    assert player.now.rival is not None
-    assert (player.now.rival["schedule"], player.now.rival["mode"]) == ("clockwork:4", "sync")
+    assert player.now.comparison is not None
+    assert (player.now.comparison["schedule"], player.now.comparison["mode"]) == ("clockwork:4", "sync")
 
     def border() -> int:
         row = np.asarray(window.video.image)[24]
@@ -154,14 +157,14 @@ def test_the_comparisons_page_chooses_the_rival_and_says_both_numbers(qtbot: QtB
     assert isinstance(page, Compare)
     page.rival.choose("schedule")
     window.refresh()
-    assert player.now.rival is not None
-    assert player.now.rival["schedule"] == "clockwork:4"
+    assert player.now.comparison is not None
+    assert player.now.comparison["schedule"] == "clockwork:4"
     page.schedule.slider.setValue(6)
-    assert player.now.rival["schedule"] == "clockwork:8"
+    assert player.now.comparison["schedule"] == "clockwork:8"
     page.rival.choose("bundle")
-    assert player.now.rival["model"] == "camvid-large"
+    assert player.now.comparison["model"] == "camvid-large"
     player.now = replace(
-        player.now, differing=0.0125, numbers=Numbers(count=3, p50_ms=4.0, key_share=0.25), rival_numbers=Numbers(count=3, p50_ms=9.5)
+        player.now, differing=0.0125, numbers=Numbers(count=3, p50_ms=4.0, key_share=0.25), comparison_numbers=Numbers(count=3, p50_ms=9.5)
     )
     window.refresh()
     assert (page.table.cells["p50", 0].text(), page.table.cells["p50", 1].text()) == ("4.0", "9.5")
@@ -272,22 +275,27 @@ def test_a_schedules_number_is_moved(text: str, up: str | None) -> None:
     assert nudged(text, 1) == up
 
 
-def test_what_a_network_cannot_be_told_key_frames_by_is_not_offered(qtbot: QtBot) -> None:
-    box = ScheduleBox()
+def test_schedules_that_a_network_cannot_be_run_by_are_greyed_with_the_reason(qtbot: QtBot) -> None:
+    box, card = ScheduleBox(), load_bundle(DEFAULT_MODEL).card
     qtbot.addWidget(box)
 
-    def offered(scored: bool, cached: int) -> list[str]:
-        box.show_schedule("clockwork:4", scored, cached)
-        return [box.kind.itemData(at) for at in range(box.kind.count())]
+    def barred(card: Card | None) -> set[str]:
+        box.show_schedule("clockwork:4", "net.onnx", card)
+        model = box.kind.model()
+        assert isinstance(model, QStandardItemModel)
+        items = {box.kind.itemData(at): model.item(at) for at in range(box.kind.count())}
+        assert list(items) == list(KINDS)
+        found = {name for name, item in items.items() if item and not item.isEnabled()}
+        assert {name for name, item in items.items() if item and "net.onnx" in item.toolTip()} == found
+        return found
 
-    every = list(KINDS)
-    assert offered(scored=True, cached=2) == every
-    assert offered(scored=True, cached=1) == [name for name in every if name != "clockwork by stage"]
-    assert offered(scored=False, cached=1) == [name for name in every if name not in ("clockwork by stage", "keyframe")]
+    assert barred(card.model_copy(update={"stages": {**card.stages, "mid": card.stages["high"]}})) == set()
+    assert barred(card) == {"clockwork by stage"}
+    assert barred(card.model_copy(update={"score": None})) == barred(None) == {"clockwork by stage", "keyframe"}
     for text, shown, slides in (
         ("clockwork:1,3,6", "clockwork:1,3,6", False),
         ("budget:50fps", "budget", True),
         ("every-frame",) * 2 + (False,),
     ):
-        box.show_schedule(text)
+        box.show_schedule(text, "camvid", card)
         assert (box.kind.currentData(), not box.slider.isHidden()) == (shown, slides)

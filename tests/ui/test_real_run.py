@@ -14,7 +14,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from drive_seg.play.player import Player
+from drive_seg.session.player import Player
 from drive_seg.settings import Settings
 from drive_seg.ui.window import MainWindow
 from tests.sources.clips import write_video
@@ -26,7 +26,7 @@ import cv2, sys
 from PyQt6.QtCore import QSettings, QTimer
 QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, sys.argv[1])
 from PyQt6.QtWidgets import QApplication
-from drive_seg.play.player import Player
+from drive_seg.session.player import Player
 from drive_seg.settings import Settings
 from drive_seg.ui import app
 from drive_seg.ui.window import MainWindow
@@ -127,7 +127,7 @@ def test_comparing_and_auditing(qtbot: QtBot, started: MainWindow) -> None:
     until(qtbot, lambda: "pink" in started.video.tags[0])
     qtbot.keyClicks(started, "xu")
     until(qtbot, lambda: started.player.agreement())
-    until(qtbot, lambda: started.cockpit.update().rival is None)
+    until(qtbot, lambda: started.cockpit.update().comparison is None)
 
 
 def test_a_manual_refresh_and_a_recording(qtbot: QtBot, started: MainWindow, tmp_path: Path) -> None:

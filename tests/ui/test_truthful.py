@@ -63,9 +63,9 @@ def test_x_compares_with_something_else(
     player.change(**run)
     window.refresh()
     qtbot.keyClicks(window, "x")
-    assert player.now.rival is not None
-    assert {name: player.now.rival[name] for name in rival} == rival
-    assert any(player.now.rival[name] != player.now.runs[name] for name in rival)
+    assert player.now.comparison is not None
+    assert {name: player.now.comparison[name] for name in rival} == rival
+    assert any(player.now.comparison[name] != player.now.runs[name] for name in rival)
 
 
 def test_a_rival_that_has_become_the_same_is_replaced(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
@@ -73,8 +73,8 @@ def test_a_rival_that_has_become_the_same_is_replaced(qtbot: QtBot, window: Main
     player.change(schedule="clockwork:6")
     window.refresh()
     qtbot.keyClicks(window, "x")
-    assert player.now.rival is not None
-    assert player.now.rival["schedule"] == "every-frame"
+    assert player.now.comparison is not None
+    assert player.now.comparison["schedule"] == "every-frame"
 
 
 @pytest.fixture

@@ -7,12 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
-
-from drive_seg.assemble import open_engine, open_pipeline
-from drive_seg.contracts import Frame, Labels, Network
+from drive_seg.contracts import Labels, Network
 from drive_seg.errors import UsageError
-from drive_seg.lab.evaluate.accuracy import CLIP_HZ, Meter, Scored, evaluate, from_pairs, without_void
+from drive_seg.lab.evaluate.accuracy import CLIP_HZ, Meter, Scored, as_frames, evaluate, from_pairs, without_void
 from drive_seg.lab.evaluate.ages import AGES, AgeCurve, age_curve
 from drive_seg.lab.evaluate.baselines import LabelCache, Oracle
 from drive_seg.lab.evaluate.boundary import BoundaryF1
@@ -23,6 +20,8 @@ from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.propagate import KINDS as PROPAGATIONS
 from drive_seg.network.propagate import make_propagation
 from drive_seg.network.schedule import EveryFrame, find_kind, parse_schedule
+from drive_seg.session.opening import open_engine, pipeline_on
+from drive_seg.session.session import Session
 from drive_seg.settings import Settings
 
 SHARES = (0.05, 0.08, 0.12, 0.18)  # of the labels that differ: on CamVid's clip from two thirds of the frames to a tenth of them
@@ -112,9 +111,7 @@ class Drive:
         self._motions = motions([image for image, _ in self.samples])
 
     def warm(self, engine: Network) -> None:
-        pipeline = Pipeline(engine, EveryFrame())
-        for index, (image, _) in enumerate(self.samples[:WARMUP]):
-            pipeline.step(Frame(image, index, index / CLIP_HZ))
+        Session(Pipeline(engine, EveryFrame()), as_frames(self.samples[:WARMUP], CLIP_HZ)).run()
 
     def play(self, pipeline: Pipeline, kind: Kind, gflop: float | None = None, kept: Sequence[Meter] = ()) -> Row:
         """One row; `gflop`: of a key frame, where all of the arithmetic is in those. Closes the pipeline."""
@@ -171,7 +168,6 @@ def sweep(
     for or not. Rows are told as they come; no frame waits for its time. What cannot be run raises UsageError before anything is; also
     raises DataError, BundleError, BackendError.
     """
-    cv2.setNumThreads(1)  # as live
     bundle, *others = [load_bundle(model) for model in models]
     for other in others:
         if other.card.classes != bundle.card.classes:
@@ -189,7 +185,7 @@ def sweep(
         engines = [stack.enter_context(open_engine(bundle, one)) for one in each]
         beside = [stack.enter_context(open_engine(other, settings)) for other in others]
         pipelines = [
-            [open_pipeline(engine, parse_schedule(text), one.model_copy(update={"mode": mode})) for text, mode in runs]
+            [pipeline_on(engine, parse_schedule(text), one.model_copy(update={"mode": mode})) for text, mode in runs]
             for engine, one in zip(engines, each, strict=True)
         ]
         drive = Drive(clip, bundle.card.classes)

@@ -8,7 +8,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor
 from PyQt6.QtWidgets import QLabel
 
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.pages.page import Page
 from drive_seg.ui.plots import pen, round_up
 from drive_seg.ui.theme import DARK, Theme

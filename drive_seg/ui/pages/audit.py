@@ -3,7 +3,7 @@
 import numpy as np
 import pyqtgraph as pg
 
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.pages.page import Page
 from drive_seg.ui.plots import pen
 from drive_seg.ui.theme import Theme

@@ -7,7 +7,7 @@ import pyqtgraph as pg
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QLabel
 
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.pages.page import Page
 from drive_seg.ui.plots import pen
 from drive_seg.ui.strip import GROUP_OF, GROUPS, group_name

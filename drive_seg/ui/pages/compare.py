@@ -7,8 +7,8 @@ import numpy as np
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QGridLayout, QLabel, QWidget
 
-from drive_seg.play.history import Moment
-from drive_seg.stats import Numbers
+from drive_seg.session.figures import Numbers
+from drive_seg.session.history import Moment
 from drive_seg.ui.cockpit import PLAIN
 from drive_seg.ui.pages.page import Page
 from drive_seg.ui.plots import pen, round_up
@@ -45,7 +45,7 @@ class Compare(Page):
     def refresh(self, moments: tuple[Moment, ...]) -> None:
         status = self.cockpit.status
         self._show_rival(self.cockpit.rival)
-        self.table.show_lanes(status.runs, status.numbers, status.rival, status.rival_numbers)
+        self.table.show_lanes(status.runs, status.numbers, status.comparison, status.comparison_numbers)
         if status.differing is None:
             self.differing.setText(NONE)
             self._shares.clear()
@@ -69,7 +69,7 @@ class Compare(Page):
         self.schedule.setVisible(kind == "schedule")
         self._bundle_row.setVisible(kind == "bundle")
         if kind == "schedule":
-            self.schedule.show_schedule(str(rival["schedule"]))
+            self.schedule.show_schedule(str(rival["schedule"]), self.cockpit.wanted("model"), self.cockpit.card())
         if kind == "bundle":
             self.bundle.offer([(name, name) for name in self.cockpit.models()], str(rival["model"]))
 

@@ -1,7 +1,7 @@
 """Page: which network runs on what, in which precision, and what its card says of it."""
 
 from drive_seg.network.card import Card
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.pages.page import Page
 from drive_seg.ui.widgets import NONE, Facts, heading
 

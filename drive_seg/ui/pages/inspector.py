@@ -6,7 +6,7 @@ from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.pages.areas import Areas

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.plots import Plot
 from drive_seg.ui.theme import Theme

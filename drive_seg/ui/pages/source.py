@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.pages.page import Page, column_of, percentiles
 from drive_seg.ui.plots import pen, top_of
 from drive_seg.ui.theme import Theme

@@ -7,7 +7,7 @@ from PyQt6.QtGui import QColor, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from drive_seg.contracts import TIMED
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.choices import translate
 from drive_seg.ui.pages.page import Page, column_of, percentiles
 from drive_seg.ui.plots import pen, top_of

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from platformdirs import user_cache_path
 
-from drive_seg.assemble import find_model, open_engine
 from drive_seg.network.card import Bundle
-from drive_seg.precision import int8_is_faster
+from drive_seg.session.opening import find_model, open_engine
+from drive_seg.session.precision import int8_is_faster
 from drive_seg.settings import Settings
 from tests.fakes import FakeBackend, FakeStage, make_bundle
 
@@ -44,7 +44,7 @@ class TimedBackend(FakeBackend):
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("drive_seg.precision._found", {})  # as in a new process
+    monkeypatch.setattr("drive_seg.session.precision._found", {})  # as in a new process
     return user_cache_path("drive-seg", appauthor=False) / "precision.json"
 
 
@@ -99,9 +99,9 @@ def test_a_run_asks_only_where_the_card_leaves_it_open(tmp_path: Path, monkeypat
         asked.append(bundle.card.name)
         return False
 
-    monkeypatch.setattr("drive_seg.assemble.int8_is_faster", answer)
+    monkeypatch.setattr("drive_seg.session.opening.int8_is_faster", answer)
     open_one = FakeBackend()
-    monkeypatch.setattr("drive_seg.assemble.open_backend", lambda *_, **__: open_one)
+    monkeypatch.setattr("drive_seg.session.opening.open_backend", lambda *_, **__: open_one)
     for name, precision in (("open", "int8"), ("floats", None)):
         folder = make_bundle(tmp_path / name, int8=("low", "high", "head"), precision=precision).folder
         settings = Settings(model=str(folder))

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from drive_seg.stats import LiveScore, Numbers, Rolling
+from drive_seg.network.score import LiveScore
+from drive_seg.session.figures import Numbers, Rolling
 from tests.fakes import make_result
 
 

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_seg.assemble import assembled, open_sinks, run_headless
 from drive_seg.backends import open_backend
 from drive_seg.contracts import Backend, Frame, Result, SourceInfo, Stage
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import SinkError, SourceError, UsageError
+from drive_seg.session.opening import open_session, open_sinks
 from drive_seg.settings import Settings
 from drive_seg.sinks.background import DEPTH
 from drive_seg.sinks.masks import MaskWriter
@@ -31,10 +31,9 @@ def settings(source: str = "demo:?size=128x96&frames=6", **values: object) -> Se
 
 
 def play(**values: object) -> tuple[list[Result], dict[str, object]]:
-    results: list[Result] = []
-    with assembled(settings(**values)) as run:  # type: ignore[arg-type]
-        run_headless(run, results.append)
-        return results, run.summary()
+    with open_session(settings(**values)) as session:  # type: ignore[arg-type]
+        results = [result for result, _ in session.results()]
+        return results, session.summary()
 
 
 def test_every_frame_of_a_labelled_drive_comes_out_in_order() -> None:
@@ -67,8 +66,8 @@ def test_a_looping_source_begins_again_with_a_fresh_cache() -> None:
 def test_the_demo_drives_cut_is_a_key_frame_and_its_neighbours_are_not(seed: int) -> None:
     drive = DemoDrive(seed)
     cut = math.ceil(drive.cut_time_s * drive.fps)
-    with assembled(settings(schedule="clockwork:1000")) as run:
-        results = [run.lane.pipeline.step(Frame(drive.frame(i)[0], i, i / drive.fps)) for i in range(cut - 3, cut + 3)]
+    with open_session(settings(schedule="clockwork:1000")) as session:
+        results = [session.pipeline.step(Frame(drive.frame(i)[0], i, i / drive.fps)) for i in range(cut - 3, cut + 3)]
     assert [result.is_key for result in results] == [True, False, False, True, False, False]
     assert results[3].decision.reason == "cut"
 
@@ -77,10 +76,10 @@ def test_the_demo_drives_cut_is_a_key_frame_and_its_neighbours_are_not(seed: int
 def test_where_two_drives_are_joined_the_first_frame_of_the_second_waits_for_its_own_context(mode: str) -> None:
     drives = [DemoDrive(seed) for seed in (3, 4)]
     pictures = [drive.frame(i)[0] for drive in drives for i in range(5)]
-    with assembled(settings(schedule="every-frame" if mode == "async" else "clockwork:1000", mode=mode)) as run:
-        results = [run.lane.pipeline.step(Frame(picture, i, i / 30)) for i, picture in enumerate(pictures)]
-    with assembled(settings()) as run:
-        fresh = run.lane.pipeline.step(Frame(pictures[5], 0, 0.0))
+    with open_session(settings(schedule="every-frame" if mode == "async" else "clockwork:1000", mode=mode)) as session:
+        results = [session.pipeline.step(Frame(picture, i, i / 30)) for i, picture in enumerate(pictures)]
+    with open_session(settings()) as session:
+        fresh = session.pipeline.step(Frame(pictures[5], 0, 0.0))
     assert [result.decision.reason for result in results if result.cold] == ["first", "cut"]
     assert (results[5].decision.reason, results[5].age_frames) == ("cut", 0)
     assert np.array_equal(results[5].labels, fresh.labels)
@@ -112,7 +111,7 @@ def test_the_stage_that_runs_beside_the_frames_is_the_only_one_that_is_not_urgen
         monkeypatch.setattr(backend, "load", noted)
         return backend
 
-    monkeypatch.setattr("drive_seg.assemble.open_backend", opened)
+    monkeypatch.setattr("drive_seg.session.opening.open_backend", opened)
     play(mode="async", max_frames=1)
     assert loaded == {True: {"low", "high", "head"}, False: {"high"}}
 
@@ -134,7 +133,7 @@ def test_in_async_mode_the_deep_stage_has_one_of_the_threads(
         monkeypatch.setattr(backend, "load", noted)
         return backend
 
-    monkeypatch.setattr("drive_seg.assemble.open_backend", opened)
+    monkeypatch.setattr("drive_seg.session.opening.open_backend", opened)
     play(mode=mode, threads=threads, precision="fp32", max_frames=1)  # told, or each precision would be tried
     assert counts == {True: high, False: others}
 
@@ -209,7 +208,7 @@ def test_a_picture_that_changes_size_midway_is_segmented_at_its_own(tmp_path: Pa
 
 def broken(monkeypatch: pytest.MonkeyPatch, **how: object) -> FakeSource:
     source = FakeSource(count=3, **how)  # type: ignore[arg-type]
-    monkeypatch.setattr("drive_seg.assemble.open_source", lambda uri, loop: source)
+    monkeypatch.setattr("drive_seg.session.opening.open_source", lambda uri, loop: source)
     return source
 
 
@@ -303,13 +302,13 @@ def test_where_recorded_drives_are_joined_nothing_of_the_first_is_seen_in_the_se
         with av.open(str(path)) as video:
             frames = [frame.to_ndarray(format="bgr24") for _, frame in zip(range(4), video.decode(video=0), strict=False)]
         pictures[path.stem] = [cv2.resize(frame, (480, 360), interpolation=cv2.INTER_AREA) for frame in frames]
-    with assembled(settings(schedule="clockwork:1000", propagation="netwarp", model=model)) as run:
+    with open_session(settings(schedule="clockwork:1000", propagation="netwarp", model=model)) as session:
         for first in pictures:
             for second in pictures.keys() - {first}:
-                run.lane.pipeline.step(Frame(pictures[second][0], 0, 0.0, segment=1))
-                alone = run.lane.pipeline.step(Frame(pictures[second][0], 1, 10.0, segment=2)).labels
+                session.pipeline.step(Frame(pictures[second][0], 0, 0.0, segment=1))
+                alone = session.pipeline.step(Frame(pictures[second][0], 1, 10.0, segment=2)).labels
                 joined = [*pictures[first], *pictures[second][:2]]
-                results = [run.lane.pipeline.step(Frame(picture, i, 100 + i / 15)) for i, picture in enumerate(joined)]
+                results = [session.pipeline.step(Frame(picture, i, 100 + i / 15)) for i, picture in enumerate(joined)]
                 assert [result.is_key for result in results] == [True, False, False, False, True, False], (first, second)
                 assert results[4].decision.reason == "cut"
                 assert (results[4].labels == alone).all()

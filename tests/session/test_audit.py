@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drive_seg.audit import Auditor, differing
 from drive_seg.contracts import Network
 from drive_seg.errors import BackendError
 from drive_seg.network.engine import Engine
+from drive_seg.session.audit import Auditor, differing
 from tests.fakes import FakeBackend, make_bundle, make_result
 from tests.waiting import PATIENCE_S, until
 
@@ -36,12 +36,12 @@ def test_agreement_is_the_share_of_labels_that_the_full_network_gives_too(tmp_pa
     backend, labels = FakeBackend(), np.full((12, 16), 100, np.uint8)
     auditor = Auditor(lambda: opener(tmp_path, backend), (48, 64))
     auditor.wait(PATIENCE_S)
-    auditor.offer(make_result(0, labels=labels))
+    auditor.on_result(make_result(0, labels=labels))
     until_frames(auditor, 1)
     auditor.wait(PATIENCE_S)
     labels = labels.copy()
     labels[:3] = 1
-    auditor.offer(make_result(1, labels=labels, age=1))
+    auditor.on_result(make_result(1, labels=labels, age=1))
     until_frames(auditor, 2)
     auditor.close()
     auditor.close()
@@ -59,7 +59,7 @@ def test_frames_are_left_alone_while_one_is_audited_and_an_offer_never_waits(tmp
     auditor = Auditor(lambda: opener(tmp_path, FakeBackend(before_high=hold)), (48, 64))
     auditor.wait(PATIENCE_S)
     for index in range(100):
-        auditor.offer(make_result(index))
+        auditor.on_result(make_result(index))
     assert auditor.agreement() == ()  # all were offered before the first was done
     go.set()
     auditor.close()
@@ -72,7 +72,7 @@ def test_every_age_gets_its_share_though_a_clock_brings_the_same_one_at_every_go
     for index in range(30):
         for age in (0, 1, 2):
             auditor.wait(PATIENCE_S)  # idle at age 0, always
-            auditor.offer(make_result(3 * index + age, age=age))
+            auditor.on_result(make_result(3 * index + age, age=age))
             if age == 0:
                 time.sleep(0.01)
     auditor.close()
@@ -89,7 +89,7 @@ def test_what_broke_the_audit_is_raised_by_the_next_offer() -> None:
     with pytest.raises(BackendError, match="no memory; close other programs"):
         auditor.wait(PATIENCE_S)
     with pytest.raises(BackendError, match="no memory"):
-        auditor.offer(make_result())
+        auditor.on_result(make_result())
     auditor.close()
     assert auditor.agreement() == ()
 

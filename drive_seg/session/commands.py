@@ -9,33 +9,29 @@ from drive_seg.network.schedule import parse_schedule
 from drive_seg.settings import Settings
 
 
-class Wishes:
+class Commands:
     """What was asked for since they were last taken, the newest of each kind. Of any thread."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._wished: dict[str, Any] = {}
+        self._asked: dict[str, Any] = {}
 
-    def add(self, kind: str, wish: object) -> None:
+    def put(self, kind: str, argument: object) -> None:
+        """A change is merged into the one that still waits, if any."""
         with self._changed:
-            self._wished[kind] = wish
-            self._changed.notify_all()
-
-    def merge(self, kind: str, wish: Mapping[str, object]) -> None:
-        """Into those of its kind that are still there."""
-        with self._changed:
-            self._wished[kind] = {**self._wished.get(kind, {}), **wish}
+            before = self._asked.get(kind)
+            self._asked[kind] = {**before, **argument} if kind == "change" and before and isinstance(argument, Mapping) else argument
             self._changed.notify_all()
 
     def take(self) -> dict[str, Any]:
         with self._changed:
-            wished, self._wished = self._wished, {}
-            return wished
+            asked, self._asked = self._asked, {}
+            return asked
 
     def wait(self, timeout_s: float) -> None:
         """Until there is one."""
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._wished), timeout_s)
+            self._changed.wait_for(lambda: bool(self._asked), timeout_s)
 
 
 def checked(changes: Mapping[str, object], known: Collection[str]) -> dict[str, object]:

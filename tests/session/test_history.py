@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drive_seg.errors import SinkError
-from drive_seg.play.history import LENGTH, History, moment_of, shares, write_csv
+from drive_seg.session.history import LENGTH, History, moment_of, shares, write_csv
 from tests.fakes import make_result
 
 

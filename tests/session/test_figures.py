@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drive_seg.contracts import TIMED, Decision, Frame, Result
-from drive_seg.trace import Latencies, percentiles
+from drive_seg.session.figures import Latencies, percentiles
 
 
 def result(index: int, total_ms: float, is_key: bool, dropped: int = 0, cold: bool = False) -> Result:

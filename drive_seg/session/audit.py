@@ -5,13 +5,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
-from drive_seg.contracts import Labels, Network, Result
+from drive_seg.contracts import Network, Result
 from drive_seg.errors import BackendError
 from drive_seg.network.pipeline import Pipeline, Refine
 from drive_seg.network.schedule import EveryFrame
+from drive_seg.network.score import differing
+from drive_seg.session.observer import Observer
 from drive_seg.workers import Mailbox, Overflow, Worker
 
 CLOSE_LIMIT_S = 60.0  # longer than the full network takes on a machine that is busy
@@ -27,7 +26,7 @@ class Agreement:
     share: float  # 0..1, of label pixels that the full network labels alike; the mean over the frames
 
 
-class Auditor:
+class Auditor(Observer):
     """Labels some frames with every stage run, on a network and in a thread of its own, and compares. Takes a frame only when idle."""
 
     def __init__(self, open_network: Callable[[], Network], frame_hw: tuple[int, int], refine: Refine | None = None) -> None:
@@ -46,7 +45,7 @@ class Auditor:
         self._idle.wait(timeout_s)
         self._check()
 
-    def offer(self, result: Result) -> None:
+    def on_result(self, result: Result, comparison: Result | None = None) -> None:
         """Never waits: leaves the frame alone while another is audited, or its age has had more than its share. Raises what broke it."""
         self._check()
         self._ages.append(result.age_frames)
@@ -90,12 +89,3 @@ class Auditor:
     def _check(self) -> None:
         if isinstance(self._error, Exception):
             raise BackendError(f"the audit ended: {self._error}") from self._error
-
-
-def differing(one: Labels, other: Labels) -> float:
-    """0..1, the share of pixels that two label maps of a picture disagree on, at the larger one's size by nearest neighbour."""
-    if one.size < other.size:
-        one, other = other, one
-    if one.shape != other.shape:
-        other = np.asarray(cv2.resize(other, one.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT))
-    return float(np.count_nonzero(one != other) / one.size)
