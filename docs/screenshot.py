@@ -12,7 +12,7 @@ from PIL import Image
 from PyQt6.QtCore import QPoint, QSettings, QTimer
 from PyQt6.QtWidgets import QApplication
 
-from drive_seg.play.player import Player
+from drive_seg.session.player import Player
 from drive_seg.settings import Settings
 from drive_seg.ui.app import run_window
 from drive_seg.ui.window import MainWindow

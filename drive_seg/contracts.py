@@ -20,6 +20,7 @@ Tensors = Mapping[str, Array]  # by the tensor's name in the card
 StageName = Literal["low", "mid", "high", "head"]
 STAGES: tuple[StageName, ...] = ("low", "mid", "high", "head")  # in the order in which they run; few bundles have a `mid`
 TIMED = ("decode", "preprocess", "low", "mid", "high", "propagate", "head", "refine", "overlay")  # what is timed, as a frame meets it
+KINDS = ("key", "other", "cold")  # of frames: with a refresh, without, and one that waited for it because nothing cached was valid
 
 # What decided whether `high` runs. The first five made the cache invalid, before any schedule was asked.
 Reason = Literal["first", "size", "jump", "gap", "cut", "every", "clock", "age", "change", "score", "budget", "busy", "replay", "manual"]
@@ -37,6 +38,7 @@ class Frame:
     segment: int = 0  # counts loops, reconnects and seeks; when it changes, nothing cached may be used again
     decoded_s: float = field(default_factory=time.perf_counter)  # when decoding ended, on the clock of the spans
     released_s: float | None = None  # when the capture let it go on: a file's frame may have been decoded long before its time
+    period_s: float = 0.0  # between two frames of the source, as it says itself; 0 where it is not known
 
     @property
     def captured_s(self) -> float:
@@ -123,6 +125,11 @@ class Result:
     def is_key(self) -> bool:
         """`high` ran for this frame, or was started."""
         return self.decision.run_high
+
+    @property
+    def kind(self) -> str:
+        """Of KINDS."""
+        return "cold" if self.cold else "key" if self.is_key else "other"
 
     @property
     def total_ms(self) -> float:

@@ -11,13 +11,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_seg import assemble, contracts
+from drive_seg import contracts
 from drive_seg.contracts import Frame, Image, Labels, SourceInfo
 from drive_seg.errors import DriveSegError, UsageError
 from drive_seg.network.card import Bundle
+from drive_seg.network.foreign import Foreign
+from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.postprocess import at_size
 from drive_seg.overlay import Look, Painter
-from drive_seg.play.history import shares
+from drive_seg.session import opening
+from drive_seg.session.history import shares
 from drive_seg.settings import DEFAULT_MODEL, Settings
 from drive_seg.sources import open_source
 
@@ -65,10 +68,12 @@ def load(
         "schedule": schedule, "mode": mode, "propagation": propagation, "backend": backend, "device": device, "precision": precision,
         "threads": threads, "input_size": input_size, "refine": refine, "mean": mean, "std": std, "channels": channels,
     }  # fmt: skip
-    plan = assemble.make_plan(Settings.load(None, given))
-    if isinstance(plan.model, Bundle) and plan.model.note:
-        warnings.warn(plan.model.note, stacklevel=2)
-    return Segmenter(plan)
+    settings = Settings.load(None, given)
+    opening.open_schedule(settings)  # what cannot be meant is told before the bundle is read
+    found = opening.find_model(settings)
+    if isinstance(found, Bundle) and found.note:
+        warnings.warn(found.note, stacklevel=2)
+    return Segmenter(found, settings)
 
 
 def frames(source: str | int | Path, *, loop: bool = False, realtime: bool = False) -> "Frames":
@@ -84,7 +89,7 @@ def frames(source: str | int | Path, *, loop: bool = False, realtime: bool = Fal
     0 0.0 (240, 320, 3) uint8
     1 0.033 (240, 320, 3) uint8
     """
-    return Frames(assemble.open_capture(open_source(str(source), loop=loop), paced=realtime))
+    return Frames(opening.open_capture(open_source(str(source), loop=loop), paced=realtime))
 
 
 class Frames:
@@ -146,13 +151,13 @@ class Segmenter:
     3 False
     """
 
-    def __init__(self, plan: assemble.Plan) -> None:
+    def __init__(self, model: Bundle | Foreign, settings: Settings) -> None:
         """Raises UsageError, BackendError."""
-        network = assemble.check(plan)
+        network = opening.check(model, settings)
         self.classes: tuple[str, ...] = network.classes  # by id
         self.palette: tuple[tuple[int, int, int], ...] = network.palette  # RGB by id
-        self._plan = plan
-        self._lane: assemble.Lane | None = None
+        self._model, self._settings = model, settings
+        self._pipeline: Pipeline | None = None
         self._closed = self._streaming = False
         self._segment, self._count = 0, itertools.count()  # of arrays
 
@@ -178,9 +183,9 @@ class Segmenter:
             self._streaming = False
         else:
             frame = self._numbered(np.array(check_picture(frame), order="C"), stream)
-        if self._lane is None:
-            self._lane = assemble.open_lane(self._plan, frame.size_hw)
-        return Result(self._lane.pipeline.step(frame), self.classes, self.palette)
+        if self._pipeline is None:
+            self._pipeline = opening.open_pipeline(self._model, self._settings, frame.size_hw)
+        return Result(self._pipeline.step(frame), self.classes, self.palette)
 
     def _numbered(self, image: Image, stream: bool) -> Frame:
         if not (stream and self._streaming):
@@ -192,13 +197,13 @@ class Segmenter:
     @property
     def runs(self) -> Mapping[str, str]:
         """What really runs: model, backend, precision, device, schedule, mode, propagation. Empty before the first frame."""
-        return self._lane.runs if self._lane else {}
+        return self._pipeline.runs if self._pipeline else {}
 
     def close(self) -> None:
         """Frees the network, in the thread that used it. Idempotent."""
-        lane, self._lane, self._closed = self._lane, None, True
-        if lane:
-            lane.close()
+        pipeline, self._pipeline, self._closed = self._pipeline, None, True
+        if pipeline:
+            pipeline.close()
 
     def __enter__(self) -> Self:
         return self

@@ -15,9 +15,9 @@ import pytest
 
 import drive_seg
 from drive_seg import library
-from drive_seg.assemble import assembled
 from drive_seg.errors import BackendError, BundleError, SourceError, UsageError
 from drive_seg.network.card import PACKAGE
+from drive_seg.session.opening import open_session
 from drive_seg.settings import DEFAULT_MODEL, Settings
 from tests.fakes import make_bundle
 from tests.sources.clips import write_video
@@ -79,8 +79,8 @@ def test_the_pages_code_runs(page: str, tmp_path: Path, monkeypatch: pytest.Monk
 def test_it_is_the_programs_own_way() -> None:
     """The same frames, decisions and labels as a run of the program's."""
     settings = Settings.load(None, {"source": DRIVE, "schedule": "clockwork:3", "propagation": "netwarp", "mode": "async:2"})
-    with assembled(settings) as run:
-        theirs = [run.lane.pipeline.step(frame) for frame in run.capture]
+    with open_session(settings) as session:
+        theirs = [result for result, _ in session.results()]
     with drive_seg.load(schedule="clockwork:3", propagation="netwarp", mode="async:2") as segmenter:
         ours = [segmenter(frame) for frame in drive_seg.frames(DRIVE)]
         assert segmenter.runs["schedule"] == "clockwork:3"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_seg.errors import UsageError
-from drive_seg.trace import PERCENTILES
+from drive_seg.session.figures import PERCENTILES
 
 BLOCK = 32  # frames that are drawn together, a second of them: what disturbs a machine lasts longer than a frame
 DRAWS = 1000

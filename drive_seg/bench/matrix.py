@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from drive_seg.assemble import find_model, open_engine, open_pipeline, open_schedule
 from drive_seg.bench.compare import ratio
 from drive_seg.bench.measure import DRIFT
 from drive_seg.bench.tally import spread
+from drive_seg.contracts import KINDS
 from drive_seg.errors import BackendError, DriveSegError, UsageError
 from drive_seg.lab.evaluate.accuracy import evaluate, from_source
-from drive_seg.settings import DEFAULT_SOURCE, FOREIGN, Settings
+from drive_seg.session.figures import percentiles
+from drive_seg.session.opening import find_model, open_engine, open_schedule, pipeline_on
+from drive_seg.settings import DEFAULT_SOURCE, FOREIGN, PRODUCT, Settings
 from drive_seg.sources import open_source
-from drive_seg.trace import KINDS, percentiles
 
-PRODUCT = ("model", "backend", "precision", "schedule", "mode", "propagation")  # what may have several values
 ROUNDS = 3
 LIMIT_S = 1800.0  # of one turn, which may have to build its engines first
 
@@ -230,7 +230,7 @@ def accuracy(combination: Combination) -> float:
     if not info.labelled or info.frame_count is None:
         raise UsageError(f"{info.name}: {'has no end' if info.labelled else 'has no labels'}; accuracy needs a labelled source with an end")
     schedule = open_schedule(settings)
-    with open_engine(find_model(settings), settings) as engine, closing(open_pipeline(engine, schedule, settings)) as pipeline:
+    with open_engine(find_model(settings), settings) as engine, closing(pipeline_on(engine, schedule, settings)) as pipeline:
         scores = evaluate(pipeline, from_source(uri, engine.classes), (), info.fps, realtime=settings.mode == "async")
     return float(scores["miou"])
 

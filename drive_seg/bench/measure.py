@@ -7,14 +7,16 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from drive_seg.assemble import Run
-from drive_seg.audit import Agreement
 from drive_seg.bench.machine import Gauges, Usage
-from drive_seg.bench.tally import Effort, Tally, Timing, spread
-from drive_seg.contracts import TIMED, Result, SourceInfo
+from drive_seg.bench.tally import BenchmarkSettings, Tally, Timing, spread
+from drive_seg.contracts import KINDS, TIMED, Frame, Result, SourceInfo
 from drive_seg.errors import SourceError
+from drive_seg.session.audit import Agreement
+from drive_seg.session.figures import percentiles
+from drive_seg.session.observer import Observer
+from drive_seg.session.session import Session
+from drive_seg.settings import Settings
 from drive_seg.sources.looping import Looping
-from drive_seg.trace import KINDS, percentiles
 
 SAMPLE_S = 1.0  # between two looks at the clocks
 DRIFT, DRIFT_FRAMES = 0.10, 30  # between the thirds of a run, for a kind of which each third has so many
@@ -25,9 +27,9 @@ OTHERS, THROTTLED, WAITED = 0.10, 0.90, 0.20  # from where the notes begin: shar
 class Measurement:
     """What was counted, and what the machine said meanwhile."""
 
-    ran: Mapping[str, str]  # Lane.runs
+    ran: Mapping[str, str]  # Pipeline.runs
     source: SourceInfo
-    effort: Effort
+    settings: BenchmarkSettings
     timings: tuple[Timing, ...]
     seconds: float  # of counting
     warmup: int
@@ -55,7 +57,7 @@ class Measurement:
             "capture_to_labels_ms": percentiles([one.labels_ms for one in self.timings]),
             "capture_to_overlay_ms": percentiles([one.overlay_ms for one in self.timings if one.overlay_ms is not None]),
             "wait_ms": percentiles([one.wait_ms for one in self.timings]),
-            "deadline": deadline(self.timings, self.effort, self.dropped),
+            "deadline": deadline(self.timings, self.settings, self.dropped),
             "tracks": tracks(self.timings, self.seconds),
             "cpu": {"cores": self.usage.cores, "share": self.usage.cpu_share, "others": self.usage.others_share},
             "memory_mib": self.usage.peak_mib,
@@ -76,7 +78,7 @@ class Measurement:
     def _source(self) -> dict[str, Any]:
         height, width = self.source.size_hw
         return {
-            "name": self.source.name, "width": width, "height": height, "paced": self.effort.paced, "round_frames": self.round_frames,
+            "name": self.source.name, "width": width, "height": height, "paced": self.settings.paced, "round_frames": self.round_frames,
             "rounds": self.rounds, "whole": self.whole,
         }  # fmt: skip
 
@@ -96,14 +98,14 @@ def _by_kind(timings: Iterable[Timing]) -> dict[str, list[float]]:
     return values
 
 
-def deadline(timings: Sequence[Timing], effort: Effort, dropped: int) -> dict[str, Any] | None:
+def deadline(timings: Sequence[Timing], settings: BenchmarkSettings, dropped: int) -> dict[str, Any] | None:
     """Frames that came too late: by frame to labels; where frames come at their own time by capture to labels, and lost ones are missed."""
-    if effort.deadline_ms is None:
+    if settings.deadline_ms is None:
         return None
-    late = sum((one.labels_ms if effort.paced else one.ms["total"]) > effort.deadline_ms for one in timings)
-    missed, due = (late + dropped, len(timings) + dropped) if effort.paced else (late, len(timings))
-    by = "capture to labels" if effort.paced else "frame to labels"
-    return {"ms": effort.deadline_ms, "by": by, "missed": missed, "due": due, "share": missed / due if due else None}
+    late = sum((one.labels_ms if settings.paced else one.ms["total"]) > settings.deadline_ms for one in timings)
+    missed, due = (late + dropped, len(timings) + dropped) if settings.paced else (late, len(timings))
+    by = "capture to labels" if settings.paced else "frame to labels"
+    return {"ms": settings.deadline_ms, "by": by, "missed": missed, "due": due, "share": missed / due if due else None}
 
 
 def tracks(timings: Iterable[Timing], seconds: float) -> dict[str, float]:
@@ -175,7 +177,7 @@ def _decoding(measured: Measurement) -> str:
         return ""
     decode, total = (median(one.ms.get(name, 0.0) for one in measured.timings) for name in ("decode", "total"))
     waited = sum(one.wait_ms for one in measured.timings) / 1e3 / measured.seconds if measured.seconds > 0 else 0.0
-    if measured.effort.paced:  # waiting is what it should do
+    if measured.settings.paced:  # waiting is what it should do
         if decode <= 1e3 / measured.source.fps:
             return ""
         return f"bound by decoding: a frame takes {decode:.1f} ms to decode and comes every {1e3 / measured.source.fps:.1f} ms"
@@ -190,49 +192,57 @@ def _cut(measured: Measurement) -> str:
     return f"not whole rounds of the source: {len(measured.timings)} frames of rounds of {measured.round_frames}"
 
 
-def measure(run: Run, gauges: Gauges, tell: Callable[[Result], None], clock: Callable[[], float] = time.perf_counter) -> Measurement:
-    """Runs until enough was counted or the frames ended, `tell` being called after each frame.
+class Benchmark(Observer):
+    """Counts a session's frames as Tally says, and reads the machine's gauges meanwhile."""
+
+    def __init__(self, tally: Tally, gauges: Gauges, clock: Callable[[], float]) -> None:
+        self.tally, self._gauges, self._clock = tally, gauges, clock
+        self.usage: Usage | None = None  # since counting began, once that is over
+        self._began = self._before = gauges.read()
+        self._asked_s = self._came_s = self._sampled_s = clock()
+
+    def wants(self, frame: Frame) -> bool:
+        self._came_s = self._clock()
+        if not (wanted := self.tally.wants(frame, self._came_s)):
+            self.close()
+        return wanted
+
+    def on_result(self, result: Result, comparison: Result | None) -> None:
+        was_ready = self.tally.ready
+        self.tally.add(result, (self._came_s - self._asked_s) * 1e3, self._clock())
+        if self.tally.ready and not was_ready:
+            self._gauges.forget_samples()
+            self._before = self._gauges.read()
+        if self._clock() - self._sampled_s >= SAMPLE_S:
+            self._gauges.sample()
+            self._sampled_s = self._clock()
+        self._asked_s = self._clock()
+
+    def close(self) -> None:
+        """Reads the gauges, before a recording is finished."""
+        self.usage = self.usage or self._gauges.usage(self._before if self.tally.counting else self._began, self._gauges.read())
+
+
+def measure(session: Session, settings: Settings, gauges: Gauges, clock: Callable[[], float] = time.perf_counter) -> Measurement:
+    """Runs a session until enough was counted or the frames ended.
 
     A source with an end is looped, and whole rounds of it are counted (unless longer than tally.ROUND_FRAMES), so that each of its frames
     weighs the same. How long anything takes ends a run or makes a note, and is never an error. Raises what broke the source, the network
     or a recording, and SourceError when no frame came at all.
     """
-    source = run.capture.source
-    effort = Effort.of(run.settings, source.info.live)
-    tally = Tally(effort, source.round_frames if isinstance(source, Looping) else None, clock())
-    began, sampled_s = gauges.read(), clock()
-    before = began
-    asked_s = clock()
-    for frame in run.capture:
-        came_s = clock()
-        if not tally.wants(frame, came_s):
-            break
-        was_ready = tally.ready
-        result = run.lane.pipeline.step(frame, run.capture.dropped)
-        for sink in run.sinks:
-            sink.put(result)
-        if run.auditor:
-            run.auditor.offer(result)
-        tally.add(result, (came_s - asked_s) * 1e3, clock())
-        tell(result)
-        if tally.ready and not was_ready:
-            gauges.forget_samples()
-            before = gauges.read()
-        if clock() - sampled_s >= SAMPLE_S:
-            gauges.sample()
-            sampled_s = clock()
-        asked_s = clock()
-    usage = gauges.usage(before if tally.counting else began, gauges.read())
-    for sink in run.sinks:
-        sink.close()
-    if run.auditor:
-        run.auditor.close()
-    if not tally.timings:
+    assert session.capture is not None
+    source = session.capture.source
+    wanted = BenchmarkSettings.of(settings, source.info.live)
+    benchmark = Benchmark(Tally(wanted, source.round_frames if isinstance(source, Looping) else None, clock()), gauges, clock)
+    session.observers = {"benchmark": benchmark, **session.observers}  # the first to be asked, and to be closed
+    session.run()
+    tally = benchmark.tally
+    if not tally.timings or session.pipeline is None or benchmark.usage is None:
         raise SourceError(f"{source.info.name}: no frame came; give a longer source")
     return Measurement(
-        ran=run.lane.runs,
+        ran=session.pipeline.runs,
         source=source.info,
-        effort=effort,
+        settings=wanted,
         timings=tuple(tally.timings),
         seconds=tally.seconds,
         warmup=tally.warmup,
@@ -242,6 +252,6 @@ def measure(run: Run, gauges: Gauges, tell: Callable[[Result], None], clock: Cal
         rounds=tally.rounds,
         whole=tally.whole,
         dropped=tally.dropped,
-        usage=usage,
-        agreement=run.auditor.agreement() if run.auditor else None,
+        usage=benchmark.usage,
+        agreement=session.auditor.agreement() if session.auditor else None,
     )

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from drive_seg.contracts import Frame, Result
+from drive_seg.contracts import KINDS, Frame, Result
+from drive_seg.session.figures import work_s
 from drive_seg.settings import Settings
-from drive_seg.trace import KINDS
 
 # The warm-up is over when in the last WINDOWS windows the medians of frame to labels lie within WARM_TOLERANCE of each other, for each kind
 # of frame apart that every window has FEWEST of; at the latest after WARMUP_FRAMES or WARMUP_S.
@@ -18,7 +18,7 @@ ROUND_FRAMES = 1800  # of a looped source; longer ones are not counted in whole 
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class BenchmarkSettings:
     """How much is measured."""
 
     warmup: int | None = None  # frames; None: until stable
@@ -29,7 +29,7 @@ class Effort:
     paced: bool = False  # frames come at their own time: a camera's, or a file's played in real time
 
     @classmethod
-    def of(cls, settings: Settings, live: bool) -> "Effort":
+    def of(cls, settings: Settings, live: bool) -> "BenchmarkSettings":
         paced = live or settings.realtime
         return cls(settings.warmup, settings.min_frames, settings.min_time, settings.max_frames, settings.deadline, paced)
 
@@ -39,7 +39,7 @@ class Timing:
     """One counted frame."""
 
     at_s: float  # when everything of it was done, from the beginning of counting
-    kind: str  # of trace.KINDS
+    kind: str  # of contracts.KINDS
     is_key: bool
     wait_ms: float  # of the pipeline, for this frame to come; 0 where a looped source was opened anew
     labels_ms: float  # from the beginning of its decoding to its labels, waiting included
@@ -58,7 +58,7 @@ def timing(result: Result, wait_ms: float, at_s: float) -> Timing:
         tracks[span.track] += span.ms
     return Timing(
         at_s=at_s,
-        kind="cold" if result.cold else "key" if result.is_key else "other",
+        kind=result.kind,
         is_key=result.is_key,
         wait_ms=wait_ms,
         labels_ms=(labels_s - captured_s) * 1e3,
@@ -102,16 +102,16 @@ class Tally:
     is counted.
     """
 
-    def __init__(self, effort: Effort, round_frames: int | None, now_s: float) -> None:
+    def __init__(self, settings: BenchmarkSettings, round_frames: int | None, now_s: float) -> None:
         """`round_frames`: of a looped source; None for one without an end."""
-        self._effort, self._start_s, self._seen = effort, now_s, 0
+        self._settings, self._start_s, self._seen = settings, now_s, 0
         self.round_frames = round_frames if round_frames and round_frames <= ROUND_FRAMES else None
         self._round = _Round()
         self._dropped_before = 0
         self._warmed_s = now_s
-        self.ready = effort.warmup == 0  # to count the next frame that comes
+        self.ready = settings.warmup == 0  # to count the next frame that comes
         self.counting = False  # until then it is the warm-up
-        self.warm = effort.warmup is not None  # or found to be
+        self.warm = settings.warmup is not None  # or found to be
         self.warmup, self.rounds, self.whole = 0, 0, False
         self.began_s = now_s
         self.timings: list[Timing] = []  # of the warm-up while that lasts
@@ -125,7 +125,7 @@ class Tally:
 
     def wants(self, frame: Frame, now_s: float) -> bool:
         """Whether this frame is still needed; asked once for each, before its work."""
-        effort, count = self._effort, len(self.timings)
+        settings, count = self._settings, len(self.timings)
         self._round.see(frame)
         if not self.counting:
             if self.ready:
@@ -134,20 +134,20 @@ class Tally:
         whole = self.round_frames is not None and self._round.whole_before()
         self.rounds += whole
         elapsed_s = now_s - self.began_s
-        if effort.max_frames is not None:
-            self.whole = whole and count >= effort.max_frames
-            return count < effort.max_frames
-        enough = count >= effort.min_frames and elapsed_s >= effort.min_time_s
+        if settings.max_frames is not None:
+            self.whole = whole and count >= settings.max_frames
+            return count < settings.max_frames
+        enough = count >= settings.min_frames and elapsed_s >= settings.min_time_s
         if enough and (whole or self.round_frames is None):
             self.whole = whole
             return False
-        return elapsed_s < max(LONGEST_S, effort.min_time_s)
+        return elapsed_s < max(LONGEST_S, settings.min_time_s)
 
     def add(self, result: Result, wait_ms: float, now_s: float) -> None:
         self._seen += 1
         if self._seen == 1:  # the clock starts with the first frame's own work
-            self.began_s = now_s - sum(result.latency_ms.get(name, 0.0) for name in ("decode", "total", "overlay")) / 1e3
-        if self._round.restarted and self.timings and not self._effort.paced:
+            self.began_s = now_s - work_s(result)
+        if self._round.restarted and self.timings and not self._settings.paced:
             self._rewound_s += wait_ms / 1e3
             wait_ms = 0.0
         self.timings.append(timing(result, wait_ms, now_s - self.began_s))
@@ -163,8 +163,8 @@ class Tally:
         self.timings, self._rewound_s, self.dropped = [], 0.0, 0
 
     def _warmed_up(self, now_s: float) -> bool:
-        if self._effort.warmup is not None:
-            return self._seen >= self._effort.warmup
+        if self._settings.warmup is not None:
+            return self._seen >= self._settings.warmup
         if self._seen % (WINDOW // 2) == 0 and is_stable([(one.kind, one.ms["total"]) for one in self.timings[-WINDOW * WINDOWS :]]):
             self.warm = True
             return True

@@ -9,8 +9,8 @@ from rich.table import Table
 from drive_seg.cli.flags import out
 from drive_seg.cli.headless import announced
 from drive_seg.contracts import TIMED
+from drive_seg.session.figures import PERCENTILES, percentiles
 from drive_seg.settings import Settings
-from drive_seg.trace import PERCENTILES, percentiles
 
 
 def run_benchmark(settings: Settings, command: str, keep: Callable[[object], None]) -> None:
@@ -20,8 +20,8 @@ def run_benchmark(settings: Settings, command: str, keep: Callable[[object], Non
     from drive_seg.bench.measure import measure
 
     machine = describe()
-    with announced(settings) as (run, tell):
-        measured = measure(run, Gauges(), tell)
+    with announced(settings) as session:
+        measured = measure(session, settings, Gauges())
     summary = {**measured.summary(), "machine": machine, "jetson": describe_jetson(), **provenance(command)}
     out.print(table(summary))
     for line in sentences(summary):
@@ -35,7 +35,7 @@ def run_benchmark(settings: Settings, command: str, keep: Callable[[object], Non
 def run_window_benchmark(settings: Settings, command: str, keep: Callable[[object], None]) -> None:
     """Plays at the frames' own pace in the window, and tells what the window costs and how old a frame is when it stands there."""
     from drive_seg.bench.machine import describe, provenance
-    from drive_seg.play.player import Player
+    from drive_seg.session.player import Player
     from drive_seg.ui.app import run_window
 
     machine, player = describe(), Player(settings)

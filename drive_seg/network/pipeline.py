@@ -1,6 +1,8 @@
 """A frame's way through the program, top to bottom. READ SECOND."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from drive_seg.contracts import Decision, Frame, Image, Key, Labels, Network, Result, Span, Tensors
@@ -9,14 +11,31 @@ from drive_seg.network.preprocess import to_input
 from drive_seg.network.propagate import Hold, Propagation
 from drive_seg.network.refresh import Refresher, Sync, renewed
 from drive_seg.network.schedule import Schedule, check_fits
-from drive_seg.trace import Stopwatch
 
 Paint = Callable[[Image, Labels], Image]
 Refine = Callable[[Labels, Image], Labels]
 
 
+class Stopwatch:
+    """What a frame's time went into."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self._start_s = time.perf_counter()
+
+    @contextmanager
+    def time(self, name: str) -> Iterator[None]:
+        start_s = time.perf_counter()
+        yield
+        self.spans.append(Span(name, start_s, (time.perf_counter() - start_s) * 1e3))
+
+    def passed_ms(self) -> float:
+        """From the stopwatch's making until now."""
+        return (time.perf_counter() - self._start_s) * 1e3
+
+
 class Pipeline:
-    """Owned by one thread, the only one that touches the engine. The refresher is its own to close; the engine is not."""
+    """Owned by one thread, the only one that touches the engine. The refresher is its own to close; the engine is with `owns_engine`."""
 
     def __init__(
         self,
@@ -26,12 +45,34 @@ class Pipeline:
         refine: Refine | None = None,
         refresher: Refresher | None = None,
         propagation: Propagation | None = None,
+        owns_engine: bool = False,
     ) -> None:
         """Unless told otherwise a key frame waits for its own `high`, and its context is held. Raises UsageError."""
         check_fits(schedule, engine)
         self.engine, self.schedule, self.paint, self.refine = engine, schedule, paint, refine
         self.refresher, self.propagation = refresher or Sync(engine), propagation or Hold()
-        self._cache, self._asked = Cache(engine.cut), False
+        self._cache, self._asked, self._owns_engine = Cache(engine.cut), False, owns_engine
+
+    @property
+    def runs(self) -> dict[str, str]:
+        """What really runs, as it is told to people and written into files."""
+        backend = self.engine.backend
+        return {
+            "model": self.engine.name,
+            "backend": backend.name,
+            "precision": backend.precision,
+            "device": backend.device,
+            "schedule": self.schedule.name,
+            "mode": self.refresher.name,
+            "propagation": self.propagation.name,
+        }
+
+    @property
+    def headline(self) -> str:
+        """The same in one line."""
+        what = self.runs
+        propagated = "" if what["propagation"] == "hold" else f" {what['propagation']}"
+        return f"{what['model']} · {what['backend']} {what['precision']} · {what['device']} · {what['schedule']} {what['mode']}{propagated}"
 
     def fit(self, frame_hw: tuple[int, int]) -> None:
         """Makes ready for frames of this size; free while the network's input stays the same. Raises BackendError."""
@@ -65,7 +106,7 @@ class Pipeline:
         with watch.time("propagate"):
             context = dict(key.own)
             for part in key.parts:
-                context |= self.propagation.bring(part, seen)
+                context |= self.propagation.propagate(part, seen)
         with watch.time("head"):
             shown = labels = self.engine.head(low, context, fresh=key.index == frame.index)
         if self.refine:
@@ -102,4 +143,7 @@ class Pipeline:
         return replace(decision, run_high=False, reason="busy", text="a refresh is under way") if busy else decision
 
     def close(self) -> None:
+        """Idempotent."""
         self.refresher.close()
+        if self._owns_engine:
+            self.engine.close()

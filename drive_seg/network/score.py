@@ -1,8 +1,10 @@
 """How well label maps agree with the truth, all read off one confusion matrix."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -97,3 +99,36 @@ def mean(scores: Scores) -> float | None:
     """Over the classes that have a score; None when none has."""
     known = [value for value in scores.values() if value is not None]
     return float(np.mean(known)) if known else None
+
+
+def differing(one: Labels, other: Labels) -> float:
+    """0..1, the share of pixels that two label maps of a picture disagree on, at the larger one's size by nearest neighbour."""
+    if one.size < other.size:
+        one, other = other, one
+    if one.shape != other.shape:
+        other = np.asarray(cv2.resize(other, one.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT))
+    return float(np.count_nonzero(one != other) / one.size)
+
+
+class LiveScore:
+    """mIoU over the last `frames` labelled frames, counted at the labels' size so that it may run beside the video."""
+
+    def __init__(self, classes: Sequence[str], frames: int = 30) -> None:
+        self._frames = frames
+        self._confusion = Confusion(classes)
+        self._window: deque[NDArray[np.int64]] = deque()
+
+    def add(self, truth: Labels, labels: Labels) -> None:
+        """Both uint8 HxW ids; the truth, of any size, is reduced to the labels' size by nearest neighbour."""
+        height, width = labels.shape
+        if truth.shape != labels.shape:
+            # EXACT samples the middle of a cell; plain NEAREST samples its corner and costs mIoU at every edge
+            truth = cv2.resize(truth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[assignment]
+        self._window.append(self._confusion.add(truth, labels))
+        if len(self._window) > self._frames:
+            self._confusion.counts -= self._window.popleft()
+
+    @property
+    def miou(self) -> float | None:
+        """0..1 over the classes that occur in truth or prediction; None while no labelled pixel was seen."""
+        return self._confusion.miou

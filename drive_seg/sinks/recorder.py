@@ -10,7 +10,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from drive_seg.contracts import Image, Result
+from drive_seg.contracts import Frame, Image, Result
 from drive_seg.errors import SinkError, UsageError
 from drive_seg.files import Beside, as_sink_error
 from drive_seg.sinks.background import BackgroundWriter
@@ -28,15 +28,30 @@ _HYBRID_SINCE = (61, 7)  # libavformat that can turn the fragments into an ordin
 _X264 = {"preset": "veryfast", "crf": "20", "tune": "zerolatency", "forced-idr": "1"}  # zerolatency: no frame waits in the encoder
 
 
+class Timeline:
+    """The times of a recording: a segment begins one frame after the last one ended."""
+
+    def __init__(self, fps: float) -> None:
+        self._gap_s = 1 / max(1.0, fps)
+        self._segment: int | None = None
+        self._shift_s = self._last_s = 0.0
+
+    def time_s(self, frame: Frame) -> float:
+        if self._segment not in (None, frame.segment):
+            self._shift_s = self._last_s + self._gap_s - frame.time_s
+        self._segment, self._last_s = frame.segment, frame.time_s + self._shift_s
+        return self._last_s
+
+
 class Recorder:
     """`path` (.mp4, .mov or .mkv) with each result's overlay, at the first one's size; written as files.Beside says.
 
     A file that is there is only replaced with `overwrite`, and once the new one is whole. After a kill or a failure what was
     recorded is left as `path` with .part behind it, and can be played.
 
-    Presentation times are the frames' own, from the first one on; a time that does not grow is moved 1/90000 s behind its
-    predecessor. Odd sizes are padded by one pixel. A picture of another size is scaled into the first size with its shape
-    kept, black beside it. Where a result has no overlay, its frame is recorded.
+    Presentation times are the frames' own, from the first one on; what was jumped over, in a drive or to another one, is not in it;
+    a time that does not grow is moved 1/90000 s behind its predecessor. Odd sizes are padded by one pixel. A picture of another size
+    is scaled into the first size with its shape kept, black beside it. Where a result has no overlay, its frame is recorded.
 
     Encodes in a thread of its own; with `Overflow.DROP_OLDEST` a slow encoder loses frames, `dropped` counts them.
     `fps_hint` is only the nominal rate in the file's header. Raises UsageError for another suffix and for a file that is there
@@ -51,6 +66,7 @@ class Recorder:
             raise UsageError(f"{self._path}: recordings end with {', '.join(FORMATS)}; choose one of these")
         self._beside = Beside(self._path, overwrite, buffering=0)  # unbuffered: what is encoded survives the process
         self._fps = Fraction(fps_hint if fps_hint > 0 else 30.0).limit_denominator(1001)
+        self._timeline = Timeline(float(self._fps))
         self._container: av.container.OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._size_hw = (0, 0)
@@ -73,10 +89,11 @@ class Recorder:
 
     def _write(self, result: Result) -> None:
         image = result.frame.image if result.overlay is None else result.overlay
+        time_s = self._timeline.time_s(result.frame)
         try:
             if self._stream is None:
-                self._start(image, result.frame.time_s)
-            self._encode(image, result.frame.time_s)
+                self._start(image, time_s)
+            self._encode(image, time_s)
         except av.error.FFmpegError as error:
             raise self._failed(error) from error
 

@@ -17,7 +17,6 @@ STALL_LIMIT_S = 4.5  # a camera's read that takes longer has broken
 FILE_LIMIT_S = 120.0  # a file is decoded, and a demo drawn, by this machine, which may be busy
 STALL_CHECK_S = 0.25
 CLOSE_LIMIT_S = 5.0  # longer than any read of ours blocks
-SPEEDS = (0.1, 8.0)
 
 
 @runtime_checkable
@@ -46,7 +45,7 @@ class Capture:
     def __init__(self, source: Source, overflow: Overflow, realtime: bool, stay: bool = False) -> None:
         self.source = source
         self._stay = stay
-        self._pace = Pace(realtime)
+        self.pace = Pace(realtime)  # pauses, steps and speeds up; of any thread
         self._mailbox: Mailbox[tuple[int, Frame]] = Mailbox(DEPTH, overflow)  # after how many seeks, and what was read
         self._stopped = threading.Event()
         self._state = "opening"
@@ -71,34 +70,6 @@ class Capture:
     def dropped(self) -> int:
         """Frames that were read and overtaken by newer ones; those thrown away during a pause or by a seek are not counted."""
         return self._mailbox.dropped
-
-    @property
-    def paused(self) -> bool:
-        return self._pace.paused
-
-    def pause(self) -> None:
-        """A file is read no further (at most the one frame already captured still comes); a live source goes on unseen."""
-        self._pace.pause()
-
-    def resume(self) -> None:
-        self._pace.resume()
-
-    def step(self) -> None:
-        """Pauses, and lets one more frame come."""
-        self._pace.step()
-
-    @property
-    def speed(self) -> float:
-        """How many times faster than its own time a file is played, where it is paced at all; SPEEDS are its bounds."""
-        return self._pace.speed
-
-    @speed.setter
-    def speed(self, factor: float) -> None:
-        """Raises UsageError."""
-        slowest, fastest = SPEEDS
-        if not slowest <= factor <= fastest:
-            raise UsageError(f"a speed of {factor:g} cannot be played; give one from {slowest:g} to {fastest:g}")
-        self._pace.speed = factor
 
     @property
     def seekable(self) -> bool:
@@ -126,7 +97,7 @@ class Capture:
         with self._changed:
             self._wish, self._seeks = index, self._seeks + 1
             self._wanted = self._seeks
-            self._pace.jump()
+            self.pace.jump()
             self._mailbox.take_newest()  # in here: once the wish can be followed, what waits may be what was wished for
             self._changed.notify_all()
 
@@ -157,7 +128,7 @@ class Capture:
     def close(self) -> None:
         """Ends the thread and closes the source; idempotent. Does not raise: what broke the source ends the frames."""
         self._stopped.set()
-        self._pace.stop()
+        self.pace.stop()
         with self._changed:
             self._changed.notify_all()
         self._mailbox.discard()
@@ -193,7 +164,7 @@ class Capture:
         return replace(frame, segment=frame.segment + self._arrived, released_s=time.perf_counter())
 
     def _passes(self, frame: Frame) -> bool:
-        return self._pace.passes_live() if self.source.info.live else self._pace.wait_for(frame.time_s)
+        return self.pace.passes_live() if self.source.info.live else self.pace.wait_for(frame.time_s)
 
     def _follow_wishes(self) -> None:
         """Takes the source to where it was last asked to go."""
@@ -202,14 +173,14 @@ class Capture:
                 if (wish := self._wish) is None:
                     return
                 self._wish, self._arrived, self._end_s = None, self._seeks, None
-                self._pace.arrive()
+                self.pace.arrive()
             assert isinstance(self.source, Seekable)
             self.source.seek(wish)
 
     def _goes_on(self) -> bool:
         """At the source's end: waits until the last frame is over, also paused, and with `stay` for a wish; whether there is one."""
         if self._end_s is not None and not self.source.info.live:
-            self._pace.wait_for(self._end_s)
+            self.pace.wait_for(self._end_s)
         with self._changed:
             if self._stay and not self._goes_elsewhere():
                 self._state = "ended"

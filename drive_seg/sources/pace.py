@@ -4,6 +4,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from drive_seg.errors import UsageError
+
+SPEEDS = (0.1, 8.0)
+
 
 class Pace:
     """Holds the frames of a file back until they are due. Live frames never wait, they go on or are lost.
@@ -30,11 +34,18 @@ class Pace:
 
     @property
     def speed(self) -> float:
+        """How many times faster than its own time a file is played, where it is paced at all; SPEEDS are its bounds."""
         return self._speed
 
     @speed.setter
     def speed(self, factor: float) -> None:
-        """From any thread, also while a frame waits: what was played so far stays played, the rest takes 1/factor of its time."""
+        """From any thread, also while a frame waits: what was played so far stays played, the rest takes 1/factor of its time.
+
+        Raises UsageError for one that cannot be played.
+        """
+        slowest, fastest = SPEEDS
+        if not slowest <= factor <= fastest:
+            raise UsageError(f"a speed of {factor:g} cannot be played; give one from {slowest:g} to {fastest:g}")
         with self._changed:
             if self._origin_s is not None:
                 now_s = self._clock() if self._paused_s is None else self._paused_s
@@ -45,6 +56,7 @@ class Pace:
             self._changed.notify_all()
 
     def pause(self) -> None:
+        """A file is read no further (at most the one frame already captured still comes); a live source goes on unseen."""
         with self._changed:
             if self._paused_s is None:
                 self._paused_s = self._clock()
@@ -58,7 +70,7 @@ class Pace:
             self._changed.notify_all()
 
     def step(self) -> None:
-        """Pauses, and lets one more frame pass."""
+        """Pauses, and lets one more frame come."""
         with self._changed:
             if self._paused_s is None:
                 self._paused_s = self._clock()

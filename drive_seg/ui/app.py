@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from drive_seg.play.player import Player
+from drive_seg.session.player import Player
 from drive_seg.ui.display import require_display
 from drive_seg.workers import ended_by_signals
 

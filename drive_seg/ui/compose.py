@@ -9,7 +9,7 @@ import numpy as np
 from drive_seg.classes import VOID
 from drive_seg.contracts import Image, Labels
 from drive_seg.overlay import Look, Painter
-from drive_seg.play.player import Shown
+from drive_seg.session.status import Shown
 
 DIFFERENT = (255, 40, 200)  # RGB: in no palette of a data set
 
@@ -37,7 +37,7 @@ def compose(
 
     `divider`: the share of the width, from the left, that is the frame's own; the rest is its rival's. `ids`: of `same_ids`.
     """
-    result, rival = shown.result, None if shown.rival is None else shown.rival.labels
+    result, rival = shown.result, None if shown.comparison is None else shown.comparison.labels
     if rival is not None and ids is not None:
         rival = np.asarray(cv2.LUT(rival, ids), np.uint8)
     image = result.frame.image

@@ -9,19 +9,20 @@ from typing import Any
 
 import pytest
 
-from drive_seg.assemble import Lane, Run
 from drive_seg.bench.machine import Gauges, Usage
 from drive_seg.bench.measure import Measurement, deadline, measure, notes, tracks
-from drive_seg.bench.tally import Effort, Timing
-from drive_seg.contracts import Source, SourceInfo
+from drive_seg.bench.tally import BenchmarkSettings, Timing
+from drive_seg.contracts import Result, Source, SourceInfo
 from drive_seg.errors import SourceError
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.schedule import EveryFrame, Schedule, parse_schedule
+from drive_seg.session.figures import Latencies
+from drive_seg.session.observer import Observer
+from drive_seg.session.session import Session
 from drive_seg.settings import Settings
 from drive_seg.sources.capture import Capture
 from drive_seg.sources.looping import Looping
-from drive_seg.trace import Latencies
 from drive_seg.workers import Overflow
 from tests.fakes import FakeBackend, FakeSource, make_bundle
 
@@ -35,7 +36,7 @@ def one(ms: float, kind: str = "other", labels_ms: float | None = None, wait_ms:
 
 
 def measured(
-    timings: Sequence[Timing], usage: Usage = QUIET, seconds: float = 10.0, effort: Effort | None = None, **told: Any
+    timings: Sequence[Timing], usage: Usage = QUIET, seconds: float = 10.0, settings: BenchmarkSettings | None = None, **told: Any
 ) -> Measurement:
     source = SourceInfo("drive.mp4", (48, 64), 30.0, live=False)
     rest: dict[str, Any] = {
@@ -47,7 +48,7 @@ def measured(
         "whole": False,
         "dropped": 0,
     } | told
-    return Measurement(RAN, source, effort or Effort(), tuple(timings), seconds, usage=usage, **rest)
+    return Measurement(RAN, source, settings or BenchmarkSettings(), tuple(timings), seconds, usage=usage, **rest)
 
 
 def test_the_figures_of_known_frames() -> None:
@@ -73,11 +74,11 @@ def test_what_latencies_tells_is_all_there() -> None:
 
 def test_deadlines_are_missed_by_what_the_frames_came_for() -> None:
     frames = [one(ms, labels_ms=labels) for ms, labels in ((10, 20), (40, 50), (20, 34), (33, 33))]
-    back_to_back = deadline(frames, Effort(deadline_ms=33.0), dropped=0)
+    back_to_back = deadline(frames, BenchmarkSettings(deadline_ms=33.0), dropped=0)
     assert back_to_back == {"ms": 33.0, "by": "frame to labels", "missed": 1, "due": 4, "share": 0.25}
-    paced = deadline(frames, Effort(deadline_ms=33.0, paced=True), dropped=1)  # 50, 34, and the one that was lost, of five
+    paced = deadline(frames, BenchmarkSettings(deadline_ms=33.0, paced=True), dropped=1)  # 50, 34, and the one that was lost, of five
     assert paced == {"ms": 33.0, "by": "capture to labels", "missed": 3, "due": 5, "share": 0.6}
-    assert deadline(frames, Effort(), dropped=0) is None
+    assert deadline(frames, BenchmarkSettings(), dropped=0) is None
 
 
 def test_tracks_overlap() -> None:
@@ -106,7 +107,10 @@ STEADY = [one(10.0)] * 300
         (measured(STEADY, replace(QUIET, slowdowns=("power cap",))), "throttled: the GPU's clock was held back (power cap)"),
         (measured(STEADY, replace(QUIET, mhz=(4000.0, 4000.0, 3900.0, 3000.0, 3000.0, 3000.0))), "clock fell from 4000 to 3000 MHz"),
         (measured([one(10.0, wait_ms=12.0, decode_ms=20.0)] * 300), "bound by decoding: 36% of the time was waited"),
-        (measured([one(10.0, decode_ms=50.0, wait_ms=40.0)] * 300, effort=Effort(paced=True)), "50.0 ms to decode and comes every 33.3 ms"),
+        (
+            measured([one(10.0, decode_ms=50.0, wait_ms=40.0)] * 300, settings=BenchmarkSettings(paced=True)),
+            "50.0 ms to decode and comes every 33.3 ms",
+        ),
         (measured(STEADY, round_frames=101, rounds=2), "not whole rounds of the source: 300 frames of rounds of 101"),
     ],
 )
@@ -120,7 +124,7 @@ def test_a_doubt_is_noted(told: Measurement, said: str) -> None:
     [
         measured(STEADY),
         measured([one(10.0), one(10.0), one(40.0, "key")] * 100),  # two kinds of frames are no drift
-        measured([one(10.0, wait_ms=30.0)] * 300, effort=Effort(paced=True)),  # a paced run waits
+        measured([one(10.0, wait_ms=30.0)] * 300, settings=BenchmarkSettings(paced=True)),  # a paced run waits
         measured(STEADY, replace(QUIET, mhz=(4000.0, 3900.0, 3900.0))),
         measured([one(10.0)] * 303, round_frames=101, rounds=3, whole=True),
     ],
@@ -129,10 +133,23 @@ def test_a_quiet_run_has_no_note(told: Measurement) -> None:
     assert notes(told) == []
 
 
-def opened(folder: Path, source: Source, settings: Settings, schedule: Schedule | None = None) -> Run:
+def opened(folder: Path, source: Source, schedule: Schedule | None = None) -> Session:
     engine = Engine(make_bundle(folder), FakeBackend(noise=100.0))  # so that a frame is like the one before
-    lane = Lane(settings, engine, Pipeline(engine, schedule or EveryFrame()))
-    return Run(settings, lane, Capture(source, Overflow.WAIT, realtime=False), (), Latencies(0), None)
+    return Session(Pipeline(engine, schedule or EveryFrame()), Capture(source, Overflow.WAIT, realtime=False))
+
+
+class Seen(Observer):
+    def __init__(self) -> None:
+        self.indices: list[int] = []
+
+    def on_result(self, result: Result, comparison: Result | None) -> None:
+        self.indices.append(result.frame.index)
+
+
+def measured_in(session: Session, settings: Settings) -> dict[str, Any]:
+    assert session.capture is not None
+    with session.capture:
+        return measure(session, settings, Gauges()).summary()
 
 
 def looping(count: int) -> Looping:
@@ -141,12 +158,10 @@ def looping(count: int) -> Looping:
 
 def test_a_source_with_an_end_is_looped_and_counted_whole(tmp_path: Path) -> None:
     settings = Settings.load(None, {"warmup": 4, "min_frames": 7, "min_time": 0})
-    run = opened(tmp_path / "net", looping(6), settings, parse_schedule("clockwork:3"))
-    seen: list[int] = []
-    with run.capture:
-        found = measure(run, Gauges(), lambda result: seen.append(result.frame.index))
-    summary = found.summary()
-    assert seen == list(range(4 + 12))
+    session, seen = opened(tmp_path / "net", looping(6), parse_schedule("clockwork:3")), Seen()
+    session.observers["seen"] = seen
+    summary = measured_in(session, settings)
+    assert seen.indices == list(range(4 + 12))
     assert (summary["frames"], summary["warmup"], summary["source"]["whole"], summary["source"]["rounds"]) == (12, 4, True, 2)
     assert {kind: row["frames"] for kind, row in summary["total_ms"].items()} == {"cold": 2, "key": 2, "other": 8}
     assert len(summary["per_frame"]["at_s"]) == 12
@@ -157,9 +172,7 @@ def test_a_source_with_an_end_is_looped_and_counted_whole(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("told", [{"warmup": 10}, {"warmup": 4}, {}])
 def test_a_source_that_ends_within_the_warmup_has_figures_of_what_there_was(tmp_path: Path, told: dict[str, int]) -> None:
-    run = opened(tmp_path / "net", FakeSource(4), Settings.load(None, told))
-    with run.capture:
-        summary = measure(run, Gauges(), lambda result: None).summary()
+    summary = measured_in(opened(tmp_path / "net", FakeSource(4)), Settings.load(None, told))
     assert (summary["frames"], summary["warmup"], summary["key_frame_rate"]) == (4, 0, 1.0)
     assert summary["seconds"] > 0
     assert any("ended within the warm-up" in note for note in summary["notes"])
@@ -168,15 +181,12 @@ def test_a_source_that_ends_within_the_warmup_has_figures_of_what_there_was(tmp_
 def test_a_clock_that_never_settles_is_a_note_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drive_seg.bench.tally.WARMUP_FRAMES", 90)
     times = itertools.accumulate(1.01**count * 1e-6 for count in itertools.count())  # each step is longer than the one before
-    monkeypatch.setattr("drive_seg.trace.time", SimpleNamespace(perf_counter=lambda: next(times)))
-    run = opened(tmp_path / "net", looping(6), Settings.load(None, {"max_frames": 9}))
-    with run.capture:
-        summary = measure(run, Gauges(), lambda result: None).summary()
+    monkeypatch.setattr("drive_seg.network.pipeline.time", SimpleNamespace(perf_counter=lambda: next(times)))
+    summary = measured_in(opened(tmp_path / "net", looping(6)), Settings.load(None, {"max_frames": 9}))
     assert (summary["frames"], summary["warmup"]) == (9, 90)
     assert "unstable: the warm-up ended at its bound, after 90 frames" in summary["notes"]
 
 
 def test_no_frame_at_all_is_an_error_that_names_the_source(tmp_path: Path) -> None:
-    run = opened(tmp_path / "net", looping(0), Settings.load(None, {}))
-    with run.capture, pytest.raises(SourceError, match="no frame came"):
-        measure(run, Gauges(), lambda result: None)
+    with pytest.raises(SourceError, match="no frame came"):
+        measured_in(opened(tmp_path / "net", looping(0)), Settings.load(None, {}))

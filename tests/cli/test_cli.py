@@ -19,12 +19,12 @@ from rich.console import Console
 
 from drive_seg import cli
 from drive_seg.cli.benchmark import table
-from drive_seg.contracts import TIMED
+from drive_seg.contracts import KINDS, TIMED
 from drive_seg.demo import DemoDrive
 from drive_seg.files import part_of
 from drive_seg.network.card import load_bundle
+from drive_seg.session.figures import percentiles
 from drive_seg.settings import DEFAULT_MODEL
-from drive_seg.trace import KINDS, percentiles
 from tests.fakes import make_bundle
 from tests.waiting import PATIENCE_S, until
 

@@ -116,7 +116,7 @@ def drive(folder: Path, samples: list[Sample]) -> Path:
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, str]:
     """A drive of 14 frames, and a bundle for it with a forecast and a propagation of its own, which runs on a fake backend."""
-    monkeypatch.setattr("drive_seg.assemble.open_backend", lambda *args, **how: FakeBackend(noise=SOFT))
+    monkeypatch.setattr("drive_seg.session.opening.open_backend", lambda *args, **how: FakeBackend(noise=SOFT))
     bundle = make_keyed_bundle(tmp_path / "tiny")
     return drive(tmp_path / "drive", shown(0, 0, 1, 1, 2, 2, 1, 1, 0, 0, 1, 1, 2, 2)), str(bundle.folder)
 

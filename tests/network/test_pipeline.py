@@ -89,7 +89,7 @@ def test_dropped_frames_count_into_the_age(tmp_path: Path) -> None:
 
 def test_the_overlay_is_painted_only_when_it_is_wanted_and_not_counted_as_latency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [0.0]
-    for module in ("trace", "network.refresh"):
+    for module in ("network.pipeline", "network.refresh"):
         monkeypatch.setattr(f"drive_seg.{module}.time", SimpleNamespace(perf_counter=lambda: now_s[0]))
 
     def take(ms: float) -> None:
@@ -228,7 +228,7 @@ class Moving(Hold):
     def see(self, image: Image) -> Array:
         return np.array(image[..., 0].mean())
 
-    def bring(self, key: Key, seen: Array | None) -> Tensors:
+    def propagate(self, key: Key, seen: Array | None) -> Tensors:
         assert key.seen is not None
         assert seen is not None
         return {name: tensor + (seen - key.seen) for name, tensor in key.context.items()}
@@ -282,6 +282,18 @@ def test_a_refresh_that_is_asked_for_waits_for_the_one_under_way(tmp_path: Path)
             results.append(pipeline.step(frame(i, 100 + i)))
     assert [result.decision.reason for result in results] == ["first", "manual", "busy", "manual", "clock", "clock", "clock"]
     assert contexts(results) == [100, 100, 100, 101, 101, 103, 103]
+
+
+def test_a_refresh_that_is_asked_for_says_what_the_schedule_saw(tmp_path: Path) -> None:
+    with Engine(make_keyed_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        pipeline = Pipeline(engine, parse_schedule("keyframe:.2"), refresher=Delayed(engine, 2, 1, "async:2"))
+        pipeline.step(frame(0, 100))
+        pipeline.refresh()
+        asked = pipeline.step(frame(1, 105)).decision
+        busy = pipeline.step(frame(2, 150)).decision
+    assert (asked.run_high, asked.reason, asked.text) == (True, "manual", "asked for")
+    assert (busy.run_high, busy.reason, busy.text) == (False, "busy", "a refresh is under way")
+    assert (asked.score, asked.threshold, busy.score, busy.threshold) == (pytest.approx(0.05), 0.2, pytest.approx(0.5), 0.2)
 
 
 def test_a_refresh_is_not_made_twice_where_the_frame_needs_its_own_key_anyway(tmp_path: Path) -> None:

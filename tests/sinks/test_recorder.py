@@ -15,9 +15,9 @@ import av
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Image, Result
+from drive_seg.contracts import Frame, Image, Result
 from drive_seg.errors import SinkError, UsageError
-from drive_seg.sinks.recorder import Recorder, fit
+from drive_seg.sinks.recorder import Recorder, Timeline, fit
 from drive_seg.sources.file import FileSource
 from drive_seg.workers import Overflow
 from tests.fakes import make_result
@@ -224,3 +224,16 @@ def test_colours_come_back_and_are_tagged(tmp_path: Path, size_hw: tuple[int, in
     with av.open(str(path)) as container:
         context = container.streams.video[0].codec_context
         assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
+
+
+def times(*frames: tuple[int, float]) -> list[float]:
+    timeline, image = Timeline(10.0), np.zeros((2, 2, 3), np.uint8)
+    return [round(timeline.time_s(Frame(image, 0, time_s, segment=segment)), 6) for segment, time_s in frames]
+
+
+def test_a_drive_that_is_played_through_keeps_its_times() -> None:
+    assert times((0, 3.0), (0, 3.1), (0, 3.5)) == [3.0, 3.1, 3.5]
+
+
+def test_after_a_jump_the_recording_goes_on_with_the_next_frame() -> None:
+    assert times((0, 3.0), (1, 90.0), (1, 90.1), (2, 1.0), (2, 1.3)) == [3.0, 3.1, 3.2, 3.3, 3.6]

@@ -91,18 +91,18 @@ def test_pause_step_resume() -> None:
         viewer = threading.Thread(target=lambda: seen.extend(frame.index for frame in capture))
         viewer.start()
         until(lambda: len(seen) >= 3)
-        capture.pause()
-        assert capture.paused
+        capture.pace.pause()
+        assert capture.pace.paused
         until(lambda: source.reads == len(seen) + 1)  # what was under way has come
         time.sleep(0.1)
         before = len(seen)
         assert source.reads <= before + 1  # the file stands still, at most one frame further
-        capture.step()
+        capture.pace.step()
         until(lambda: len(seen) == before + 1)
         time.sleep(0.05)
         assert len(seen) == before + 1
-        capture.resume()
-        assert not capture.paused
+        capture.pace.resume()
+        assert not capture.pace.paused
         until(lambda: len(seen) >= before + 5)
     viewer.join(PATIENCE_S)
     assert seen == list(range(len(seen)))
@@ -121,17 +121,17 @@ def test_a_paused_camera_goes_on_unseen() -> None:
         frames = iter(capture)
         gate.release()
         assert next(frames).index == 0
-        capture.pause()
+        capture.pace.pause()
         gate.release(30)
         until(lambda: source.reads == 31)
-        capture.step()
+        capture.pace.step()
         gate.release()
         assert next(frames).index == 31
-        capture.resume()
+        capture.pace.resume()
         gate.release()
         assert next(frames).index == 32
         assert capture.dropped == 0
-        capture.pause()
+        capture.pace.pause()
         gate.release(100)
 
 
@@ -197,7 +197,7 @@ def test_closing_while_a_paced_frame_waits() -> None:
 
 def test_closing_while_paused_or_full() -> None:
     paused = Capture(FakeSource(5), Overflow.WAIT, realtime=False)
-    paused.pause()
+    paused.pace.pause()
     full = Capture(FakeSource(5), Overflow.WAIT, realtime=False)
     for capture in (paused, full):
         capture.close()
@@ -287,17 +287,17 @@ def test_while_paused_a_seek_shows_exactly_that_frame(realtime: bool) -> None:
     source = FakeFile(1000, fps=200)
     with Capture(source, Overflow.WAIT, realtime) as capture:
         come(capture, 3)
-        capture.pause()
+        capture.pace.pause()
         for number, wish in enumerate((500, 20, 21, 20, 999), 1):
             capture.seek(wish)
             assert come(capture, 1) == [(wish, number)]
             assert capture.next(0.02) is None
-        assert capture.paused
+        assert capture.pace.paused
         capture.seek(30)
-        capture.step()
+        capture.pace.step()
         assert come(capture, 2) == [(30, 6), (31, 6)]
         assert capture.next(0.02) is None
-        capture.resume()
+        capture.pace.resume()
         assert come(capture, 2) == [(32, 6), (33, 6)]
 
 
@@ -305,7 +305,7 @@ def test_steps_before_a_seek_are_forgotten_and_a_pause_after_it_does_not_hold_it
     with Capture(FakeFile(1000, fps=0.01), Overflow.WAIT, realtime=True) as capture:
         come(capture, 1)
         capture.seek(10)
-        capture.pause()
+        capture.pace.pause()
         assert come(capture, 1) == [(10, 1)]
         assert capture.next(0.05) is None
 
@@ -330,12 +330,12 @@ def test_at_its_end_it_stays_and_a_seek_goes_on_from_there() -> None:
         capture.seek(3)
         assert come(capture, 2) == [(3, 1), (4, 1)]
         until(lambda: capture.state == "ended")
-        capture.pause()
+        capture.pace.pause()
         capture.seek(0)
         assert come(capture, 1) == [(0, 2)]
         assert capture.next(0.05) is None
         assert capture.state == "playing"
-        capture.resume()
+        capture.pace.resume()
         assert [index for index, _ in come(capture, 4)] == [1, 2, 3, 4]
     assert source.closed
     assert no_capture_thread()
@@ -362,11 +362,11 @@ def test_looping_is_a_seek_to_the_start_of_which_no_frame_is_lost() -> None:
 def test_paused_on_the_last_frame_it_does_not_begin_anew() -> None:
     with Capture(FakeFile(3), Overflow.WAIT, realtime=False) as capture:
         capture.looping = True
-        capture.pause()
+        capture.pace.pause()
         capture.seek(2)
         assert following(capture).index == 2
         assert capture.next(0.05) is None
-        capture.step()
+        capture.pace.step()
         assert following(capture).index == 0
         assert capture.next(0.05) is None
 
@@ -397,14 +397,14 @@ def test_a_live_source_refuses_to_seek_in_words() -> None:
 def test_a_speed_that_cannot_be_played_is_refused() -> None:
     start = time.monotonic()
     with Capture(FakeFile(400, fps=50), Overflow.WAIT, realtime=True) as capture:
-        assert capture.speed == 1
+        assert capture.pace.speed == 1
         for factor in (0, 0.05, 9, float("nan")):
             with pytest.raises(UsageError, match=r"give one from 0\.1 to 8"):
-                capture.speed = factor
-        capture.speed = 8
+                capture.pace.speed = factor
+        capture.pace.speed = 8
         come(capture, 81)
         assert time.monotonic() - start > 0.15  # of 1.6 s
-        assert capture.speed == 8
+        assert capture.pace.speed == 8
 
 
 def test_a_source_that_breaks_in_a_seek_says_so() -> None:

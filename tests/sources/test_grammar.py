@@ -49,7 +49,7 @@ def test_streams(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("uri", ["", "  ", "ftp://host/x.mp4", "-1", "file:///x.mp4"])
 def test_what_cannot_be_meant_lists_what_can(uri: str) -> None:
-    with pytest.raises(UsageError, match="video file, a folder or quoted glob") as caught:
+    with pytest.raises(UsageError, match="a folder or quoted glob of pictures") as caught:
         open_source(uri)
     assert uri.strip() in str(caught.value)
     assert "\n" not in str(caught.value)

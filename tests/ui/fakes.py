@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from drive_seg.audit import Agreement
 from drive_seg.contracts import Reason, Result, SourceInfo
 from drive_seg.errors import UsageError
 from drive_seg.overlay import Look
-from drive_seg.play.history import Moment, moment_of
-from drive_seg.play.player import Shown, Status, Trouble
+from drive_seg.session.audit import Agreement
+from drive_seg.session.figures import Numbers, Rolling
+from drive_seg.session.history import Moment, moment_of
+from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.settings import Settings
-from drive_seg.stats import Numbers, Rolling
+from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_result
+
+Opened = Callable[[object], MainWindow]  # opens the window over this player
 
 INFO = SourceInfo("drive.mp4", (48, 64), 30.0, live=False, frame_count=300)
 
@@ -34,8 +37,8 @@ class FakePlayer:
         self.now = Status(
             state="playing", settings=Settings.load(None, settings), runs=runs, headline="camvid · openvino int8", note="",
             classes=tuple(CAMVID), palette=tuple(CAMVID.values()), source=info, seekable=not info.live, position=None, paused=False,
-            speed=1.0, dropped=0, recording=None, rival=None, differing=None, auditing=False, numbers=Numbers(), rival_numbers=None,
-            trouble=None,
+            speed=1.0, dropped=0, recording=None, comparison=None, differing=None, auditing=False, numbers=Numbers(),
+            comparison_numbers=None, trouble=None,
         )  # fmt: skip
         self.look = Look(self.now.palette, self.now.settings.opacity)
 
@@ -81,7 +84,7 @@ class FakePlayer:
 
     def compare(self, changes: Mapping[str, object] | None) -> None:
         rival = None if changes is None else {**self.now.runs, **{key: str(value) for key, value in changes.items()}}
-        self.now = replace(self.now, rival=rival)
+        self.now = replace(self.now, comparison=rival)
 
     def audit(self, on: bool) -> None:
         self.now = replace(self.now, auditing=on)

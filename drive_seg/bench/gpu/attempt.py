@@ -28,7 +28,7 @@ from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.propagate import make_propagation
 from drive_seg.network.schedule import Clockwork, EveryFrame
-from drive_seg.trace import Latencies, percentiles
+from drive_seg.session.figures import Latencies, percentiles
 
 WARM_UP = 100  # frames before those that are timed
 KEY_EVERY, HEAD_RUNS = 5, 300  # for the other heads: key frames in a row of frames, and frames that are timed

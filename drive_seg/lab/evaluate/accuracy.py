@@ -1,6 +1,5 @@
 """Scores a network against true labels through the pipeline that plays live."""
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,18 +7,19 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from drive_seg.classes import void_ids
-from drive_seg.contracts import Frame, Image, Labels, Network
+from drive_seg.classes import VOID, void_ids
+from drive_seg.contracts import Frame, Image, Labels, Network, Result
 from drive_seg.errors import DataError
 from drive_seg.lab.evaluate.datasets import Place, find_pairs
-from drive_seg.lab.evaluate.pairs import VOID, Sample, ids_by_name, read_all
+from drive_seg.lab.evaluate.pairs import Sample, ids_by_name, read_all
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.postprocess import at_size
 from drive_seg.network.score import Confusion
+from drive_seg.session.observer import Observer
+from drive_seg.session.session import Session
 from drive_seg.sources import open_source
 from drive_seg.sources.pace import Pace
-from drive_seg.trace import Latencies
 
 CLIP_HZ = 15.0  # CamVid's clip; pictures do not say when they were taken
 
@@ -74,34 +74,51 @@ def gflop_per_frame(engine: Network, key_frame_rate: float, mid_alone_rate: floa
     return sum(stage.gflop * rates[name] for name, stage in engine.stages.items()) + engine.stale.gflop * (1 - fresh_rate)
 
 
+def as_frames(samples: Iterable[Sample], hz: float, realtime: bool = False) -> Iterator[Frame]:
+    """Labelled frames `hz` apart; `realtime` waits for each one's time, which only an asynchronous refresher needs."""
+    pace = Pace(realtime)
+    for index, (image, truth) in enumerate(samples):
+        pace.wait_for(index / hz)
+        yield Frame(image, index, index / hz, labels=truth, period_s=1 / hz)
+
+
+class Accuracy(Observer):
+    """Compares a session's labels with its frames' true ones. Labels are enlarged to the truth's size by nearest neighbour."""
+
+    def __init__(self, classes: Sequence[str], meters: Sequence[Meter]) -> None:
+        self.confusion, self.miou_by_frame = Confusion(classes), list[float | None]()
+        self.mid_alone = self.fresh = 0
+        self._classes, self._meters = classes, meters
+
+    def on_result(self, result: Result, comparison: Result | None) -> None:
+        assert result.frame.labels is not None
+        truth = without_void(result.frame.labels, self._classes)
+        predicted = at_size(result.labels, truth.shape)
+        self.mid_alone += result.decision.run_mid
+        self.fresh += result.age_frames == 0
+        self.miou_by_frame.append(Confusion.of(self._classes, self.confusion.add(truth, predicted)).miou)
+        for meter in self._meters:
+            meter.add(Scored(result.frame.index, result.frame.image, truth, predicted, self.miou_by_frame[-1]))
+
+
 def evaluate(
     pipeline: Pipeline, samples: Iterable[Sample], meters: Sequence[Meter] = (), hz: float = 30.0, realtime: bool = False
 ) -> dict[str, Any]:
     """All that Confusion tells, by class name and over all; mIoU by frame, the meters' figures, how it ran, and what ran.
 
-    Labels are enlarged to the truth's size by nearest neighbour. `confusion` has the truth's classes down and the predicted ones across,
-    and one column more for predictions that are no class. The frames' times are `hz` apart; `realtime` waits for each, which only an
-    asynchronous refresher needs.
+    `confusion` has the truth's classes down and the predicted ones across, and one column more for predictions that are no class. `hz` and
+    `realtime` as for `as_frames`. Raises DataError where there is nothing to score.
     """
-    engine, pace, latencies = pipeline.engine, Pace(realtime), Latencies(warmup=0)
-    confusion, frames, mid_alone, fresh = Confusion(engine.classes), 0, 0, 0
-    miou_by_frame: list[float | None] = []
-    for frames, (image, known) in enumerate(samples, 1):
-        truth = without_void(known, engine.classes)
-        pace.wait_for((frames - 1) / hz)
-        result = pipeline.step(Frame(image, frames - 1, (frames - 1) / hz))
-        latencies.add(result, time.perf_counter())
-        mid_alone += result.decision.run_mid
-        fresh += result.age_frames == 0
-        predicted = at_size(result.labels, truth.shape)
-        miou_by_frame.append(Confusion.of(engine.classes, confusion.add(truth, predicted)).miou)
-        for meter in meters:
-            meter.add(Scored(frames - 1, image, truth, predicted, miou_by_frame[-1]))
+    engine, accuracy = pipeline.engine, Accuracy(pipeline.engine.classes, meters)
+    session = Session(pipeline, as_frames(samples, hz, realtime), {"accuracy": accuracy})
+    session.run()
+    confusion, frames = accuracy.confusion, len(accuracy.miou_by_frame)
     if not frames:
         raise DataError("there is nothing to score: the source has no frames")
     if confusion.miou is None:
         raise DataError(f"there is nothing to score: no label is one of the model's classes ({', '.join(engine.classes)})")
-    ran = latencies.summary()
+    ran = session.latencies.summary()
+    key_frame_rate = session.latencies.keys / frames
     return {
         "miou": confusion.miou,
         "pixel_accuracy": confusion.pixel_accuracy,
@@ -114,18 +131,12 @@ def evaluate(
         "f1": confusion.f1(),
         "confusion": confusion.counts[:-1].tolist(),
         **{name: value for meter in meters for name, value in meter.figures().items()},
-        "miou_by_frame": miou_by_frame,
+        "miou_by_frame": accuracy.miou_by_frame,
         "frames": frames,
-        "key_frame_rate": latencies.keys / frames,
-        "gflop_per_frame": gflop_per_frame(engine, latencies.keys / frames, mid_alone / frames, fresh / frames),
+        "key_frame_rate": key_frame_rate,
+        "gflop_per_frame": gflop_per_frame(engine, key_frame_rate, accuracy.mid_alone / frames, accuracy.fresh / frames),
         "latency_ms": ran["latency_ms"],
         "total_ms": ran["total_ms"],
-        "model": engine.name,
-        "backend": engine.backend.name,
-        "precision": engine.backend.precision,
-        "device": engine.backend.device,
-        "schedule": pipeline.schedule.name,
-        "mode": pipeline.refresher.name,
-        "propagation": pipeline.propagation.name,
+        **pipeline.runs,
         "refined": pipeline.refine is not None,
     }

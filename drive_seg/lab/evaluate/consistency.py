@@ -7,9 +7,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from drive_seg.classes import VOID
 from drive_seg.contracts import Array, Image, Labels
 from drive_seg.lab.evaluate.accuracy import Scored
-from drive_seg.lab.evaluate.pairs import VOID
 from drive_seg.network.preprocess import input_size
 from drive_seg.network.propagate import Flow, origins
 

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from drive_seg.classes import VOID as VOID  # what is no class becomes this, here and nowhere else
 from drive_seg.contracts import Array, Image, Labels
 from drive_seg.errors import DataError
 from drive_seg.sources.pictures import KINDS, BadPicture, pictures_in, read_bgr, read_stored
 
-VOID = 255  # what is no class becomes this, here and nowhere else
 UNKNOWN = 254  # in a coding's table: neither a class nor void
 NAMED = 3  # of the pairs that were left out
 SKIP = "mend the file, or go on without such pairs by --skip-bad"

@@ -7,12 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
-
-from drive_seg.assemble import open_engine, open_pipeline
-from drive_seg.contracts import Frame, Labels, Network
+from drive_seg.contracts import Labels, Network
 from drive_seg.errors import UsageError
-from drive_seg.lab.evaluate.accuracy import CLIP_HZ, Meter, Scored, evaluate, from_pairs, without_void
+from drive_seg.lab.evaluate.accuracy import CLIP_HZ, Meter, Scored, as_frames, evaluate, from_pairs, without_void
 from drive_seg.lab.evaluate.ages import AGES, AgeCurve, age_curve
 from drive_seg.lab.evaluate.baselines import LabelCache, Oracle
 from drive_seg.lab.evaluate.boundary import BoundaryF1
@@ -20,8 +17,11 @@ from drive_seg.lab.evaluate.consistency import Consistency, motions
 from drive_seg.lab.evaluate.pairs import Sample
 from drive_seg.network.card import load_bundle
 from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.propagate import KINDS as PROPAGATIONS
 from drive_seg.network.propagate import make_propagation
-from drive_seg.network.schedule import EveryFrame, parse_schedule
+from drive_seg.network.schedule import EveryFrame, find_kind, parse_schedule
+from drive_seg.session.opening import open_engine, pipeline_on
+from drive_seg.session.session import Session
 from drive_seg.settings import Settings
 
 SHARES = (0.05, 0.08, 0.12, 0.18)  # of the labels that differ: on CamVid's clip from two thirds of the frames to a tenth of them
@@ -29,8 +29,7 @@ CHANGED = (0.02, 0.03, 0.05, 0.07)  # of those that change while the key frame s
 EVERY = "every-frame"
 SCHEDULES = (*(f"clockwork:{n}" for n in (2, 3, 4, 6, 8)), *(f"clockwork:adaptive={s}" for s in CHANGED), "async:1", "async:2")
 SCORED = tuple(f"keyframe:{s}" for s in SHARES)  # where the bundle forecasts
-CLOCK = r"clockwork:\d+"
-BROUGHT = {"hold": "copied labels", "flow": "warped labels"}  # the baselines without a network between key frames, by propagation
+BASELINES = {name: kind.labels for name, kind in PROPAGATIONS.items() if kind.labels}  # without a network between key frames
 WARMUP = 10  # frames that nobody counts, whenever an engine was opened
 
 Kind = Literal["run", "oracle", "labels", "other"]  # of rows: the bundle's own, and what stands beside it
@@ -81,7 +80,7 @@ class Sweep:
     precision: str
     device: str
     rows: tuple[Row, ...]
-    ages: dict[str, AgeCurve]  # by propagation, and by BROUGHT for the baselines
+    ages: dict[str, AgeCurve]  # by propagation, and by BASELINES for the baselines
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {
@@ -112,9 +111,7 @@ class Drive:
         self._motions = motions([image for image, _ in self.samples])
 
     def warm(self, engine: Network) -> None:
-        pipeline = Pipeline(engine, EveryFrame())
-        for index, (image, _) in enumerate(self.samples[:WARMUP]):
-            pipeline.step(Frame(image, index, index / CLIP_HZ))
+        Session(Pipeline(engine, EveryFrame()), as_frames(self.samples[:WARMUP], CLIP_HZ)).run()
 
     def play(self, pipeline: Pipeline, kind: Kind, gflop: float | None = None, kept: Sequence[Meter] = ()) -> Row:
         """One row; `gflop`: of a key frame, where all of the arithmetic is in those. Closes the pipeline."""
@@ -127,7 +124,7 @@ class Drive:
             work_ms += rate * sum(latency_ms[stage]["mean"] or 0.0 for stage in pipeline.engine.cached)
         return Row(
             kind=kind,
-            family=BROUGHT[scores["propagation"]] if kind == "labels" else family(schedule, mode),
+            family=BASELINES[scores["propagation"]] if kind == "labels" else family(schedule, mode),
             model=scores["model"],
             schedule=schedule,
             mode=mode,
@@ -152,10 +149,8 @@ def family(schedule: str, mode: str = "sync") -> str:
     """What rows that differ by a number alone have in common: clockwork, clockwork by stage, adaptive, pipelined, keyframe, async …"""
     if mode.startswith("async"):
         return "async"
-    kind, _, how = schedule.partition(":")
-    if kind == "clockwork" and not how[0].isdigit():
-        return how.partition("=")[0]
-    return "clockwork by stage" if kind == "clockwork" and "," in how else kind
+    found = find_kind(schedule)
+    return found[0].name if found else schedule.partition(":")[0]  # an oracle, which nobody can ask for
 
 
 def sweep(
@@ -173,7 +168,6 @@ def sweep(
     for or not. Rows are told as they come; no frame waits for its time. What cannot be run raises UsageError before anything is; also
     raises DataError, BundleError, BackendError.
     """
-    cv2.setNumThreads(1)  # as live
     bundle, *others = [load_bundle(model) for model in models]
     for other in others:
         if other.card.classes != bundle.card.classes:
@@ -191,7 +185,7 @@ def sweep(
         engines = [stack.enter_context(open_engine(bundle, one)) for one in each]
         beside = [stack.enter_context(open_engine(other, settings)) for other in others]
         pipelines = [
-            [open_pipeline(engine, parse_schedule(text), one.model_copy(update={"mode": mode})) for text, mode in runs]
+            [pipeline_on(engine, parse_schedule(text), one.model_copy(update={"mode": mode})) for text, mode in runs]
             for engine, one in zip(engines, each, strict=True)
         ]
         drive = Drive(clip, bundle.card.classes)
@@ -206,12 +200,12 @@ def sweep(
                 note(drive.play(Pipeline(engine, Oracle(full.labels, share), propagation=make_propagation(propagation)), "oracle"))
             ages[propagation] = age_curve(engine, propagation, drive.samples, CLIP_HZ, length)
         labels = LabelCache(engines[0])
-        for brought, name in BROUGHT.items():
+        for propagation, name in BASELINES.items():
             for text, _ in runs:
-                if re.fullmatch(CLOCK, text):
-                    pipeline = Pipeline(labels, parse_schedule(text), propagation=make_propagation(brought))
+                if family(text) == "clockwork":
+                    pipeline = Pipeline(labels, parse_schedule(text), propagation=make_propagation(propagation))
                     note(drive.play(pipeline, "labels", gflop=rows[0].gflop))
-            ages[name] = age_curve(labels, brought, drive.samples, CLIP_HZ, length)
+            ages[name] = age_curve(labels, propagation, drive.samples, CLIP_HZ, length)
         for engine in beside:
             drive.warm(engine)
             note(drive.play(Pipeline(engine, EveryFrame()), "other"))

@@ -7,7 +7,7 @@ import pyqtgraph as pg
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QLabel
 
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.pages.page import Page
 from drive_seg.ui.plots import pen
 from drive_seg.ui.strip import GROUP_OF, GROUPS, group_name
@@ -26,14 +26,9 @@ class CachePage(Page):
         )  # fmt: skip
         self.reasons = QLabel()
         self.reasons.setTextFormat(Qt.TextFormat.RichText)
-        self.plot = self.add_plot(height_px=150)
+        self.add(self.facts, heading(self.tr("Refreshed for")), self.reasons)
+        self.plot = self.add_plot(self.tr("Age of the features shown · frames, how often"), height_px=150)
         self._bars = self.plot.areas[0].add(pg.BarGraphItem(x=[0.0], height=[0.0], width=0.9))
-        self.body.addWidget(self.facts)
-        self.body.addWidget(heading(self.tr("Refreshed for")))
-        self.body.addWidget(self.reasons)
-        self.body.addWidget(heading(self.tr("Age of the features shown · frames, how often")))
-        self.body.addWidget(self.plot)
-        self.body.addStretch(1)
 
     def paint(self, theme: Theme) -> None:
         super().paint(theme)

@@ -5,26 +5,22 @@ from collections.abc import Mapping
 
 import numpy as np
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QGridLayout, QLabel, QToolButton, QWidget
+from PyQt6.QtWidgets import QGridLayout, QLabel, QWidget
 
-from drive_seg.play.history import Moment
-from drive_seg.stats import Numbers
-from drive_seg.ui.cockpit import PLAIN, Cockpit
+from drive_seg.session.figures import Numbers
+from drive_seg.session.history import Moment
+from drive_seg.ui.cockpit import PLAIN
 from drive_seg.ui.pages.page import Page
 from drive_seg.ui.plots import pen, round_up
 from drive_seg.ui.schedulebox import ScheduleBox
 from drive_seg.ui.theme import Theme
-from drive_seg.ui.widgets import NONE, Choice, heading, label, named, row
+from drive_seg.ui.widgets import NONE, Choice, action_button, label, named, row
 
 KEPT = 300  # values of the share that differs
 SCHEDULE = "clockwork:4"  # the other schedule to begin with
 
 
 class Compare(Page):
-    def __init__(self, cockpit: Cockpit, button: QToolButton, difference: QToolButton) -> None:
-        self._buttons = row(button, difference, QWidget(), stretch=2)
-        super().__init__(cockpit)
-
     def build(self) -> None:
         self.rival = Choice(self.tr("Who is compared with, on the same frames"))
         self.schedule = ScheduleBox()
@@ -32,15 +28,12 @@ class Compare(Page):
         self._bundle_row = named(self.tr("Bundle"), self.bundle)
         self.table = _Table()
         self.differing = label(NONE, "big")
-        self.plot = self.add_plot(height_px=120)
+        buttons = row(*(action_button(self.actions_by_name[name]) for name in ("compare", "difference")), QWidget(), stretch=2)
+        self.add(named(self.tr("Against"), self.rival), self.schedule, self._bundle_row, buttons, self.table)
+        self.plot = self.add_plot(self.tr("Labels that differ · running mean of 300 frames"), height_px=120)
+        self.add(self.differing)
         self._line = self.plot.areas[0].line("#fff", 1.5)
         self._shares: deque[float] = deque(maxlen=KEPT)
-        for part in (named(self.tr("Against"), self.rival), self.schedule, self._bundle_row, self._buttons, self.table):
-            self.body.addWidget(part)
-        self.body.addWidget(heading(self.tr("Labels that differ · running mean of 300 frames")))
-        self.body.addWidget(self.differing)
-        self.body.addWidget(self.plot)
-        self.body.addStretch(1)
         self.rival.chosen.connect(self._choose)
         self.schedule.chosen.connect(lambda text: self.cockpit.set_rival({"schedule": text}))
         self.bundle.chosen.connect(lambda name: self.cockpit.set_rival({"model": name}))
@@ -52,7 +45,7 @@ class Compare(Page):
     def refresh(self, moments: tuple[Moment, ...]) -> None:
         status = self.cockpit.status
         self._show_rival(self.cockpit.rival)
-        self.table.show_lanes(status.runs, status.numbers, status.rival, status.rival_numbers)
+        self.table.show_lanes(status.runs, status.numbers, status.comparison, status.comparison_numbers)
         if status.differing is None:
             self.differing.setText(NONE)
             self._shares.clear()
@@ -76,7 +69,7 @@ class Compare(Page):
         self.schedule.setVisible(kind == "schedule")
         self._bundle_row.setVisible(kind == "bundle")
         if kind == "schedule":
-            self.schedule.show_schedule(str(rival["schedule"]))
+            self.schedule.show_schedule(str(rival["schedule"]), self.cockpit.wanted("model"), self.cockpit.card())
         if kind == "bundle":
             self.bundle.offer([(name, name) for name in self.cockpit.models()], str(rival["model"]))
 

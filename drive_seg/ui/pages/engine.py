@@ -1,7 +1,7 @@
 """Page: which network runs on what, in which precision, and what its card says of it."""
 
 from drive_seg.network.card import Card
-from drive_seg.play.history import Moment
+from drive_seg.session.history import Moment
 from drive_seg.ui.pages.page import Page
 from drive_seg.ui.widgets import NONE, Facts, heading
 
@@ -23,11 +23,7 @@ class EnginePage(Page):
             ],
             prose=True,
         )  # fmt: skip
-        self.body.addWidget(heading(self.tr("What really runs")))
-        self.body.addWidget(self.facts)
-        self.body.addWidget(heading(self.tr("The bundle's card")))
-        self.body.addWidget(self.about)
-        self.body.addStretch(1)
+        self.add(heading(self.tr("What really runs")), self.facts, heading(self.tr("The bundle's card")), self.about)
         self._of = ""
 
     def refresh(self, moments: tuple[Moment, ...]) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drive_seg import assemble
 from drive_seg.backends import describe_backend, open_backend
 from drive_seg.backends.tensorrt import backend as module
 from drive_seg.backends.tensorrt import store
@@ -21,6 +20,8 @@ from drive_seg.network.engine import Engine
 from drive_seg.network.preprocess import to_input
 from drive_seg.network.refresh import Streamed
 from drive_seg.overlay import Look, Painter
+from drive_seg.session import opening
+from drive_seg.session.session import Session
 from drive_seg.settings import Settings
 from drive_seg.workers import Closed
 
@@ -84,21 +85,23 @@ def test_a_bundle_runs_and_nothing_is_left_on_the_gpu(fake_gpu: list[FakeCuda], 
 def test_async_needs_no_second_backend_and_swaps_the_context_between_two_frames(fake_gpu: list[FakeCuda]) -> None:
     """1280x720 go to the GPU as they are; the labels are those of the context that their age tells."""
     frames = _drive(5)
-    lane = assemble.open_lane(assemble.make_plan(_settings(mode="async")), frames[0].size_hw)
-    assert isinstance(lane.pipeline.refresher, Streamed)
-    assert (lane.runs["mode"], lane.engine.input_hw) == ("async", frames[0].size_hw)
-    ages, shown = [], []
-    painter = Painter(Look(lane.engine.palette, 0.4, frozenset({3})))
-    for frame in frames:
-        result = lane.pipeline.step(frame)
+    settings = _settings(mode="async")
+    pipeline = opening.open_pipeline(opening.find_model(settings), settings, frames[0].size_hw)
+    assert isinstance(pipeline.refresher, Streamed)
+    assert (pipeline.runs["mode"], pipeline.engine.input_hw) == ("async", frames[0].size_hw)
+    ages, shown, session = [], [], Session(pipeline, frames)
+    painter = session.painter = Painter(Look(pipeline.engine.palette, 0.4, frozenset({3})))
+    session.paints_always = True
+    for result, _ in session.results():
+        frame = result.frame
         ages.append(result.age_frames)
         shown.append(result.labels)
-        painted = lane.paint(painter, frame.image, result.labels).astype(int)
-        assert np.abs(painted - painter.paint(frame.image, result.labels)).max() <= 2
+        assert result.overlay is not None
+        assert np.abs(result.overlay.astype(int) - painter.paint(frame.image, result.labels)).max() <= 2
         if frame.index >= 2:
             fake_gpu[0].gpu.finish()
     painted_on_gpu = [cuda for cuda in fake_gpu if cuda.calls.count("launch") == len(frames) and "copy" in cuda.calls]
-    lane.close()
+    pipeline.close()
     assert painted_on_gpu
     assert ages == [0, 1, 2, 2, 1]  # frame 1 started a refresh that ended after frame 2; frame 3 started the next
     assert all(not cuda.alive for cuda in fake_gpu)
@@ -184,13 +187,13 @@ def _settings(**values: object) -> Settings:
 
 
 @pytest.mark.tensorrt
-def test_what_a_lane_needs_is_built_first_and_told_with_seconds(
+def test_what_a_pipeline_needs_is_built_first_and_told_with_seconds(
     fake_gpu: list[FakeCuda], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings, frame_hw, told = _settings(mode="async", propagation="flow"), (240, 320), list[str]()
-    assert not assemble.ready(settings, frame_hw)
-    assemble.prepare(settings, frame_hw, told.append)
-    assert assemble.ready(settings, frame_hw)
+    assert not opening.ready(settings, frame_hw)
+    opening.prepare(settings, frame_hw, told.append)
+    assert opening.ready(settings, frame_hw)
     assert [not cuda.calls for cuda in fake_gpu] == [True] * len(fake_gpu)  # nothing was put on the GPU
     assert all(re.search(r", \d+ s$", line) for line in told)
     assert {line.split()[1] for line in told if line.startswith("building")} == {
@@ -199,15 +202,14 @@ def test_what_a_lane_needs_is_built_first_and_told_with_seconds(
     }
     assert any("100%" in line for line in told)
     assert capsys.readouterr().err == ""
-    lane = assemble.open_lane(assemble.make_plan(settings), frame_hw)
-    lane.close()
+    opening.open_pipeline(opening.find_model(settings), settings, frame_hw).close()
     assert capsys.readouterr().err == ""  # nothing was left to be built
     for other in (settings.model_copy(update={"precision": "int8"}), settings.model_copy(update={"propagation": "attend"})):
-        assert not assemble.ready(other, frame_hw)
-    assert not assemble.ready(settings, (120, 160))
+        assert not opening.ready(other, frame_hw)
+    assert not opening.ready(settings, (120, 160))
     plan = next(path for path in tmp_path.glob("*low*.plan"))
     plan.write_bytes(b"rubbish")
-    assert not assemble.ready(settings, frame_hw)
+    assert not opening.ready(settings, frame_hw)
 
 
 @pytest.mark.tensorrt
@@ -215,8 +217,8 @@ def test_a_run_without_a_window_tells_what_it_builds_first(fake_gpu: list[FakeCu
     settings, told, seen = _settings(source="demo:?size=128x96&frames=3"), list[str](), list[int]()
     for known in (False, True):
         told.clear()
-        with assemble.assembled(settings, told.append) as run:
-            assemble.run_headless(run, lambda result: seen.append(result.frame.index))
+        with opening.open_session(settings, told.append) as session:
+            seen += [result.frame.index for result, _ in session.results()]
         assert bool(told) is not known
     assert seen == [0, 1, 2] * 2
     assert capsys.readouterr().err == ""
@@ -231,20 +233,20 @@ def test_a_building_that_nobody_wants_any_more_ends(fake_gpu: list[FakeCuda], at
             raise Closed
 
     with pytest.raises(Closed):
-        assemble.prepare(_settings(), (96, 160), tell)
-    assert not assemble.ready(_settings(), (96, 160))
+        opening.prepare(_settings(), (96, 160), tell)
+    assert not opening.ready(_settings(), (96, 160))
 
 
 @pytest.mark.tensorrt
 def test_what_cannot_be_opened_is_said_before_anything_is_built(fake_gpu: list[FakeCuda]) -> None:
     with pytest.raises(UsageError, match="bf16"):
-        assemble.ready(_settings(precision="bf16"), (96, 160))
+        opening.ready(_settings(precision="bf16"), (96, 160))
 
 
 def test_a_cpu_is_always_ready() -> None:
     settings = Settings(model=str(BUNDLES[0]), backend="openvino")
-    assert assemble.ready(settings, (96, 160))
-    assemble.prepare(settings, (96, 160), lambda line: pytest.fail(line))
+    assert opening.ready(settings, (96, 160))
+    opening.prepare(settings, (96, 160), lambda line: pytest.fail(line))
 
 
 def test_a_machine_without_a_gpu_is_told_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

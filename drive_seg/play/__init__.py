@@ -1,1 +1,0 @@
-"""The player: a drive that is played, watched and steered while it plays."""

@@ -1,0 +1,141 @@
+"""The one frame loop: from a frame to everybody who wants to know what became of it."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import TypeVar
+
+import cv2
+
+from drive_seg.contracts import Frame, Image, Labels, Result, Sink
+from drive_seg.errors import UsageError
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.overlay import Painter
+from drive_seg.session.audit import Auditor
+from drive_seg.session.figures import Latencies
+from drive_seg.session.observer import Observer
+from drive_seg.sources.capture import Capture
+from drive_seg.workers import Closed
+
+T = TypeVar("T")
+
+
+class Session:
+    """Frames through a pipeline, and what became of them to sinks and observers. Used by one thread.
+
+    Pipelines, sinks, observers and capture may be exchanged between two frames. All of them stay their owner's to close; what is
+    written and watched is finished when the frames end.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline | None,
+        frames: Iterable[Frame],
+        observers: dict[str, Observer] | None = None,
+        comparison: Pipeline | None = None,
+    ) -> None:
+        self.pipeline, self.comparison, self.frames = pipeline, comparison, frames
+        self.capture = frames if isinstance(frames, Capture) else None
+        self.sinks: dict[str, Sink] = {}
+        self.observers: dict[str, Observer] = observers or {}
+        self.failed: Callable[[str, Exception], None] | None = None  # lives on with a failure, told of what; else it ends the session
+        self.painter: Painter | None = None  # draws the overlay, on every frame or where a sink wants it
+        self.paints_always = False
+        self.max_frames: int | None = None
+        self.dropped_before = 0  # by the captures before this one
+        self.auditor: Auditor | None = None  # one of the observers, or was: what it found can still be read
+        self.latencies, self._runs = Latencies(), dict[str, str]()  # since the pipeline ran as it ran for the last frame, and how it did
+
+    @property
+    def dropped(self) -> int:
+        """Frames that came and were overtaken by newer ones."""
+        return self.dropped_before + (self.capture.dropped if self.capture else 0)
+
+    def run(self) -> None:
+        """Until the frames end, as many as were asked for have come, or an observer has enough. Raises what nobody lives on with."""
+        for _ in self.results():
+            pass
+
+    def results(self) -> Iterator[tuple[Result, Result | None]]:
+        """The same, handing out each frame's result, and its comparison's."""
+        # The network has the cores. OpenCV's own pool, woken for a millisecond of resize or blend, only gets in its way: at 1280x720 on two
+        # cores 82 frames a second with it and 89 without.
+        cv2.setNumThreads(1)
+        count = 0
+        for frame in self.frames:
+            if not all(observer.wants(frame) for observer in self.observers.values()):
+                break
+            if (result := self.step(frame)) is None:
+                continue
+            comparison = self.step_comparison(frame)
+            for name, sink in tuple(self.sinks.items()):
+                self._attempt(name, partial(sink.put, result))
+            self._count(result)
+            for name, observer in tuple(self.observers.items()):
+                self._attempt(name, partial(observer.on_result, result, comparison))
+            yield result, comparison
+            count += 1
+            if count == self.max_frames:
+                break
+        self.finish()
+
+    def step(self, frame: Frame) -> Result | None:
+        """One frame through the pipeline alone; None when that failed and the session lives on."""
+        pipeline = self.pipeline
+        assert pipeline is not None
+        wanted = self.painter and (self.paints_always or any(sink.wants_overlay for sink in self.sinks.values()))
+        pipeline.paint = self._paint if wanted else None
+        return self._attempt("network", lambda: pipeline.step(frame, self.dropped))
+
+    def step_comparison(self, frame: Frame) -> Result | None:
+        """The same by the comparison, where there is one."""
+        return self._attempt("comparison", partial(self.comparison.step, frame)) if self.comparison else None
+
+    def finish(self) -> None:
+        """Closes what watches and what is written, which raises what went wrong at the very end of a recording."""
+        for name, observer in tuple(self.observers.items()):
+            self._attempt(name, observer.close)
+        self.end_sinks()
+
+    def end_sinks(self, *names: str) -> None:
+        """Finishes what these write, or all of them."""
+        for name in names or tuple(self.sinks):
+            if sink := self.sinks.pop(name, None):
+                self._attempt(name, sink.close)
+
+    def summary(self) -> dict[str, object]:
+        """What ran for the last frame, and how fast since it has run so: the content of --json. Of any thread. Raises UsageError."""
+        if self.pipeline is None:
+            raise UsageError("nothing was played yet; open it first")
+        agreement = {"agreement": [asdict(one) for one in self.auditor.agreement()]} if self.auditor else {}
+        return {**(self._runs or self.pipeline.runs), **self.latencies.summary(), **agreement}
+
+    def _paint(self, image: Image, labels: Labels) -> Image:
+        """Where the network runs, if that can be."""
+        assert self.pipeline is not None
+        assert self.painter is not None
+        made, engine = None, self.pipeline.engine
+        if isinstance(engine, Engine) and (tables := self.painter.tables):
+            made = engine.overlay(labels, *tables)
+        return self.painter.paint(image, labels) if made is None else made
+
+    def _count(self, result: Result) -> None:
+        assert self.pipeline is not None
+        if (runs := self.pipeline.runs) != self._runs:
+            if self._runs:  # what ran before is not credited to this
+                self.latencies = Latencies(dropped_before=self.latencies.dropped)
+            self._runs = runs
+        self.latencies.add(result, time.perf_counter())
+
+    def _attempt(self, what: str, action: Callable[[], T]) -> T | None:
+        try:
+            return action()
+        except Closed:
+            raise
+        except Exception as error:
+            if self.failed is None:
+                raise
+            self.failed(what, error)
+            return None

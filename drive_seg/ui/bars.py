@@ -1,0 +1,171 @@
+"""The bars over and under the picture: what went wrong or was done; and play and step, a seek bar, speed, loop, snapshot and recording."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PyQt6.QtCore import QRectF, QSize, Qt, QTimer, QUrl, pyqtSignal
+from PyQt6.QtGui import QAction, QColor, QDesktopServices, QMouseEvent, QPainter, QPaintEvent
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from drive_seg.contracts import SourceInfo
+from drive_seg.session.history import Moment
+from drive_seg.session.status import Status
+from drive_seg.ui.cockpit import SPEEDS, Cockpit
+from drive_seg.ui.theme import DARK, Theme
+from drive_seg.ui.widgets import Choice, icon_button, label, row
+
+BUTTONS_LEFT, BUTTONS_RIGHT = ("back", "pause", "step"), ("loop", "refresh", "snapshot", "record")
+NOTICE_MS = 6000  # what went well goes by itself
+
+
+class SeekBar(QWidget):
+    """Where in the source the frame is; the key frames that were seen stand under it as marks."""
+
+    seeked = pyqtSignal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.theme: Theme = DARK
+        self.keys: NDArray[np.bool_] = np.zeros(0, np.bool_)  # by frame
+        self.position, self.seekable = 0, False
+        self._of = ""
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMinimumWidth(60)
+        self.setToolTip(self.tr("Click or drag to go there; the marks are key frames"))
+
+    def sizeHint(self) -> QSize:
+        return QSize(200, 26)
+
+    def show_place(self, source: SourceInfo, position: int | None, seekable: bool) -> None:
+        count = source.frame_count  # None where it has no end
+        if self._of != source.name or len(self.keys) != (count or 0):
+            self._of = source.name
+            self.keys = np.zeros(count or 0, np.bool_)
+        self.position, self.seekable = position or 0, seekable and len(self.keys) > 1  # what has no end has no place to go to
+        self.setEnabled(self.seekable)
+        self.update()
+
+    def mark(self, moments: Iterable[Moment]) -> None:
+        """What became of frames; a later pass counts."""
+        for moment in moments:
+            if moment.index < len(self.keys):
+                self.keys[moment.index] = moment.is_key
+
+    def index_at(self, x: float) -> int:
+        count = len(self.keys)
+        return min(max(round((x - 6) / max(1.0, self.width() - 12.0) * (count - 1)), 0), max(0, count - 1))
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        width, count = self.width() - 12.0, len(self.keys)
+        track = QRectF(6, 8, width, 5)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(self.theme.line))
+        painter.drawRoundedRect(track, 2.5, 2.5)
+        if self.seekable:
+            done = width * self.position / (count - 1)
+            painter.setBrush(QColor(self.theme.accent))
+            painter.drawRoundedRect(QRectF(6, 8, done, 5), 2.5, 2.5)
+            columns = np.unique((np.flatnonzero(self.keys) * (width / (count - 1))).astype(int))
+            for x in columns:
+                painter.fillRect(QRectF(6 + int(x), 17, 1, 5), QColor(self.theme.second))
+            painter.setBrush(QColor(self.theme.text))
+            painter.drawEllipse(QRectF(done, 4.5, 12, 12))
+        painter.end()
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        if event and self.seekable and event.buttons() & Qt.MouseButton.LeftButton:
+            self.seeked.emit(self.index_at(event.position().x()))
+
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
+        self.mousePressEvent(event)
+
+
+class Transport(QWidget):
+    def __init__(self, cockpit: Cockpit, actions: Mapping[str, QAction]) -> None:
+        super().__init__()
+        self.setObjectName("bar")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.bar = SeekBar()
+        self.place = label("", "dim")
+        self.speed = Choice(self.tr("Playback speed"))
+        self.speed.setFixedWidth(66)
+        left, right = ([icon_button(actions[name]) for name in names] for names in (BUTTONS_LEFT, BUTTONS_RIGHT))
+        line = QVBoxLayout(self)
+        line.setContentsMargins(8, 0, 8, 3)
+        line.setSpacing(0)
+        line.addWidget(self.bar)  # all the width: in a small window the buttons would leave it none
+        line.addWidget(row(*left, self.place, QWidget(), self.speed, *right, stretch=len(left) + 1, spacing=3))
+        self.bar.seeked.connect(cockpit.seek)
+        self.speed.chosen.connect(lambda factor: cockpit.set_speed(float(factor)))
+
+    def show_state(self, status: Status) -> None:
+        source = status.source
+        self.bar.show_place(source, status.position, status.seekable)
+        self.speed.offer([(f"{one:g}", f"{one:g}×") for one in SPEEDS], f"{status.speed:g}")
+        self.speed.setEnabled(not source.live)
+        at = 0 if status.position is None else status.position
+        if source.live or not source.fps:
+            self.place.setText(self.tr("live · #{0}").format(at) if source.live else f"#{at}")
+            return
+        whole = f" / {clock(source.frame_count / source.fps)}" if source.frame_count else ""
+        self.place.setText(f"{clock(at / source.fps)}{whole}")
+        self.place.setToolTip(self.tr("frame {0} of {1}").format(at, source.frame_count or "∞"))
+
+
+def clock(seconds: float) -> str:
+    """1:05, and with hours 1:02:05."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class TroubleBar(QWidget):
+    """Says in words what went wrong or was done, until it is dismissed."""
+
+    def __init__(self, dismiss: QAction) -> None:
+        """`dismiss`: what its cross does; its tooltip names the key."""
+        super().__init__()
+        self.setObjectName("trouble")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.text = QLabel()
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setWordWrap(True)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.folder = QToolButton()
+        self.folder.setText(self.tr("Show folder"))
+        self.folder.setProperty("framed", True)
+        self.folder.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.folder.clicked.connect(lambda: QDesktopServices.openUrl(self._url))
+        self._url = QUrl()
+        self.cross = QToolButton()
+        self.cross.setDefaultAction(dismiss)
+        self.cross.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        line = QHBoxLayout(self)
+        line.setContentsMargins(12, 6, 8, 6)
+        line.addWidget(self.text, 1)
+        line.addWidget(self.folder, 0, Qt.AlignmentFlag.AlignTop)
+        line.addWidget(self.cross, 0, Qt.AlignmentFlag.AlignTop)
+        self._fade = QTimer(self)
+        self._fade.setSingleShot(True)
+        self._fade.timeout.connect(self.hide)
+        dismiss.triggered.connect(self.hide)
+        self.hide()
+
+    def tell(self, text: str, failure: bool, folder: Path | None = None) -> None:
+        """A failure stays until it is dismissed or another comes; a notice never takes its place. `folder`: can be shown."""
+        if not failure and self.isVisible() and self.property("kind") == "failure":
+            return
+        self.text.setText(f"⚠  {text}" if failure else text)
+        self._url = QUrl.fromLocalFile(str(folder)) if folder else QUrl()
+        self.folder.setVisible(folder is not None)
+        self.setProperty("kind", "failure" if failure else "notice")
+        style = self.style()
+        assert style is not None
+        style.unpolish(self)  # the style sheet knows the property only so
+        style.polish(self)
+        self._fade.stop() if failure else self._fade.start(NOTICE_MS)
+        self.show()
