@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from drive_seg.contracts import Source
+from drive_seg.contracts import Seekable, Source
 from drive_seg.errors import SourceError, UsageError
 from drive_seg.files import expanded
 
@@ -22,12 +22,12 @@ STREAMS = ("rtsp", "rtsps", "http", "https")
 def open_source(uri: str, *, loop: bool = False) -> Source:
     """The source that `uri` names (GRAMMAR), opened; the caller closes it.
 
-    With `loop`, what has an end starts again there. Raises UsageError when `uri` cannot be meant, SourceError when what
-    it names cannot be opened.
+    With `loop`, what has an end and cannot be sought starts again there; what can be sought is looped by its capture. Raises
+    UsageError when `uri` cannot be meant, SourceError when what it names cannot be opened.
     """
     opener = _opener(_meant(uri))
     source = opener()
-    if not loop or source.info.live:
+    if not loop or source.info.live or isinstance(source, Seekable):
         return source
     from drive_seg.sources.looping import Looping
 
