@@ -1,6 +1,5 @@
 """Finds out what this machine can run, and for each thing that it cannot, why and what to install."""
 
-import ctypes
 import os
 import platform
 import subprocess
@@ -219,8 +218,14 @@ def _window_package() -> Finding:
         return Finding(what, False, f"PyQt6 {_version('PyQt6')} does not start", "pip install --force-reinstall PyQt6")
     if tried.returncode:
         reason = (tried.stderr.strip() or f"it ended with {tried.returncode}").splitlines()[-1]
-        return Finding(what, False, f"PyQt6 {_version('PyQt6')}: {reason}", "apt install libegl1 libgl1 libxkbcommon0 libdbus-1-3")
+        return Finding(what, False, f"PyQt6 {_version('PyQt6')}: {reason}", f"apt install {_packages_for_qt() or 'what it names'}")
     return Finding(what, True, f"PyQt6 {_version('PyQt6')}")
+
+
+def _packages_for_qt() -> str:
+    """What of the system Qt lacks here; asked in a process of its own, as Qt belongs to the window alone."""
+    code = [sys.executable, "-m", "drive_seg.ui.display", "--packages"]
+    return subprocess.run(code, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _display(environ: Mapping[str, str], system: str) -> Finding:
@@ -229,10 +234,8 @@ def _display(environ: Mapping[str, str], system: str) -> Finding:
     if environ.get("WAYLAND_DISPLAY"):
         return Finding("display", True, f"Wayland, {environ['WAYLAND_DISPLAY']}")
     if environ.get("DISPLAY"):
-        try:
-            ctypes.CDLL("libxcb-cursor.so.0")
-        except OSError:
-            return Finding("display", False, f"X11, {environ['DISPLAY']}, but Qt needs libxcb-cursor there", "apt install libxcb-cursor0")
+        if missing := _packages_for_qt():
+            return Finding("display", False, f"X11, {environ['DISPLAY']}, but Qt lacks libraries for it", f"apt install {missing}")
         return Finding("display", True, f"X11, {environ['DISPLAY']}")
     detail = "neither WAYLAND_DISPLAY nor DISPLAY is set: no window can be opened, recordings and reports can be made"
     return Finding("display", False, detail, "log in to a desktop, or use ssh -X")

@@ -24,6 +24,7 @@ class Look:
     opacity: float = 0.5  # 0 is the picture, 1 the mask
     hidden: frozenset[int] = frozenset()  # ids 0..255 that are left as the picture is
     contours: bool = False  # borders of the areas, opaque, instead of the areas
+    outlined: frozenset[int] = frozenset()  # ids with a white line around their areas, unless contours are drawn
 
 
 class Painter:
@@ -39,11 +40,15 @@ class Painter:
             self._hidden_of_id[sorted(look.hidden)] = 255
             self._bgr_of_id[sorted(look.hidden)] = 0
 
+        self._outlined_of_id = np.zeros(256, np.uint8)
+        if look.outlined and not look.contours:
+            self._outlined_of_id[sorted(look.outlined - look.hidden)] = 255
+
     @property
     def tables(self) -> tuple[Array, Array] | None:
         """By id the BGR colour, float32 (256, 3), and the share of it in a pixel, float32 (256, 1); None where that does not say it all."""
         shares = np.where(self._hidden_of_id[:, None] > 0, 0, self._look.opacity).astype(np.float32)
-        return None if self._look.contours else (self._bgr_of_id[:, 0].astype(np.float32), shares)
+        return None if self._look.contours or self._outlined_of_id.any() else (self._bgr_of_id[:, 0].astype(np.float32), shares)
 
     def colour(self, labels: Labels, size_hw: tuple[int, int]) -> Image:
         """The mask alone: uint8 HxW ids of any size -> areas in BGR uint8 at `size_hw`, the hidden ones black."""
@@ -59,6 +64,11 @@ class Painter:
             mask = cv2.addWeighted(image, 1.0 - look.opacity, mask, look.opacity, 0.0, dst=mask)  # type: ignore[assignment]
         if look.contours or look.hidden:
             cv2.copyTo(image, _resized(self._untouched(labels), size_hw), mask)
+        if self._outlined_of_id.any():
+            inside = cv2.LUT(labels, self._outlined_of_id)
+            line = cv2.subtract(cv2.dilate(inside, _AROUND), inside)
+            if line.any():
+                cv2.bitwise_or(mask, _resized(cv2.cvtColor(line, cv2.COLOR_GRAY2BGR), size_hw), dst=mask)
         return mask
 
     def _untouched(self, labels: Labels) -> Array:

@@ -1,18 +1,25 @@
-"""What a run is told to do: the command line over a TOML file over the defaults, checked before anything is opened."""
+"""What a run is told to do: the command line over a TOML file over the defaults, checked before anything is opened.
+
+A setting is written once, as a field of Settings; its flag, its line in --help and its key in TOML are made from that.
+"""
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from drive_seg import backends, sources
 from drive_seg.errors import UsageError
 from drive_seg.files import expanded
+from drive_seg.network import propagate, schedule
 
 DEFAULT_MODEL = "camvid"
 DEFAULT_SOURCE = "demo:"
+PRODUCT = ("model", "backend", "precision", "schedule", "mode", "propagation")  # of which a benchmark takes several values
 FOREIGN = ("class_names", "mean", "std", "channels")  # what only a network without a card has to be told
 
 
@@ -63,46 +70,94 @@ Place = Annotated[Path, AfterValidator(_place)]  # here alone ~ is expanded: wha
 NameOrPlace = Annotated[str, AfterValidator(_name_or_place)]
 
 
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """How a field of Settings is given on the command line, and what --help says of it."""
+
+    group: str
+    metavar: str  # empty for what is on or off
+    help: str
+    default: str = ""  # what --help says, where it is not the field's own
+    names: tuple[str, ...] = ()  # beside the field's
+    choices: tuple[tuple[str, str], ...] = ()  # as they are written, and what each means
+
+
+SOURCE, NETWORK, TIME, OUTPUT, BENCHMARK = "Source", "Network", "Key frames, and the frames between", "Output", "Benchmark"
+SOURCES = tuple((kind.form, kind.help) for kind in sources.KINDS)
+BACKENDS = tuple((name, entry.help) for name, entry in backends.BACKENDS.items())
+PRECISIONS = tuple((name, precision.help) for name, precision in backends.PRECISIONS.items())
+SCHEDULES = tuple((kind.form, kind.help) for kind in schedule.KINDS.values())
+MODES = (
+    ("sync", "a key frame waits for it"),
+    ("async", "no frame waits: it runs beside them"),
+    ("async:K", "the same on a virtual clock, on which it takes K frames"),
+)
+PROPAGATIONS = tuple((name, f"{kind.help}{'; where the bundle has it' * kind.learned}") for name, kind in propagate.KINDS.items())
+
+
 class Settings(BaseModel):
     """One field a flag; a TOML file has the same names, with - or _."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: NameOrPlace = DEFAULT_SOURCE
-    model: NameOrPlace = DEFAULT_MODEL
-    class_names: Place | tuple[str, ...] | None = None  # a file with one a line, or the lines
-    mean: Three | None = None
-    std: Three | None = None
-    channels: Literal["rgb", "bgr"] | None = None
-    input_size: Annotated[tuple[int, int], BeforeValidator(_width_and_height)] | None = (
-        None  # width, height; a bundle takes it for a number of pixels
+    source: Annotated[NameOrPlace, Flag(SOURCE, "SOURCE", "what is played", choices=SOURCES)] = DEFAULT_SOURCE
+    loop: Annotated[bool, Flag(SOURCE, "", "begin again at the end")] = False
+    max_frames: Annotated[
+        int | None, Field(ge=1), Flag(SOURCE, "N", "stop after N frames; a benchmark counts so many, after its warm-up")
+    ] = None
+    realtime: Annotated[bool, Flag(SOURCE, "", "keep the file's pace without a window too")] = False
+
+    model: Annotated[NameOrPlace, Flag(NETWORK, "BUNDLE", "bundle, by name or folder, or net.onnx with its --class-names")] = DEFAULT_MODEL
+    class_names: Annotated[  # a file, or its lines
+        Place | tuple[str, ...] | None,
+        Flag(NETWORK, "FILE", "net.onnx: one class a line, in the order of its ids: `name` or `name #rrggbb`", names=("--labels",)),
+    ] = None
+    mean: Annotated[Three | None, Flag(NETWORK, "R,G,B", "net.onnx: subtracted from pixels of 0 to 1", "its metadata, or 0")] = None
+    std: Annotated[Three | None, Flag(NETWORK, "R,G,B", "net.onnx: divides them", "its metadata, or 1")] = None
+    channels: Annotated[Literal["rgb", "bgr"] | None, Flag(NETWORK, "ORDER", "net.onnx: rgb, bgr", "its metadata, or rgb")] = None
+    input_size: Annotated[  # width, height
+        tuple[int, int] | None,
+        BeforeValidator(_width_and_height),
+        Flag(NETWORK, "WxH", "the network's input; a bundle keeps the frame's shape, at about as many pixels", "the card's"),
+    ] = None
+    backend: Annotated[str | None, Flag(NETWORK, "NAME", "what executes it", "the first that works here", choices=BACKENDS)] = None
+    device: Annotated[str | None, Flag(NETWORK, "NAME", "the backend's name for it: cpu, cuda, GPU …")] = None
+    precision: Annotated[
+        str | None,
+        Flag(NETWORK, "NAME", "of its arithmetic", "int8 where the bundle prefers it, else the fastest", choices=PRECISIONS),
+    ] = None
+    threads: Annotated[int | None, Field(ge=1), Flag(NETWORK, "N", "CPU threads of the network", "all cores")] = None
+    refine: Annotated[bool, Flag(NETWORK, "", "draw the labels' borders along the picture's edges, at its full size")] = False
+
+    schedule: Annotated[
+        str, Flag(TIME, "SCHEDULE", "which frames are key frames: those on which the deep stage runs", choices=SCHEDULES)
+    ] = "every-frame"
+    mode: Annotated[str, BeforeValidator(_mode), Flag(TIME, "MODE", "who waits for the deep stage", choices=MODES)] = "sync"
+    propagation: Annotated[str, Flag(TIME, "NAME", "how what the deep stage found gets to a later frame", choices=PROPAGATIONS)] = (
+        propagate.HOLD
     )
-    backend: str | None = None
-    device: str | None = None
-    precision: str | None = None
-    threads: int | None = Field(None, ge=1)
-    schedule: str = "every-frame"
-    mode: Annotated[str, BeforeValidator(_mode)] = "sync"
-    propagation: str = "hold"
-    refine: bool = False
-    opacity: float = Field(0.5, ge=0, le=1)
-    output: Place | None = None
-    save_masks: Place | None = None
-    trace: Place | None = None
-    overwrite: bool = False
-    replay: Place | None = None
-    loop: bool = False
-    max_frames: int | None = Field(None, ge=1)
-    realtime: bool = False
-    audit: bool = False
-    headless: bool = False
-    benchmark: bool = False
-    warmup: int | None = Field(None, ge=0)  # frames; None: until stable
-    min_frames: int = Field(1000, ge=1)
-    min_time: float = Field(10.0, ge=0)  # s
-    deadline: Annotated[float | None, BeforeValidator(_deadline)] = None  # ms
-    json_file: Place | None = Field(None, alias="json")
-    config: Place | None = Field(None, exclude=True)  # where the rest was read
+    replay: Annotated[Place | None, Flag(TIME, "FILE", "take the key frames from the JSON lines of an earlier run")] = None
+    audit: Annotated[bool, Flag(TIME, "", "in spare time the full network on some frames: how far the labels agree, by their age")] = False
+
+    opacity: Annotated[float, Field(ge=0, le=1), Flag(OUTPUT, "SHARE", "of the mask, 0 to 1")] = 0.5
+    output: Annotated[
+        Place | None, Flag(OUTPUT, "FILE", "record the overlay: .mp4, .mkv, .mov; FILE.part until it is whole", names=("-o",))
+    ] = None
+    save_masks: Annotated[Place | None, Flag(OUTPUT, "DIR", "write each frame's class ids as a PNG")] = None
+    trace: Annotated[Place | None, Flag(OUTPUT, "FILE", "write a JSON line a frame, or what ui.perfetto.dev shows: x.perfetto.json")] = None
+    json_file: Annotated[Place | None, Field(alias="json"), Flag(OUTPUT, "FILE", "write the figures as JSON")] = None
+    overwrite: Annotated[bool, Flag(OUTPUT, "", "replace files that are there; never what is read", names=("-y",))] = False
+
+    benchmark: Annotated[bool, Flag(BENCHMARK, "", "no window; print where the time goes")] = False
+    warmup: Annotated[int | None, Field(ge=0), Flag(BENCHMARK, "N", "frames that a benchmark does not count", "until stable")] = None
+    min_frames: Annotated[int, Field(ge=1), Flag(BENCHMARK, "N", "that a benchmark counts at least")] = 1000
+    min_time: Annotated[float, Field(ge=0), Flag(BENCHMARK, "S", "for which a benchmark counts at least")] = 10.0
+    deadline: Annotated[  # ms
+        float | None, BeforeValidator(_deadline), Flag(BENCHMARK, "RATE", "count the frames that miss it: 30fps, 33ms")
+    ] = None
+
+    headless: Annotated[bool, Flag("", "", "no window")] = False
+    config: Annotated[Place | None, Field(exclude=True), Flag("", "FILE", "TOML with the same names; the command line wins")] = None
 
     @classmethod
     def load(cls, config: Path | None, flags: Mapping[str, object]) -> Self:
@@ -128,6 +183,16 @@ class Settings(BaseModel):
         if unknown := changes.keys() - cls.model_fields.keys():
             raise UsageError(f"{', '.join(sorted(unknown))}: no such setting; known are {', '.join(sorted(cls.model_fields))}")
         return {name: getattr(checked, name) for name in changes}
+
+
+def _flags() -> Iterator[tuple[str, Flag]]:
+    for name, field in Settings.model_fields.items():
+        flag = next(one for one in field.metadata if isinstance(one, Flag))
+        own = "" if field.default in (None, False) else str(field.default).removesuffix(".0")
+        yield field.alias or name, replace(flag, default=flag.default or own)
+
+
+FLAGS = dict(_flags())  # by what Settings.load takes
 
 
 def _read(config: Path) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """The doctor finds what is here, says why the rest is not, and what to install."""
 
+import ctypes
 import io
 import sys
 from pathlib import Path
@@ -68,14 +69,17 @@ def test_display(environ: dict[str, str], system: str, ok: bool, says: str) -> N
     assert says in found.detail
 
 
-def test_x11_without_qts_cursor_library_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> None:
-        raise OSError(name)
-
-    monkeypatch.setattr(doctor.ctypes, "CDLL", absent)
+def test_x11_without_qts_libraries_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_packages_for_qt", lambda: "libxcb-cursor0 libxcb-shape0")
     found = doctor._display({"DISPLAY": ":0"}, "linux")
     assert not found.ok
-    assert "libxcb-cursor0" in found.remedy
+    assert found.remedy == "apt install libxcb-cursor0 libxcb-shape0"
+
+
+def test_what_qt_lacks_is_asked_of_the_window_itself() -> None:
+    from drive_seg.ui.display import missing_packages
+
+    assert doctor._packages_for_qt().split() == missing_packages()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="cameras are files on Linux alone")
@@ -91,7 +95,7 @@ def test_no_nvidia_driver_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> None:
         raise OSError(f"{name}: cannot open shared object file")
 
-    monkeypatch.setattr(doctor.ctypes, "CDLL", absent)
+    monkeypatch.setattr(ctypes, "CDLL", absent)
     for found in (doctor._nvidia(), doctor._backend("tensorrt")):
         assert not found.ok
         assert "no NVIDIA driver" in found.detail

@@ -105,3 +105,22 @@ def test_contours_are_opaque_and_lie_within_their_areas(size_hw: tuple[int, int]
     assert 0.01 < drawn.mean() < 0.95
     expected = np.where(nearest(drawn, size_hw)[..., None], nearest(BGR[ids], size_hw), image)
     assert (Painter(look(0.1, hidden, contours=True)).paint(image, labels) == expected).all()
+
+
+def test_a_white_line_stands_around_what_is_outlined_and_the_areas_keep_their_colours() -> None:
+    labels = np.zeros((6, 8), np.uint8)
+    labels[2:4, 3:5] = 1
+    image, plain = noise(12, 16), Painter(look())
+    drawn = Painter(Look(PALETTE, outlined=frozenset({1}))).paint(image, labels)
+    around = np.zeros((6, 8), bool)
+    around[1:5, 2:6] = True
+    around[2:4, 3:5] = False
+    around = around.repeat(2, 0).repeat(2, 1)
+    assert (drawn[around] == 255).all()
+    assert (drawn[~around] == plain.paint(image, labels)[~around]).all()
+    hidden = Painter(Look(PALETTE, hidden=frozenset({1}), outlined=frozenset({1})))
+    assert (hidden.paint(image, labels) == Painter(look(hidden=frozenset({1}))).paint(image, labels)).all()
+    assert hidden.tables is not None
+    assert Painter(Look(PALETTE, outlined=frozenset({1}))).tables is None
+    contours = Painter(Look(PALETTE, contours=True, outlined=frozenset({1})))
+    assert (contours.paint(image, labels) == Painter(look(contours=True)).paint(image, labels)).all()

@@ -1,10 +1,10 @@
 """What executes stages: a literal table of lazy loaders, so that a vendor's package is imported only when it is asked for."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Protocol, cast
 
 from drive_seg.backends.validation import PRECISIONS, BackendInfo, one_line
 from drive_seg.contracts import Backend, OnnxFile
@@ -14,71 +14,42 @@ from drive_seg.errors import BackendError, UsageError
 # package for that is absent, so that nothing leaves a car or a laboratory that its owner did not send.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-__all__ = ["BACKENDS", "BackendInfo", "describe_backend", "external_files", "open_backend", "read_onnx"]
+__all__ = ["BACKENDS", "PRECISIONS", "BackendInfo", "describe_backend", "external_files", "open_backend", "read_onnx"]
+
+
+class Module(Protocol):
+    """What each file here has."""
+
+    def describe(self) -> BackendInfo:
+        """Raises BackendError where it cannot run."""
+
+    def make(self, device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
+        """See `open_backend`."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    packages: tuple[str, ...]  # imported before the loader, so that absence has one message
+class Entry:
+    help: str
+    module: str  # here
+    packages: tuple[str, ...]  # imported before it, so that absence has one message
     install: str
-    open: Callable[[str | None, str | None, int | None, bool], Backend]
-    describe: Callable[[], BackendInfo]
+
+    def load(self, name: str) -> Module:
+        """Raises BackendError for a package that is absent."""
+        for package in self.packages:
+            try:
+                import_module(package)
+            except (ImportError, OSError) as error:  # OSError: a shared library that the package needs is missing
+                raise BackendError(f"backend {name!r} needs the package {package!r}: {one_line(error)}; {self.install}") from error
+        return cast(Module, import_module(f"{__name__}.{self.module}"))
 
 
-def _open_openvino(device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
-    from drive_seg.backends.openvino import OpenVinoBackend
-
-    return OpenVinoBackend(device, precision, threads)
-
-
-def _describe_openvino() -> BackendInfo:
-    from drive_seg.backends.openvino import describe
-
-    return describe()
-
-
-def _open_onnxruntime(device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
-    from drive_seg.backends.onnxruntime import OnnxRuntimeBackend
-
-    return OnnxRuntimeBackend(device, precision, threads)
-
-
-def _describe_onnxruntime() -> BackendInfo:
-    from drive_seg.backends.onnxruntime import describe
-
-    return describe()
-
-
-def _open_torch(device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
-    from drive_seg.backends.torch import TorchBackend
-
-    return TorchBackend(device, precision, threads, urgent=urgent)
-
-
-def _describe_torch() -> BackendInfo:
-    from drive_seg.backends.torch import describe
-
-    return describe()
-
-
-def _open_tensorrt(device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
-    from drive_seg.backends.tensorrt.backend import TensorRtBackend
-
-    return TensorRtBackend(device, precision, threads, urgent=urgent)
-
-
-def _describe_tensorrt() -> BackendInfo:
-    from drive_seg.backends.tensorrt.backend import describe
-
-    return describe()
-
-
-BACKENDS: dict[str, _Entry] = {  # best first
+BACKENDS: dict[str, Entry] = {  # best first
     # its own packages are looked for behind the driver: without a GPU they are not what is missing
-    "tensorrt": _Entry((), "pip install 'drive-seg[tensorrt]'", _open_tensorrt, _describe_tensorrt),
-    "openvino": _Entry(("openvino",), "pip install openvino", _open_openvino, _describe_openvino),
-    "onnxruntime": _Entry(("onnxruntime",), "pip install onnxruntime", _open_onnxruntime, _describe_onnxruntime),
-    "torch": _Entry(("torch", "onnx"), "pip install 'drive-seg[lab]'", _open_torch, _describe_torch),
+    "tensorrt": Entry("NVIDIA GPUs", "tensorrt.backend", (), "pip install 'drive-seg[tensorrt]'"),
+    "openvino": Entry("any CPU, and Intel's GPUs", "openvino", ("openvino",), "pip install openvino"),
+    "onnxruntime": Entry("CPUs, and GPUs by CUDA", "onnxruntime", ("onnxruntime",), "pip install onnxruntime"),
+    "torch": Entry("CPUs, and GPUs by CUDA; for comparison", "torch", ("torch", "onnx"), "pip install 'drive-seg[lab]'"),
 }
 
 
@@ -95,14 +66,11 @@ def open_backend(name: str | None, *, device: str | None, precision: str | None,
     if precision is not None and precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}; known are {', '.join(PRECISIONS)}")
     if name is not None:
-        entry = _entry(name)
-        _require(name, entry)
-        return entry.open(device, precision, threads, urgent)
+        return _entry(name).load(name).make(device, precision, threads, urgent)
     reasons = []
     for known, entry in BACKENDS.items():
         try:
-            _require(known, entry)
-            return entry.open(device, precision, threads, urgent)
+            return entry.load(known).make(device, precision, threads, urgent)
         except (BackendError, UsageError) as error:
             reasons.append(f"{known} ({error})")
     raise BackendError(f"no backend works here; tried {'; '.join(reasons)}")
@@ -110,14 +78,12 @@ def open_backend(name: str | None, *, device: str | None, precision: str | None,
 
 def describe_backend(name: str) -> BackendInfo:
     """What the backend called `name` could run here. Raises UsageError for an unknown name, BackendError when it is absent."""
-    entry = _entry(name)
-    _require(name, entry)
-    return entry.describe()
+    return _entry(name).load(name).describe()
 
 
 def read_onnx(onnx_path: str) -> OnnxFile:
     """What an ONNX file says about itself. Raises BackendError for one that is absent or no ONNX network."""
-    _require("openvino", BACKENDS["openvino"])
+    BACKENDS["openvino"].load("openvino")
     from drive_seg.backends.onnx_file import read_onnx
 
     return read_onnx(onnx_path)
@@ -130,15 +96,7 @@ def external_files(onnx_path: str) -> list[Path]:
     return external_files(onnx_path)
 
 
-def _entry(name: str) -> _Entry:
+def _entry(name: str) -> Entry:
     if name not in BACKENDS:
         raise UsageError(f"unknown backend {name!r}; known are {', '.join(BACKENDS)}")
     return BACKENDS[name]
-
-
-def _require(name: str, entry: _Entry) -> None:
-    for package in entry.packages:
-        try:
-            import_module(package)
-        except (ImportError, OSError) as error:  # OSError: a shared library that the package needs is missing
-            raise BackendError(f"backend {name!r} needs the package {package!r}: {one_line(error)}; {entry.install}") from error

@@ -18,7 +18,7 @@ from drive_seg.backends.validation import (
     thread_count,
     wants_int8,
 )
-from drive_seg.contracts import Array, Tensors, TensorSpec
+from drive_seg.contracts import Array, Backend, Tensors, TensorSpec
 from drive_seg.errors import BackendError
 
 _CPU: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
@@ -160,6 +160,10 @@ class OnnxRuntimeBackend:
         for symbol, size in dims.items():
             options.add_free_dimension_override_by_name(symbol, size)
         return onnxruntime.InferenceSession(model, options, providers=list(providers))
+
+
+def make(device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
+    return OnnxRuntimeBackend(device, precision, threads)
 
 
 def describe() -> BackendInfo:

@@ -18,7 +18,7 @@ from drive_seg.backends.validation import (
     thread_count,
     wants_int8,
 )
-from drive_seg.contracts import Array, Tensors, TensorSpec
+from drive_seg.contracts import Array, Backend, Tensors, TensorSpec
 from drive_seg.errors import BackendError
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -129,6 +129,10 @@ class OpenVinoBackend:
             # pinned, two one-thread stages land on the same core and each takes twice as long; `high` must run beside `low`
             properties["ENABLE_CPU_PINNING"] = "NO"
         return properties
+
+
+def make(device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
+    return OpenVinoBackend(device, precision, threads)
 
 
 def describe() -> BackendInfo:

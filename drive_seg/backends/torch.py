@@ -23,7 +23,7 @@ from drive_seg.backends.validation import (
     thread_count,
     wants_int8,
 )
-from drive_seg.contracts import Array, Tensors, TensorSpec
+from drive_seg.contracts import Array, Backend, Tensors, TensorSpec
 from drive_seg.errors import BackendError
 
 COMPILE_MODE = "max-autotune-no-cudagraphs"  # the graph is GpuRun's own, copies included
@@ -200,6 +200,10 @@ def compile_steps(steps: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]])
     # torch counts what it compiled by code, and all stages share theirs: after eight it would give up
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 256)
     return torch.compile(steps, fullgraph=True, dynamic=False, mode=COMPILE_MODE)
+
+
+def make(device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
+    return TorchBackend(device, precision, threads, urgent=urgent)
 
 
 def describe() -> BackendInfo:

@@ -13,7 +13,21 @@ import psutil
 from drive_seg.contracts import Array, Tensors, TensorSpec
 from drive_seg.errors import BackendError, UsageError
 
-PRECISIONS = ("fp32", "bf16", "fp16", "int8", "fp8")
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    help: str
+    bytes: int  # of a weight
+    quantised: bool = False
+
+
+PRECISIONS = {
+    "fp32": Precision("as it was trained; the slowest", 4),
+    "bf16": Precision("shorter floats, on CPUs with AVX512-BF16 or AMX", 2),
+    "fp16": Precision("shorter floats, on GPUs", 2),
+    "int8": Precision("whole numbers, where the network has been quantised", 1, quantised=True),
+    "fp8": Precision("the same in tiny floats, on NVIDIA GPUs from Ada on", 1, quantised=True),
+}
 
 
 @dataclass(frozen=True, slots=True)

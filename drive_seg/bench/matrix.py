@@ -24,10 +24,9 @@ from drive_seg.errors import BackendError, DriveSegError, UsageError
 from drive_seg.lab.evaluate.accuracy import evaluate, from_source
 from drive_seg.session.figures import percentiles
 from drive_seg.session.opening import find_model, open_engine, open_schedule, pipeline_on
-from drive_seg.settings import DEFAULT_SOURCE, FOREIGN, Settings
+from drive_seg.settings import DEFAULT_SOURCE, FOREIGN, PRODUCT, Settings
 from drive_seg.sources import open_source
 
-PRODUCT = ("model", "backend", "precision", "schedule", "mode", "propagation")  # what may have several values
 ROUNDS = 3
 LIMIT_S = 1800.0  # of one turn, which may have to build its engines first
 

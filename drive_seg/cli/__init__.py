@@ -1,6 +1,7 @@
 """drive-seg on the command line: one command a file, put together in `app`.
 
-flags       the options that several commands have, the two consoles, and how figures are written to a file
+options     options made of the settings
+flags       the two consoles, and how figures are written to a file
 headless    a run without a window as a terminal sees it
 benchmark   what `run --benchmark` and `bench` measure and print
 """

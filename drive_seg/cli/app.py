@@ -15,6 +15,7 @@ from drive_seg.cli.export import export
 from drive_seg.cli.flags import err
 from drive_seg.cli.gpu_check import gpu_check
 from drive_seg.cli.models import models
+from drive_seg.cli.options import Command
 from drive_seg.cli.quantize import quantize
 from drive_seg.cli.run import run
 from drive_seg.cli.sweep import sweep
@@ -27,7 +28,7 @@ CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them al
 COMMANDS = (bench, run, models, doctor, train, train_temporal, zoo, export, quantize, build, gpu_check, evaluate, sweep)  # --help's order
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(engines, name="engines")
 
 

@@ -1,6 +1,5 @@
 """`drive-seg bench`: one configuration, several in turns, or two earlier measurements."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,64 +9,33 @@ import typer
 
 from drive_seg.cli.benchmark import run_benchmark, run_window_benchmark
 from drive_seg.cli.flags import (
-    Channels,
-    Deadline,
     Debug,
-    Device,
-    InputSize,
-    Json,
-    MaxFrames,
-    Mean,
-    MinFrames,
-    MinTime,
-    Overwrite,
-    Realtime,
-    Refine,
-    Std,
-    Threads,
-    Warmup,
     as_json,
     check_outputs,
     err,
     figures_of,
     json_of,
+    made_folder,
     out,
     read_by,
     require_lab,
     reserved,
+    typed,
 )
-from drive_seg.errors import SinkError, UsageError
-from drive_seg.files import expanded
-from drive_seg.settings import DEFAULT_MODEL, Settings
+from drive_seg.cli.options import OF_NETWORK, OF_TIME, Flags, takes
+from drive_seg.errors import UsageError
+from drive_seg.settings import PRODUCT, Settings
 
-Several = Annotated[list[str] | None, typer.Option(help="as for run; can be repeated")]
+HELP = {"source": "what is played; what has an end is looped, and whole rounds are counted  [demo:]", "class_names": "of every net.onnx"}
 
 
+@takes(
+    "source", "max_frames", "realtime", *OF_NETWORK, *OF_TIME, "warmup", "min_frames", "min_time", "deadline", "json", "overwrite",
+    repeated=PRODUCT, instead=HELP,
+)  # fmt: skip
 def bench(
     context: typer.Context,
-    source: Annotated[str | None, typer.Option(help="as for run; what has an end is looped, and whole rounds are counted")] = None,
-    model: Annotated[
-        list[str] | None, typer.Option(metavar="BUNDLE", help=f"bundle, or net.onnx; can be repeated  [{DEFAULT_MODEL}]")
-    ] = None,
-    backend: Several = None,
-    precision: Several = None,
-    schedule: Several = None,
-    mode: Several = None,
-    propagation: Several = None,
-    class_names: Annotated[Path | None, typer.Option("--class-names", "--labels", metavar="FILE", help="of every net.onnx")] = None,
-    mean: Mean = None,
-    std: Std = None,
-    channels: Channels = None,
-    input_size: InputSize = None,
-    device: Device = None,
-    threads: Threads = None,
-    refine: Refine = None,
-    realtime: Realtime = None,
-    max_frames: MaxFrames = None,
-    warmup: Warmup = None,
-    min_frames: MinFrames = None,
-    min_time: MinTime = None,
-    deadline: Deadline = None,
+    flags: Flags,
     matrix: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="TOML that says what to measure; flags win over it; can be repeated")
     ] = None,
@@ -82,57 +50,33 @@ def bench(
     ] = False,
     compare: Annotated[tuple[Path, Path] | None, typer.Option(metavar="A.json B.json", help="what B took of A's time")] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="compare what was measured on different frames, and say so")] = False,
-    json_file: Json = None,
-    overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Measure one configuration, or several in turns (repeated flags are multiplied), or compare two earlier measurements."""
-    given = {
-        "source": source, "model": model, "backend": backend, "precision": precision, "schedule": schedule, "mode": mode,
-        "propagation": propagation, "class_names": class_names, "mean": mean, "std": std, "channels": channels, "input_size": input_size,
-        "device": device, "threads": threads, "refine": refine, "realtime": realtime, "max_frames": max_frames, "warmup": warmup,
-        "min_frames": min_frames, "min_time": min_time, "deadline": deadline,
-    }  # fmt: skip
-    flags = {name: value for name, value in given.items() if value is not None}
+    kept: Flags = {name: flags.pop(name) for name in ("json", "overwrite") if name in flags}
     if compare:
         if flags or matrix:
             raise UsageError("--compare: measures nothing; leave the other flags out")
-        check_outputs(read_by("--compare", *compare), {"--json": [json_file]}, overwrite)
-        with json_of(json_file, overwrite) as keep:
-            keep(_compare(*compare, anyway))
+        _compare(*compare, anyway, Settings.load(None, kept))
         return
     from drive_seg.bench.matrix import Matrix, multiplied, read_matrix
 
-    command = shlex.join(("drive-seg", *context.obj))
-    told = {} if rounds is None else {"rounds": rounds}
-    kept = {"json": json_file, "overwrite": overwrite}
-    if matrix:
+    combinations, told = multiplied(flags), {} if rounds is None else {"rounds": rounds}
+    if matrix or out_dir or into or len(combinations) > 1:
         if window:
-            raise UsageError("--window: measures one configuration; leave --matrix out")
-        if json_file:
-            raise UsageError("--json: a matrix writes its own; give --out DIR")
-        _measure([read_matrix(path, {**flags, **told}) for path in matrix], command, out_dir, into or (), overwrite, matrix)
-        return
-    combinations = multiplied(flags)
-    if window and (len(combinations) > 1 or out_dir or into):
-        raise UsageError("--window: measures one configuration; leave the others, --out and --into out")
-    if window:
-        settings = Settings.load(None, {**combinations[0].flags, **kept, "loop": True})
-        with figures_of(settings) as keep:
-            run_window_benchmark(settings, command, keep)
-        return
-    if len(combinations) > 1 or out_dir or into:
+            raise UsageError("--window: measures one configuration; leave the others, --matrix, --out and --into out")
+        if "json" in kept:
+            raise UsageError("--json: what is measured in turns writes its own; give --out DIR")
         one = Matrix("bench", "Configurations in turns", tuple(combinations), **told)
-        _measure([one], command, out_dir, into or (), overwrite)
+        matrices = [read_matrix(path, {**flags, **told}) for path in matrix] if matrix else [one]
+        _measure(matrices, typed(context), out_dir or Path("out/bench"), into or (), "overwrite" in kept, matrix or ())
         return
-    settings = Settings.load(None, {**combinations[0].flags, **kept, "benchmark": True})
+    settings = Settings.load(None, {**combinations[0].flags, **kept, "loop" if window else "benchmark": True})
     with figures_of(settings) as keep:
-        run_benchmark(settings, command, keep)
+        (run_window_benchmark if window else run_benchmark)(settings, typed(context), keep)
 
 
-def _measure(
-    matrices: Sequence[Any], command: str, out_dir: Path | None, into: Sequence[Path], overwrite: bool, told: Sequence[Path] = ()
-) -> None:
+def _measure(matrices: Sequence[Any], command: str, out_dir: Path, into: Sequence[Path], overwrite: bool, told: Sequence[Path]) -> None:
     """`told`: the files that the matrices come from."""
     require_lab("jinja2", "matplotlib")
     from drive_seg.bench.blocks import check_blocks, fill_block
@@ -141,12 +85,8 @@ def _measure(
     from drive_seg.bench.report import as_html, as_markdown, block, short_block
     from drive_seg.session.paths import reads
 
-    folder = expanded(out_dir or "out/bench")
+    folder = made_folder(out_dir)
     files = {matrix.name: [folder / f"{matrix.name}.{kind}" for kind in ("md", "json", "html")] for matrix in matrices}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"{folder}: cannot be made ({error.strerror}); give another --out") from error
     played = (use for matrix in matrices for one in matrix.combinations for use in reads(Settings.load(None, one.flags)))
     made = [path for paths in files.values() for path in paths]
     check_outputs([*read_by("--matrix", *told), *read_by("--into", *into), *played], {"--out": made}, overwrite)
@@ -167,17 +107,19 @@ def _measure(
                 out.print(f"wrote {path}", soft_wrap=True, markup=False)
 
 
-def _compare(first: Path, second: Path, anyway: bool) -> dict[str, Any]:
+def _compare(first: Path, second: Path, anyway: bool, settings: Settings) -> None:
     from drive_seg.bench.compare import compare_files
 
-    found = compare_files(first, second, anyway)
-    out.print("B / A of frame to labels, with 95 % intervals; below 1 B is faster", soft_wrap=True, markup=False)
-    for row in found["rows"]:
-        figures = ", ".join(f"{name} {_ratio(row[name])}" for name in ("p50", "p99"))
-        out.print(f"{row['name']}: {figures}", soft_wrap=True, markup=False)
-    for line in (*found["differences"], *found["notes"]):
-        out.print(f"note: {line}", soft_wrap=True, markup=False)
-    return found
+    check_outputs(read_by("--compare", first, second), {"--json": [settings.json_file]}, settings.overwrite)
+    with json_of(settings.json_file, settings.overwrite) as keep:
+        found = compare_files(first, second, anyway)
+        out.print("B / A of frame to labels, with 95 % intervals; below 1 B is faster", soft_wrap=True, markup=False)
+        for row in found["rows"]:
+            figures = ", ".join(f"{name} {_ratio(row[name])}" for name in ("p50", "p99"))
+            out.print(f"{row['name']}: {figures}", soft_wrap=True, markup=False)
+        for line in (*found["differences"], *found["notes"]):
+            out.print(f"note: {line}", soft_wrap=True, markup=False)
+        keep(found)
 
 
 def _ratio(one: Mapping[str, float]) -> str:

@@ -6,17 +6,22 @@ from typing import Annotated
 import typer
 
 from drive_seg.backends.validation import PRECISIONS
-from drive_seg.cli.flags import Debug, InputSize, err, out
+from drive_seg.cli.flags import Debug, err, out
+from drive_seg.cli.options import Flags, takes
 from drive_seg.errors import UsageError
 from drive_seg.network import card as bundles
 from drive_seg.settings import Settings
 
 
+@takes(
+    "backend",
+    "precision",
+    "input_size",
+    instead={"backend": "tensorrt: no other keeps what it compiles", "precision": "fp16, int8, fp8, fp32  [fp16]"},
+)
 def build(
+    flags: Flags,
     model: Annotated[list[str] | None, typer.Argument(metavar="[BUNDLE …]", help="bundles, by name or folder  [all]")] = None,
-    backend: Annotated[str, typer.Option(help="tensorrt: no other keeps what it compiles")] = "tensorrt",
-    precision: Annotated[str, typer.Option(help="fp16, int8, fp8, fp32")] = "fp16",
-    input_size: InputSize = None,
     frame_size: Annotated[str | None, typer.Option(metavar="WxH", help="of the frames that will be played  [the network's input]")] = None,
     debug: Debug = False,
 ) -> None:
@@ -25,13 +30,13 @@ def build(
 
     from drive_seg.lab.build.compile import compile_bundle
 
-    if backend != "tensorrt":
-        raise UsageError(f"--backend {backend}: compiles when it is run; only tensorrt is built ahead")
-    if precision not in PRECISIONS:
-        raise UsageError(f"--precision {precision}: known are {', '.join(PRECISIONS)}")
+    settings, frame_hw = Settings.load(None, {"backend": "tensorrt", "precision": "fp16", **flags}), _frame_hw(frame_size)
+    if settings.backend != "tensorrt":
+        raise UsageError(f"--backend {settings.backend}: compiles when it is run; only tensorrt is built ahead")
+    if settings.precision not in PRECISIONS:
+        raise UsageError(f"--precision {settings.precision}: known are {', '.join(PRECISIONS)}")
     from drive_seg.backends.tensorrt.ahead import AheadOfTime
 
-    settings, frame_hw = Settings.load(None, {"input_size": input_size}), _frame_hw(frame_size)
     found = [bundles.load_bundle(name) for name in model or bundles.names()]
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err, transient=True) as bar:
         under_way = bar.add_task("", total=1.0)
@@ -43,7 +48,7 @@ def build(
         def show(phase: str, share: float) -> None:
             bar.update(under_way, description=phase, completed=share)
 
-        made = AheadOfTime(precision, tell, show)
+        made = AheadOfTime(settings.precision, tell, show)
         for bundle in found:
             compile_bundle(bundle, made, settings.input_size[::-1] if settings.input_size else None, frame_hw)
     out.print(f"{len(made.entries)} engines by {made.what}, in {made.folder}", soft_wrap=True, markup=False)

@@ -1,6 +1,5 @@
 """`drive-seg evaluate`: a network against true labels."""
 
-import shlex
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,75 +7,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from drive_seg.cli.flags import (
-    Backend,
-    Channels,
-    Debug,
-    Device,
-    InputSize,
-    Json,
-    Mean,
-    Mode,
-    Model,
-    Overwrite,
-    Precision,
-    Propagation,
-    Refine,
-    Schedule,
-    SkipBad,
-    Std,
-    Threads,
-    check_outputs,
-    err,
-    json_of,
-    out,
-    read_by,
-    require_lab,
-    reserved,
-)
+from drive_seg.cli.flags import Debug, SkipBad, check_outputs, err, json_of, out, read_by, require_lab, reserved, typed
 from drive_seg.cli.headless import print_note
+from drive_seg.cli.options import OF_NETWORK, OF_TIME, Flags, takes
 from drive_seg.contracts import Network
 from drive_seg.errors import UsageError
 from drive_seg.network import card as bundles
-from drive_seg.settings import Settings
+from drive_seg.settings import SOURCE, Settings
 
 if TYPE_CHECKING:
     from drive_seg.lab.evaluate.accuracy import Meter
 
 
+def _truth(metavar: str, said: str) -> Any:
+    return typer.Option(metavar=metavar, help=said, rich_help_panel=SOURCE)
+
+
+@takes("source", *OF_NETWORK, *OF_TIME, "json", "overwrite", instead={"source": "labelled, such as demo:?seed=7&frames=600"})
 def evaluate(
     context: typer.Context,
-    model: Model = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="KIND:FOLDER[:SPLIT]", help="a data set; KIND is camvid11, camvid32, cityscapes or kitti")
-    ] = None,
-    images: Annotated[Path | None, typer.Option(metavar="DIR", help="or plain pictures: PNG, JPEG, WebP")] = None,
-    labels: Annotated[Path | None, typer.Option(metavar="DIR", help="and class-id PNGs of the same names")] = None,
-    clip: Annotated[Path | None, typer.Option(metavar="DIR", help="or a drive: its frames at 15 Hz in DIR/images, and DIR/labels")] = None,
-    source: Annotated[str | None, typer.Option(help="or a labelled source, such as demo:?seed=7&frames=600")] = None,
+    flags: Flags,
+    data: Annotated[str | None, _truth("KIND:FOLDER[:SPLIT]", "or a data set; KIND is camvid11, camvid32, cityscapes or kitti")] = None,
+    images: Annotated[Path | None, _truth("DIR", "or plain pictures: PNG, JPEG, WebP")] = None,
+    labels: Annotated[Path | None, _truth("DIR", "and class-id PNGs of the same names")] = None,
+    clip: Annotated[Path | None, _truth("DIR", "or a drive: its frames at 15 Hz in DIR/images, and DIR/labels")] = None,
     skip_bad: SkipBad = False,
-    class_names: Annotated[
-        Path | None, typer.Option("--class-names", metavar="FILE", help="net.onnx: one class a line, in the order of its ids")
-    ] = None,
-    mean: Mean = None,
-    std: Std = None,
-    channels: Channels = None,
-    input_size: InputSize = None,
-    schedule: Schedule = None,
-    mode: Mode = None,
-    propagation: Propagation = None,
-    refine: Refine = None,
     corruptions: Annotated[
         bool, typer.Option("--corruptions", help="the same pictures once more in bad light, weather and cameras, 24 times as many")
     ] = False,
-    backend: Backend = None,
-    device: Device = None,
-    precision: Precision = None,
-    threads: Threads = None,
-    json_file: Json = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="write the figures with plots and pictures as one HTML file")] = None,
     record: Annotated[str | None, typer.Option(metavar="NAME", help="write the figures under this name into the bundle's card")] = None,
-    overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Score a network against true labels, through the same engine, precision and preprocessing as live."""
@@ -90,21 +50,14 @@ def evaluate(
     from drive_seg.session.opening import find_model, open_engine, open_schedule, pipeline_on
     from drive_seg.session.paths import reads
 
-    if (images is None) != (labels is None) or sum(given is not None for given in (data, images, clip, source)) != 1:
+    if (images is None) != (labels is None) or sum(given is not None for given in (data, images, clip, flags.get("source"))) != 1:
         raise UsageError("give --data, or --images and --labels, or --clip, or --source")
-    settings = Settings.load(
-        None,
-        {
-            "source": source, "model": model, "class_names": class_names, "mean": mean, "std": std, "channels": channels,
-            "input_size": input_size, "backend": backend, "device": device, "precision": precision, "threads": threads,
-            "schedule": schedule, "mode": mode, "propagation": propagation, "refine": refine,
-        },
-    )  # fmt: skip
+    settings = Settings.load(None, flags)
     played = [*read_by("--images", images), *read_by("--labels", labels), *read_by("--clip", clip)]
     played += read_by("--data", folder_of(data)) if data else ()
-    check_outputs([*reads(settings), *played], {"--json": [json_file], "--report": [report]}, overwrite)
+    check_outputs([*reads(settings), *played], {"--json": [settings.json_file], "--report": [report]}, settings.overwrite)
     keys = open_schedule(settings)
-    if record and class_names:
+    if record and settings.class_names:
         raise UsageError(f"--record {record}: {settings.model} has no card to write into; leave it out")
     found = find_model(settings)
     engine = open_engine(found, settings)
@@ -113,10 +66,11 @@ def evaluate(
     if report:
         require_lab("jinja2", "matplotlib")
     bundle, gallery = found if isinstance(found, bundles.Bundle) else None, Gallery()
-    ranked = bundle if (json_file or report) and keys == EveryFrame() else None  # average precision is the network's own, every frame
+    written = settings.json_file or report
+    ranked = bundle if written and keys == EveryFrame() else None  # average precision is the network's own, every frame
     meters = [*_meters(engine, ranked, clip is not None, corruptions, settings), *([gallery] if report else [])]
-    ran = provenance(shlex.join(("drive-seg", *context.obj)))
-    with json_of(json_file, overwrite) as keep_json, reserved(report, overwrite) as keep_page:
+    ran = provenance(typed(context))
+    with json_of(settings.json_file, settings.overwrite) as keep_json, reserved(report, settings.overwrite) as keep_page:
         with engine, closing(pipeline_on(engine, keys, settings)) as pipeline:
             scores = measure(pipeline, samples, meters, CLIP_HZ if clip else 30.0, realtime=settings.mode == "async")
             scores |= {"left_out": len(left_out)} | ran

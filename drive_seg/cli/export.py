@@ -5,16 +5,18 @@ from typing import Annotated
 
 import typer
 
-from drive_seg.cli.flags import Debug, Overwrite, check_outputs, out, read_by, require_lab
+from drive_seg.cli.flags import Debug, check_outputs, out, read_by, require_lab
+from drive_seg.cli.options import Flags, takes
 from drive_seg.contracts import STAGES
 from drive_seg.files import expanded
 from drive_seg.network import card as bundles
 
 
+@takes("overwrite")
 def export(
+    flags: Flags,
     checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors of a training")],
     out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="the bundle's folder, such as engines/camvid")],
-    overwrite: Overwrite = False,
     debug: Debug = False,
 ) -> None:
     """Turn a training's checkpoint into a bundle: one ONNX per stage, and the card."""
@@ -23,7 +25,7 @@ def export(
 
     out_dir = expanded(out_dir)
     made = [out_dir / name for name in (bundles.CARD, *(f"{stage}.onnx" for stage in STAGES))]
-    check_outputs(read_by("CHECKPOINT", checkpoint), {"--out": made if out_dir.exists() else []}, overwrite)
+    check_outputs(read_by("CHECKPOINT", checkpoint), {"--out": made if out_dir.exists() else []}, bool(flags))
     card = export_bundle(checkpoint, out_dir)
     out.print(
         f"{out_dir}: {card.parameters / 1e6:.1f} M parameters, {sum(s.gflop for s in card.stages.values()):.1f} GFLOP", soft_wrap=True

@@ -1,12 +1,11 @@
 """`drive-seg gpu-check`: every bundle on an NVIDIA GPU."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from drive_seg.cli.flags import Debug, err, out
+from drive_seg.cli.flags import Debug, err, out, typed
 from drive_seg.network import card as bundles
 
 
@@ -22,8 +21,7 @@ def gpu_check(
     from drive_seg.bench.gpu.table import make_tables, require_good
 
     found = [bundles.load_bundle(name) for name in model or bundles.names()]
-    command = shlex.join(("drive-seg", *context.obj))
-    report = check(found, clip, out_dir, command, lambda line: err.print(line, soft_wrap=True, markup=False))
+    report = check(found, clip, out_dir, typed(context), lambda line: err.print(line, soft_wrap=True, markup=False))
     for table in make_tables(report):
         out.print(table)
     if report["file"]:

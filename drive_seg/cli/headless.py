@@ -43,6 +43,7 @@ def announced(settings: Settings) -> Iterator["Session"]:
         print_note(session.pipeline.engine.note)
         session.observers["progress"] = Progress(stack.enter_context(err.status("starting …")))
         yield session
+        print_note(getattr(session.capture.source, "note", ""))  # of damage, of labels that were left out
 
 
 def print_note(note: str) -> None:

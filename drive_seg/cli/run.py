@@ -1,6 +1,5 @@
 """`drive-seg run`: a drive in the window, without one, or timed."""
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,105 +7,30 @@ from typing import Annotated, Any
 import typer
 
 from drive_seg.cli.benchmark import run_benchmark, sentence
-from drive_seg.cli.flags import (
-    Backend,
-    Channels,
-    Deadline,
-    Debug,
-    Device,
-    InputSize,
-    Json,
-    MaxFrames,
-    Mean,
-    MinFrames,
-    MinTime,
-    Mode,
-    Model,
-    Overwrite,
-    Precision,
-    Propagation,
-    Realtime,
-    Refine,
-    Schedule,
-    Std,
-    Threads,
-    Warmup,
-    err,
-    figures_of,
-    out,
-)
+from drive_seg.cli.flags import Debug, err, figures_of, out, typed
 from drive_seg.cli.headless import announced
+from drive_seg.cli.options import Flags, takes
 from drive_seg.errors import DisplayError, UsageError
-from drive_seg.settings import Settings
+from drive_seg.settings import FLAGS, SOURCE, Settings
 
 
+@takes(*FLAGS)
 def run(
     context: typer.Context,
-    source: Annotated[
-        str | None, typer.Option(help="camera number, /dev/videoN, file, folder or glob of pictures, rtsp://, http://, demo:")
-    ] = None,
-    video: Annotated[str | None, typer.Option(metavar="FILE", help="the same as --source FILE")] = None,
-    camera: Annotated[int | None, typer.Option(metavar="N", min=0, help="the same as --source N")] = None,
-    model: Model = None,
-    class_names: Annotated[
-        Path | None, typer.Option("--class-names", "--labels", metavar="FILE", help="net.onnx: one class a line, `name` or `name #rrggbb`")
-    ] = None,
-    mean: Mean = None,
-    std: Std = None,
-    channels: Channels = None,
-    input_size: InputSize = None,
-    backend: Backend = None,
-    device: Device = None,
-    precision: Precision = None,
-    threads: Threads = None,
-    schedule: Schedule = None,
-    mode: Mode = None,
-    propagation: Propagation = None,
-    refine: Refine = None,
-    opacity: Annotated[float | None, typer.Option(help="of the mask, 0 to 1  [0.5]")] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="record the overlay: .mp4, .mkv, .mov; FILE.part until it is whole"),
-    ] = None,
-    save_masks: Annotated[Path | None, typer.Option(metavar="DIR", help="write each frame's class ids as a PNG")] = None,
-    trace: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="write a JSON line a frame, or what ui.perfetto.dev shows: x.perfetto.json")
-    ] = None,
-    replay: Annotated[Path | None, typer.Option(metavar="FILE", help="take the key frames from the JSON lines of an earlier run")] = None,
-    loop: Annotated[bool | None, typer.Option("--loop", help="begin again at the end")] = None,
-    max_frames: MaxFrames = None,
-    realtime: Realtime = None,
-    audit: Annotated[
-        bool | None, typer.Option("--audit", help="in spare time the full network on some frames: how far the labels agree, by their age")
-    ] = None,
-    headless: Annotated[bool | None, typer.Option("--headless", help="no window")] = None,
-    benchmark: Annotated[bool | None, typer.Option("--benchmark", help="no window; print where the time goes")] = None,
-    warmup: Warmup = None,
-    min_frames: MinFrames = None,
-    min_time: MinTime = None,
-    deadline: Deadline = None,
-    json_file: Json = None,
-    overwrite: Overwrite = False,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML with the same names; the command line wins")] = None,
+    flags: Flags,
+    video: Annotated[str | None, typer.Option(metavar="FILE", help="the same as --source FILE", rich_help_panel=SOURCE)] = None,
+    camera: Annotated[int | None, typer.Option(metavar="N", min=0, help="the same as --source N", rich_help_panel=SOURCE)] = None,
     debug: Debug = False,
 ) -> None:
     """Play a drive with a live overlay, record it, or benchmark it."""
-    named = [str(value) for value in (source, video, camera) if value is not None]
+    named = [str(value) for value in (flags.pop("source", None), video, camera) if value is not None]
     if len(named) > 1:
         raise UsageError("--source, --video and --camera name the same thing; give one of them")
-    flags = {
-        "source": named[0] if named else None, "model": model, "class_names": class_names, "mean": mean, "std": std,
-        "channels": channels, "input_size": input_size, "backend": backend, "device": device, "precision": precision,
-        "threads": threads, "schedule": schedule, "mode": mode, "propagation": propagation, "refine": refine, "opacity": opacity,
-        "output": output, "save_masks": save_masks, "trace": trace, "replay": replay, "loop": loop, "max_frames": max_frames,
-        "realtime": realtime, "audit": audit, "headless": headless, "benchmark": benchmark, "warmup": warmup,
-        "min_frames": min_frames, "min_time": min_time, "deadline": deadline, "json": json_file,
-        "overwrite": overwrite or None,
-    }  # fmt: skip
-    settings = Settings.load(config, flags)
+    config = flags.pop("config", None)
+    settings = Settings.load(config and Path(config), flags | {"source": named[0] if named else None})
     with figures_of(settings) as keep:
         if settings.benchmark:
-            run_benchmark(settings, shlex.join(("drive-seg", *context.obj)), keep)
+            run_benchmark(settings, typed(context), keep)
         elif _window_wanted(settings):
             _run_window(settings, keep)
         else:

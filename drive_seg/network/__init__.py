@@ -6,6 +6,6 @@ card, engine              a bundle, and its stages on a backend
 foreign                   any other ONNX file as an engine
 cache, schedule           what is kept of key frames, and on which frames it is renewed
 refresh                   where that happens: on the frame, or beside it
-propagate                 the kept context brought to a later frame
+propagate                 the kept context propagated to a later frame
 score                     how well labels agree with true ones
 """

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from drive_seg.contracts import StageName
+from drive_seg.contracts import STAGES, StageName
 from drive_seg.errors import BundleError, UsageError
 from drive_seg.files import expanded
+from drive_seg.network.propagate import FOR_ALL
 
 CARD = "card.json"
-OUTSIDE = {"hold", "flow"}  # propagations that need nothing of the network
 PACKAGE = Path(__file__).parents[1]
 HERE = Path("engines")
 
@@ -67,7 +67,7 @@ class Card(_Strict):
     change: str  # the tensor of the first stage that is compared from frame to frame to find a scene cut
     score: str | None = None  # the first stage's tensor with the predicted share of labels that differ from the key frame's, one number
     key_inputs: dict[Annotated[str, Field(pattern="^key_")], KeyInputCard] = {}  # by the input's name
-    propagations: tuple[str, ...] = ("hold", "flow")  # how the context may be brought to a frame
+    propagations: tuple[str, ...] = FOR_ALL  # how the context may be propagated to a frame
     stages: dict[StageName, StageCard]
     # By propagation: the head that runs instead of the last stage on frames that are not the key frame itself. One with an input last_X
     # and an output next_X carries a state from frame to frame; it begins with the key's X.
@@ -91,9 +91,14 @@ class Card(_Strict):
         fed_back = {name.removeprefix("key_") for name in self.key_inputs}
         if missing := ({self.change, *fed_back} | ({self.score} if self.score else set())) - set(self.stages["low"].outputs):
             raise ValueError(f"low puts out no {', '.join(sorted(missing))}")
-        if missing := set(self.propagations) - OUTSIDE - self.heads.keys():
+        if missing := set(self.propagations) - {*FOR_ALL} - self.heads.keys():
             raise ValueError(f"no head for the propagation {', '.join(sorted(missing))}")
         return self
+
+    @property
+    def cached(self) -> tuple[StageName, ...]:
+        """The stages whose outputs are kept from key frame to key frame, in their order."""
+        return tuple(name for name in STAGES[1:-1] if name in self.stages)
 
     @property
     def quantised(self) -> bool:

@@ -12,11 +12,12 @@ from typing import Self
 import numpy as np
 
 from drive_seg.capabilities import PaintStage, StageBeside, Streaming, TakingFrames
-from drive_seg.contracts import STAGES, Array, Backend, Image, Labels, Stage, StageName, Tensors
+from drive_seg.contracts import Array, Backend, Image, Labels, Stage, StageName, Tensors
 from drive_seg.errors import BackendError, BundleError, UsageError
 from drive_seg.network.cache import CUT
 from drive_seg.network.card import Bundle, Card, StageCard
 from drive_seg.network.preprocess import input_size
+from drive_seg.network.propagate import HOLD
 
 
 def run_int8(bundle: Bundle, backend: Backend) -> bool:
@@ -80,7 +81,7 @@ class Engine:
         self,
         bundle: Bundle,
         backend: Backend,
-        propagation: str = "hold",
+        propagation: str = HOLD,
         about_hw: tuple[int, int] | None = None,
         int8: bool | None = None,
     ) -> None:
@@ -96,7 +97,7 @@ class Engine:
         self.name, self.classes, self.palette, self.change, self.score = card.name, card.classes, card.palette, card.change, card.score
         self.stages = card.stages
         self.stale = card.heads.get(propagation, card.stages["head"])  # the head of frames that are not the key frame
-        self.cached = tuple(name for name in STAGES[1:-1] if name in card.stages)
+        self.cached = card.cached
         read = dict.fromkeys(tensor for name in self.cached for tensor in self.stages[name].inputs)
         made = [tensor for name in self.cached for tensor in self.stages[name].outputs]
         self.deep_takes = tuple(tensor for tensor in read if tensor not in made)

@@ -18,10 +18,10 @@ from drive_seg.contracts import Array, Backend, Image, Labels, OnnxFile, Port, S
 from drive_seg.errors import BackendError, UsageError
 from drive_seg.network.postprocess import argmax
 from drive_seg.network.preprocess import input_size, to_input
+from drive_seg.network.propagate import FOR_ALL, HOLD
 
 MULTIPLE = 32  # of an open input's height and width: the deepest stride that is common
 SCENE_HW = (48, 64)
-PROPAGATIONS = ("hold", "flow")  # its labels are the context
 CUT = 0.6  # of `cache.change` between `scene`s: neighbours at 5 to 30 Hz reached .41, cuts began at .77 (docs/measured.md)
 PIXEL_FORMAT = "image.bitmappixelformat"  # ONNX's own key for the channels' order (docs/MetadataProps.md), in lower case
 Channels = Literal["rgb", "bgr"]
@@ -228,10 +228,10 @@ class ForeignEngine:
     cached: tuple[StageName, ...] = ("high",)
     deep_takes, deep_gives = ("image",), ("labels",)
 
-    def __init__(self, foreign: Foreign, backend: Backend, propagation: str = "hold") -> None:
+    def __init__(self, foreign: Foreign, backend: Backend, propagation: str = HOLD) -> None:
         """Raises UsageError for a propagation that needs a network of its own."""
-        if propagation not in PROPAGATIONS:
-            raise UsageError(f"--propagation {propagation}: {foreign.name} has no such; it has {', '.join(PROPAGATIONS)}")
+        if propagation not in FOR_ALL:  # its labels are the context
+            raise UsageError(f"--propagation {propagation}: {foreign.name} has no such; it has {', '.join(FOR_ALL)}")
         self.foreign, self.backend = foreign, backend
         self.name, self.input_hw = foreign.name, (0, 0)
         self.classes = tuple(entry.name for entry in foreign.names)

@@ -1,8 +1,10 @@
-"""How the cached context is brought to the frame that is shown: held as it is, or warped along the optical flow.
+"""How the cached context is propagated to the frame that is shown: held as it is, or warped along the optical flow.
 
 Propagations that the network has learned are in its head; outside of it their context is held, or warped for `netwarp`.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
@@ -12,7 +14,6 @@ import numpy as np
 from drive_seg.contracts import Array, Image, Key, Tensors
 from drive_seg.network.preprocess import input_size
 
-WARPED = ("flow", "netwarp")
 FLOW_HW = (90, 120)  # DIS takes 0.07 ms at this size on one core; a pixel is four of the network's at 480x360
 ASTRAY = 0.01, 0.5  # the flow there and back may differ by this share of its square, and this many squared pixels (Sundaram et al. 2010)
 
@@ -27,7 +28,7 @@ class Propagation(Protocol):
     def see(self, image: Image) -> Array | None:
         """What a key has to remember of a picture (1, H, W, 3); the caller's own."""
 
-    def bring(self, key: Key, seen: Array | None) -> Tensors:
+    def propagate(self, key: Key, seen: Array | None) -> Tensors:
         """The key's context for the frame that was seen so."""
 
 
@@ -40,7 +41,7 @@ class Hold:
     def see(self, image: Image) -> Array | None:
         return None
 
-    def bring(self, key: Key, seen: Array | None) -> Tensors:
+    def propagate(self, key: Key, seen: Array | None) -> Tensors:
         return key.context
 
 
@@ -58,7 +59,7 @@ class Flow:
         size_hw = input_size((image.shape[1], image.shape[2]), FLOW_HW, 1)
         return np.asarray(cv2.resize(cv2.cvtColor(image[0], cv2.COLOR_BGR2GRAY), size_hw[::-1], interpolation=cv2.INTER_AREA))
 
-    def bring(self, key: Key, seen: Array | None) -> Tensors:
+    def propagate(self, key: Key, seen: Array | None) -> Tensors:
         assert key.seen is not None
         assert seen is not None
         if seen is key.seen:
@@ -108,6 +109,27 @@ def _grid(size_hw: tuple[int, int]) -> Array:
     return np.dstack(np.meshgrid(np.arange(size_hw[1], dtype=np.float32), np.arange(size_hw[0], dtype=np.float32)))
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a user can choose, and what it means."""
+
+    help: str  # how the context gets there
+    make: Callable[[str], Propagation]
+    learned: bool = True  # by a head of its own (lab/models/temporal.py), which the bundle has to have; else every network can use it
+    labels: str = ""  # what an evaluation calls the baseline that does the same to labels, where that can be done
+
+
+KINDS: dict[str, Kind] = {
+    "hold": Kind("it stays where it was; this frame's own features make the best of it", Hold, False, "copied labels"),
+    "flow": Kind("it is warped along optical flow (DIS), checked there and back", Flow, False, "warped labels"),
+    "netwarp": Kind("warped; each channel is weighed against this frame's own features", lambda name: Flow(name, own=True)),
+    "attend": Kind("each cell gathers it from where the key frame looked as the cell looks now", Hold),
+    "recurrent": Kind("a gated unit moves it on by a step a frame", Hold),
+}
+FOR_ALL = tuple(name for name, kind in KINDS.items() if not kind.learned)
+HOLD = FOR_ALL[0]  # unless another one is asked for
+
+
 def make_propagation(name: str) -> Propagation:
-    """Whether a network can use it, the network says."""
-    return Flow(name, own=name != "flow") if name in WARPED else Hold(name)
+    """Whether a network can use it, the network says; what is none of KINDS is done by its head alone."""
+    return KINDS[name].make(name) if name in KINDS else Hold(name)

@@ -10,10 +10,6 @@ from drive_seg.contracts import Decision, Network, Reason, View
 from drive_seg.errors import UsageError
 
 MAX_AGE = 30  # frames, unless told otherwise: a second at 30 fps
-SYNTAX = (
-    "every-frame, clockwork:N, clockwork:1,2,4, clockwork:adaptive=0.1, clockwork:pipelined, clockwork:pipelined=3, keyframe:0.08,"
-    " budget:30ms, budget:30fps; adaptive, keyframe and budget also take a largest age, such as keyframe:0.08,max_age=30"
-)
 
 
 class Schedule(Protocol):
@@ -169,25 +165,104 @@ def _compare(reason: Reason, what: str, score: float, threshold: float) -> Decis
     return Decision(score > threshold, reason, f"{what} {score:.3f} of {threshold:.3f}", score, threshold)
 
 
-_SHARE, _OLD = r"(?P<share>0?\.\d*[1-9]\d*)", r"(,max_age=(?P<age>[1-9]\d*))?"
+@dataclass(frozen=True, slots=True)
+class Slider:
+    """The bounds of a schedule's number, for whoever moves it."""
 
-# What a user can write, and what it means; the first that fits the whole text counts.
-GRAMMAR: dict[str, Callable[[re.Match[str]], Schedule]] = {
-    r"every-frame": lambda m: EveryFrame(),
-    r"clockwork:(?P<rates>[1-9]\d*(,[1-9]\d*)*)": lambda m: _clockwork(tuple(map(int, m["rates"].split(","))), m[0]),
-    rf"clockwork:adaptive={_SHARE}{_OLD}": lambda m: Adaptive(float(m["share"]), _age(m), m[0]),
-    r"clockwork:pipelined(=(?P<stages>[23]))?": lambda m: Pipelined(int(m["stages"] or 2), m[0]),
-    rf"keyframe:{_SHARE}{_OLD}": lambda m: KeyFrames(float(m["share"]), _age(m), m[0]),
-    rf"budget:(?P<ms>[1-9]\d*(\.\d+)?)ms{_OLD}": lambda m: Budget(float(m["ms"]), _age(m), m[0]),
-    rf"budget:(?P<fps>[1-9]\d*(\.\d+)?)fps{_OLD}": lambda m: Budget(1e3 / float(m["fps"]), _age(m), m[0]),
-}
+    form: str  # makes of a value what is parsed to it again
+    says: str  # what a value means, for people
+    low: float
+    high: float
+    step: float
+    start: float
+
+    @property
+    def ticks(self) -> int:
+        return round((self.high - self.low) / self.step)
+
+    def tick(self, value: float) -> int:
+        """The nearest one, from 0."""
+        return min(max(round((value - self.low) / self.step), 0), self.ticks)
+
+    def value(self, tick: int) -> float:
+        return self.low + tick * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a user can write, and what it means."""
+
+    name: str
+    title: str  # in the window
+    form: str  # as it is written
+    help: str  # which frames become key frames
+    pattern: str  # of the whole text; its groups: see `_number`, `_age` and `read_schedule`
+    make: Callable[[re.Match[str]], Schedule]
+    slider: Slider | None = None
+    example: str = ""  # where the form is none
+
+    @property
+    def start(self) -> str:
+        """What somebody who chooses this kind begins with."""
+        return self.slider.form.format(self.slider.start) if self.slider else self.example or self.form
+
+
+_COUNT = r"[1-9]\d*"
+_SHARE, _OLD = r"(?P<value>0?\.\d*[1-9]\d*)", rf"(?P<rest>,max_age=(?P<age>{_COUNT}))?"
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("every-frame", "every frame", "every-frame", "every frame", r"every-frame", lambda m: EveryFrame()),
+        Kind(
+            "clockwork", "fixed clock", "clockwork:N", "every Nth frame",
+            rf"clockwork:(?P<value>{_COUNT})", lambda m: _clockwork(m["value"], m[0]),
+            Slider("clockwork:{:.0f}", "refresh every {0:.0f} frames", 2, 30, 1, 4),
+        ),
+        Kind(
+            "clockwork by stage", "a clock a stage", "clockwork:1,M,N",
+            "every Nth for `high`, every Mth for `mid`, in networks with a second cached stage; each a multiple of the one before",
+            rf"clockwork:(?P<rates>{_COUNT}(,{_COUNT})+)", lambda m: _clockwork(m["rates"], m[0]), example="clockwork:1,2,4",
+        ),
+        Kind(
+            "pipelined", "pipelined", "clockwork:pipelined", "every frame, but its context is used one frame later; with `=3` two",
+            r"clockwork:pipelined(=(?P<stages>[23]))?", lambda m: Pipelined(int(m["stages"] or 2), m[0]),
+        ),
+        Kind(
+            "adaptive", "when labels change", "clockwork:adaptive=0.1",
+            "when more than this share of the labels has changed since the last one",
+            rf"clockwork:adaptive={_SHARE}{_OLD}", lambda m: Adaptive(_number(m), _age(m), m[0]),
+            Slider("clockwork:adaptive={:.3g}", "refresh at {0:.1%} changed labels", 0.005, 0.3, 0.005, 0.1),
+        ),
+        Kind(
+            "keyframe", "learned selector", "keyframe:0.08",
+            "when the network forecasts that more labels than this share differ from the last key frame's",
+            rf"keyframe:{_SHARE}{_OLD}", lambda m: KeyFrames(_number(m), _age(m), m[0]),
+            Slider("keyframe:{:.3g}", "refresh at a score of {0:.3f}", 0.005, 0.3, 0.005, 0.08),
+        ),
+        Kind(
+            "budget", "time budget", "budget:30ms", "as many as fit into this time, or `30fps`, on average, those first that need it most",
+            rf"budget:(?P<value>{_COUNT}(\.\d+)?)(?P<unit>ms|fps){_OLD}", lambda m: Budget(_number(m), _age(m), m[0]),
+            Slider("budget:{:.0f}ms", "{0:.0f} ms a frame on average", 2, 100, 1, 30),
+        ),
+    )
+}  # fmt: skip
+AGED = "adaptive, keyframe and budget also take a largest age, such as keyframe:0.08,max_age=30"
+SYNTAX = f"{', '.join(kind.form for kind in KINDS.values())}; {AGED}"
+
+
+def _number(match: re.Match[str]) -> float:
+    """What a slider moves; a time in ms."""
+    value = float(match["value"])
+    return 1e3 / value if match.groupdict().get("unit") == "fps" else value
 
 
 def _age(match: re.Match[str]) -> int:
     return int(match["age"] or MAX_AGE)
 
 
-def _clockwork(rates: tuple[int, ...], text: str) -> Clockwork:
+def _clockwork(told: str, text: str) -> Clockwork:
+    rates = tuple(map(int, told.split(",")))
     if len(rates) > 1 and rates[0] != 1:
         raise UsageError(f"--schedule {text}: the first rate is low's, by which scene cuts are seen on every frame; give 1 there")
     for rate, slower in pairwise(rates):
@@ -198,18 +273,37 @@ def _clockwork(rates: tuple[int, ...], text: str) -> Clockwork:
     return Clockwork(rates, text)
 
 
+def find_kind(text: str) -> tuple[Kind, re.Match[str]] | None:
+    """The kind that a text is of; None for what is no schedule."""
+    return next(((kind, match) for kind in KINDS.values() if (match := re.fullmatch(kind.pattern, text))), None)
+
+
 def parse_schedule(text: str) -> Schedule:
     """Raises UsageError that lists the schedules there are."""
-    for pattern, make in GRAMMAR.items():
-        if match := re.fullmatch(pattern, text):
-            return make(match)
+    if found := find_kind(text):
+        kind, match = found
+        return kind.make(match)
     raise UsageError(f"{text or 'an empty text'}: no such schedule; there are {SYNTAX}")
+
+
+def read_schedule(text: str) -> tuple[Slider, float, str] | None:
+    """Slider, number and what follows it; None for one that has no slider, such as clockwork:1,2,4."""
+    kind, match = find_kind(text) or (None, None)
+    return (kind.slider, _number(match), match.groupdict().get("rest") or "") if kind and match and kind.slider else None
+
+
+def lacks(schedule: Schedule, name: str, scored: bool, cached: int) -> str:
+    """What a network lacks for this schedule that puts out a score or not and has so many cached stages; empty if nothing."""
+    if schedule.needs_score and not scored:
+        return f"{name} puts out no score to tell key frames by; use clockwork or budget"
+    if schedule.needs_cached not in (None, cached):
+        return (
+            f"{name} has {'one cached stage: clockwork:1,N, that is clockwork:N' if cached == 1 else 'two cached stages: clockwork:1,M,N'}"
+        )
+    return ""
 
 
 def check_fits(schedule: Schedule, network: Network) -> None:
     """Raises UsageError when the network lacks what the schedule decides by."""
-    if schedule.needs_score and network.score is None:
-        raise UsageError(f"--schedule {schedule.name}: {network.name} puts out no score to tell key frames by; use clockwork or budget")
-    if schedule.needs_cached not in (None, len(network.cached)):
-        has = "one cached stage: clockwork:1,N, that is clockwork:N" if len(network.cached) == 1 else "two cached stages: clockwork:1,M,N"
-        raise UsageError(f"--schedule {schedule.name}: {network.name} has {has}")
+    if lacking := lacks(schedule, network.name, network.score is not None, len(network.cached)):
+        raise UsageError(f"--schedule {schedule.name}: {lacking}")

@@ -76,6 +76,10 @@ class History:
         with self._lock:
             self._moments.append(moment)
 
+    def clear(self) -> None:
+        with self._lock:
+            self._moments.clear()
+
     def last(self, count: int) -> tuple[Moment, ...]:
         """Oldest first."""
         with self._lock:

@@ -320,6 +320,8 @@ class Player:
             self._end("close source", before.close)
         self._session.capture.pace.speed = self._speed
         self._source, self._source_failed, self._segment = source.info, False, self._last_segment + 1 if before else 0
+        if settings.source != self._settings.source:
+            self._history.clear()  # another source's frames have the same numbers, and are others
         self._settings, self._frame_hw = settings, source.info.size_hw
         self._last, self._count, self._over, self._held = None, 0, False, False
         if other:

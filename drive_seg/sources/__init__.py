@@ -3,35 +3,110 @@
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from drive_seg.contracts import Seekable, Source
 from drive_seg.errors import SourceError, UsageError
 from drive_seg.files import expanded
+from drive_seg.sources.address import redacted
 
-GRAMMAR = "a camera number or /dev/videoN, a video file, a folder or quoted glob of pictures, rtsp://…, http://…, or demo:"
 PLAYLIST_BYTES = 1 << 20
 NAMED_IN = {  # how a playlist begins, and where it names files
     "ffconcat version": r"^\s*file\s+(?:'([^'\n]+)'|\"([^\"\n]+)\"|(\S+))",
     "#EXTM3U": r"^([^#\s][^\n]*)$|^#[^\n]*URI=\"([^\"\n]+)\"",
     "<MPD": r"<BaseURL[^>]*>([^<]+)<",
 }
-STREAMS = ("rtsp", "rtsps", "http", "https")
+CAMERA, STREAM, SCHEME = r"(/dev/video)?[0-9]+", r"(?i:rtsps?|https?)://", r"[A-Za-z][A-Za-z0-9+.-]*://"
 
 
-def open_source(uri: str, *, loop: bool = False) -> Source:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a user can write, and what it means. OpenCV is imported by the source that needs it."""
+
+    form: str  # as it is written
+    help: str
+    means: Callable[[str], object]  # true of its URIs; opens nothing
+    open: Callable[[str, float | None, Callable[[str], None] | None], Source]  # as `open_source`
+    files: Callable[[str], list[Path]] = lambda uri: []  # what is read of the file system
+
+
+def _open_camera(uri: str, *_: object) -> Source:
+    from drive_seg.sources.camera import CameraSource
+
+    return CameraSource(int(uri.removeprefix("/dev/video")))
+
+
+def _open_demo(uri: str, *_: object) -> Source:
+    from drive_seg.demo import parse_demo_uri
+
+    return parse_demo_uri(uri)
+
+
+def _open_stream(uri: str, give_up_s: float | None, tell: Callable[[str], None] | None) -> Source:
+    from drive_seg.sources.stream import StreamSource
+
+    return StreamSource(uri, give_up_s, tell)
+
+
+def _open_pictures(uri: str, *_: object) -> Source:
+    from drive_seg.sources.images import ImagesSource
+
+    return ImagesSource(expanded(uri))
+
+
+def _open_file(uri: str, *_: object) -> Source:
+    from drive_seg.sources.file import FileSource
+
+    return FileSource(expanded(uri))
+
+
+def _has_pictures(uri: str) -> bool:
+    from drive_seg.sources.pictures import is_picture
+
+    if re.match(SCHEME, uri):
+        return False
+    if (path := expanded(uri)).exists():
+        return path.is_dir() or is_picture(path)
+    return any(mark in uri for mark in "*?[")
+
+
+def _pictures(uri: str) -> list[Path]:
+    from drive_seg.sources.images import pictures_of
+
+    return pictures_of(expanded(uri))
+
+
+def _played(uri: str) -> list[Path]:
+    path = expanded(uri)
+    return [path, *_listed_in(path)]
+
+
+KINDS = (  # the first that is meant is opened
+    Kind("0, /dev/video0", "a camera", lambda uri: re.fullmatch(CAMERA, uri), _open_camera),
+    Kind("demo:", "the drive that the program draws", lambda uri: uri.startswith("demo:"), _open_demo),
+    Kind("rtsp://…, http://…", "a network stream", lambda uri: re.match(STREAM, uri), _open_stream),
+    Kind("DIR, 'DIR/*.png'", "a folder or quoted glob of pictures", _has_pictures, _open_pictures, _pictures),
+    Kind("drive.mp4", "a video file", lambda uri: not re.match(SCHEME, uri), _open_file, _played),
+)
+GRAMMAR = ", ".join(f"{kind.help} ({kind.form})" for kind in KINDS)
+
+
+def open_source(uri: str, *, loop: bool = False, give_up_s: float | None = None, tell: Callable[[str], None] | None = None) -> Source:
     """The source that `uri` names (GRAMMAR), opened; the caller closes it.
 
-    With `loop`, what has an end and cannot be sought starts again there; what can be sought is looped by its capture. Raises
-    UsageError when `uri` cannot be meant, SourceError when what it names cannot be opened.
+    With `loop`, what has an end and cannot be sought starts again there; what can be sought is looped by its capture. `give_up_s` and
+    `tell` are for streams, as StreamSource says. Raises UsageError when `uri` cannot be meant, SourceError when what it names cannot be
+    opened.
     """
-    opener = _opener(_meant(uri))
-    source = opener()
+    uri = _meant(uri)
+    kind = _kind(uri)
+    source = kind.open(uri, give_up_s, tell)
     if not loop or source.info.live or isinstance(source, Seekable):
         return source
     from drive_seg.sources.looping import Looping
 
-    return Looping(source, opener)
+    return Looping(source, lambda: kind.open(uri, give_up_s, tell))
 
 
 def _meant(uri: str) -> str:
@@ -39,52 +114,23 @@ def _meant(uri: str) -> str:
     return uri if os.path.exists(os.path.expanduser(uri)) else uri.strip()  # noqa: PTH110, PTH111 (they take any text, also what is no path)
 
 
-def _opener(uri: str) -> Callable[[], Source]:
-    """Decides what is meant, opens nothing. OpenCV is imported by the source that needs it."""
-    if camera := re.fullmatch(r"(?:/dev/video)?([0-9]+)", uri):
-        from drive_seg.sources.camera import CameraSource
-
-        return lambda: CameraSource(int(camera[1]))
-    if uri.startswith("demo:"):
-        from drive_seg.demo import parse_demo_uri
-
-        return lambda: parse_demo_uri(uri)
-    if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri):
-        if scheme[1].lower() not in STREAMS:
-            raise UsageError(f"{uri}: {scheme[1]}:// is no source; give {GRAMMAR}")
-        from drive_seg.sources.stream import StreamSource
-
-        return lambda: StreamSource(uri)
+def _kind(uri: str) -> Kind:
+    """Raises UsageError for what is none."""
     if not uri or uri.startswith("-"):
         raise UsageError(f"{uri!r} is no source; give {GRAMMAR}")
-    return _path_opener(expanded(uri))
-
-
-def _path_opener(path: Path) -> Callable[[], Source]:
-    from drive_seg.sources.file import FileSource
-    from drive_seg.sources.images import ImagesSource
-
-    return (lambda: ImagesSource(path)) if _has_pictures(path) else lambda: FileSource(path)
-
-
-def _has_pictures(path: Path) -> bool:
-    from drive_seg.sources.images import is_picture
-
-    if path.exists():
-        return path.is_dir() or is_picture(path)
-    return any(mark in str(path) for mark in "*?[")
+    try:
+        if kind := next((kind for kind in KINDS if kind.means(uri)), None):
+            return kind
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{uri!r:.80}: is no path ({getattr(error, 'strerror', None) or error}); give {GRAMMAR}") from error
+    raise UsageError(f"{redacted(uri)}: {uri.partition(':')[0]}:// is no source; give {GRAMMAR}")
 
 
 def files_of(uri: str) -> list[Path]:
     """What is read of the file system when `uri` is played: the files, and the folders that pictures lie in. Opens and raises nothing."""
     uri = _meant(uri)
-    if re.match(r"demo:|[A-Za-z][A-Za-z0-9+.-]*://|[0-9]+$", uri):
-        return []
-    from drive_seg.sources.images import pictures_of
-
     try:
-        path = expanded(uri)
-        return pictures_of(path) if _has_pictures(path) else [path, *_listed_in(path)]
+        return _kind(uri).files(uri)
     except (SourceError, UsageError, OSError, ValueError):  # opening it tells
         return []
 

@@ -9,8 +9,8 @@ import cv2
 
 from drive_seg.contracts import Frame, SourceInfo
 from drive_seg.errors import SourceError
-from drive_seg.sources.images import natural_key
 from drive_seg.sources.opencv import bgr8, fps_of, size_hw_of
+from drive_seg.sources.pictures import natural_key
 
 DEVICES = Path("/dev")
 

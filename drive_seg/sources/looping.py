@@ -17,6 +17,11 @@ class Looping:
         self._last: Frame | None = None
         self._closed = False
 
+    @property
+    def note(self) -> str:
+        """What the source has to say of what it gave in this round."""
+        return str(getattr(self._source, "note", ""))
+
     def read(self) -> Frame | None:
         frame = self._source.read()
         if frame is None and self._last is not None and not self._closed:

@@ -1,111 +1,204 @@
-"""A network stream (rtsp, http) as a source: what breaks off is connected again, a bounded number of times."""
+"""A network stream (rtsp, http) as a source: what breaks off is connected again, for as long as it takes."""
 
+import errno
 import threading
 import time
+from collections.abc import Callable
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
 
-import cv2
+import av
+import numpy as np
+from av.video.frame import VideoFrame
 
 from drive_seg.contracts import Frame, Image, SourceInfo
 from drive_seg.errors import SourceError
-from drive_seg.sources.opencv import MediaClock, bgr8, fps_of, frame_count_of, size_hw_of
-from drive_seg.sources.truncation import SLACK_FRAMES
+from drive_seg.sources.address import redacted
+from drive_seg.sources.playback import Playback
+from drive_seg.sources.video import Unplayable, Video
 
-OPEN_TIMEOUT_MS = 5000
-READ_TIMEOUT_MS = 4000
-RECONNECT_DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # waits before the attempts; a frame that arrives starts them anew
+TIMEOUTS_S = 5.0, 4.0  # of opening and of reading
+RECONNECT_DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0)  # waits before the attempts, the last one again and again; a frame starts them anew
+TELL_S = 0.25
+OPTIONS = {"rtsp_flags": "prefer_tcp"}  # without lost packets, where the server has it
+REFUSED = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
+ABSENT = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
 
 
 class StreamSource:
-    """Plays `uri` live, or, where the server says how many frames there are (a file behind http), as a file.
+    """Plays `uri` live, or, where the server says how long it is (a file behind http), as a file.
 
     Live frames carry the time of their arrival since the opening, because MJPEG and many RTSP servers send no true time;
-    `decode_ms` is then the colour conversion alone, for decoding cannot be told from waiting. After a reconnect `take` has
-    grown by one. Raises SourceError when there is no stream, and from `read` once all attempts have failed.
+    `decode_ms` is then the colour conversion alone, for decoding cannot be told from waiting. After a reconnect `segment` has
+    grown by one. It is tried for `give_up_s`, None for as long as it takes.
+
+    A server that is not there yet is waited for where there is somebody to `tell`, which takes one line and is called four times a
+    second; what it raises ends the waiting. Raises SourceError when there is no stream, when the server refuses user name and
+    password, and from `read` once `give_up_s` are over.
     """
 
-    def __init__(self, uri: str) -> None:
-        self._uri, self._name = uri, without_password(uri)
+    def __init__(self, uri: str, give_up_s: float | None = None, tell: Callable[[str], None] | None = None) -> None:
+        self._uri, self._name, self._give_up_s = uri, redacted(uri), give_up_s
         self._interrupted = threading.Event()
-        self._capture = _connect(uri)
-        if not self._capture.isOpened():
-            raise SourceError(f"{self._name}: no video stream there; check the address, and that the server runs and can be reached")
-        count = frame_count_of(self._capture)
-        self.info = SourceInfo(self._name, size_hw_of(self._capture), fps_of(self._capture), live=count is None, frame_count=count)
-        self._clock = MediaClock(self.info.fps)
-        self._opened_s = time.monotonic()
-        self._index = self._segment = self._attempts = 0
         self._state = "opening"
+        self._index = self._segment = self._attempts = self._lost = 0
+        self._lost_s: float | None = None  # since when there is no connection
+        self._video: Video | None = self._first_connection(tell)
+        self._playback: Playback | None = None  # of what has an end
+        self._waiting: VideoFrame | None = None  # decoded at the opening
+        self._began: tuple[int | None, Image] | None = None  # what the first connection began with
+        count, rate = self._video.frame_count, self._video.rate
+        if live := count is None and self._video.bytes is None:
+            size_hw = self._begin(self._video)
+        else:
+            self._playback = Playback(self._video, self._name)
+            size_hw = self._playback.size_hw
+        self.info = SourceInfo(self._name, size_hw, rate, live=live, frame_count=count)
+        self._opened_s = time.monotonic()
 
     @property
     def state(self) -> str:
         """`opening` until the first frame, then `playing` or `reconnecting`. May be read from any thread."""
         return self._state
 
+    @property
+    def note(self) -> str:
+        """What was damaged so far, in one line; empty for nothing."""
+        if self._playback:
+            return self._playback.note
+        return f"{self._name}: {self._lost} frames damaged on the way; check the network" if self._lost else ""
+
     def interrupt(self) -> None:
         """From any thread: a `read` that waits between two attempts returns None, as do all later ones."""
         self._interrupted.set()
 
     def read(self) -> Frame | None:
+        if self._playback and not self._interrupted.is_set():
+            return self._read_file(self._playback)
         while not self._interrupted.is_set():
-            start = time.perf_counter()
-            if self._capture.grab():
-                grabbed_s = time.monotonic() - self._opened_s
-                start = time.perf_counter() if self.info.live else start
-                position_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-                ok, picture = self._capture.retrieve()
-                if ok:
-                    time_s = grabbed_s if self.info.live else self._clock.tick(position_ms)
-                    return self._frame(bgr8(picture), time_s, start)
-            if self.info.frame_count is not None:
-                self._check_end(self.info.frame_count)
-                return None
-            self._reconnect()
+            if (frame := self._grab()) is None:
+                self._reconnect()
+                continue
+            time_s, start = time.monotonic() - self._opened_s, time.perf_counter()
+            assert self._video
+            image = self._video.picture(frame)
+            if self._attempts and self._replayed(frame.pts, image):
+                self._interrupted.set()
+                break
+            self._state, self._attempts, self._lost_s = "playing", 0, None
+            self._index += 1
+            ms = (time.perf_counter() - start) * 1000
+            return Frame(image, self._index - 1, time_s, decode_ms=ms, segment=self._segment)
         return None
 
-    def _frame(self, image: Image, time_s: float, start: float) -> Frame:
-        self._state, self._attempts = "playing", 0
-        frame = Frame(image, self._index, time_s, decode_ms=(time.perf_counter() - start) * 1000, segment=self._segment)
-        self._index += 1
+    def _read_file(self, playback: Playback) -> Frame | None:
+        self._state = "playing"
+        try:
+            frame, broken = playback.read(), False
+        except SourceError:  # where the server does not say how long it is, its end is a broken connection too
+            frame, broken = None, playback.video.bytes is not None
+        if frame is None and (broken or playback.ends_early()):
+            of = f" of {self.info.frame_count}" if self.info.frame_count else ""
+            raise SourceError(f"{self._name}: broke off: {playback.index}{of} frames came; check the connection and the file")
         return frame
 
-    def _check_end(self, expected: int) -> None:
-        if expected - self._index > SLACK_FRAMES:
-            raise SourceError(f"{self._name}: broke off: {self._index} of {expected} frames came; check the connection and the file")
+    def _begin(self, video: Video) -> tuple[int, int]:
+        """The size of what is shown, which its first frame tells."""
+        self._waiting = self._grab()
+        if self._waiting is None:
+            video.close()
+            raise self._no_stream()
+        image = video.picture(self._waiting)
+        self._began = self._waiting.pts, image
+        return image.shape[0], image.shape[1]
+
+    def _grab(self) -> VideoFrame | None:
+        """The next frame; None when the connection is lost."""
+        if (waiting := self._waiting) is not None:
+            self._waiting = None
+            return waiting
+        if self._video is None:
+            return None
+        try:
+            lost, frame = self._video.next()
+        except av.error.FFmpegError:
+            return None
+        self._lost += len(lost)
+        return frame
+
+    def _replayed(self, pts: int | None, image: Image) -> bool:
+        """Whether a connection began as the first one did: a file, which has been played then. A camera's pictures are never the same."""
+        if not self._uri.lower().startswith("http") or self._video is None or self._video.endless or self._began is None:
+            return False
+        return pts == self._began[0] and np.array_equal(image, self._began[1])
 
     def _reconnect(self) -> None:
-        """One attempt, after its wait; leaves a capture that may or may not be open."""
+        """One attempt, after its wait."""
         self._state = "reconnecting"
-        self._capture.release()
-        if self._attempts == len(RECONNECT_DELAYS_S):
+        if self._video:
+            self._video.close()
+            self._video = None
+        if self._lost_s is None:
+            self._lost_s = time.monotonic()
+        delay_s = self._delay_s()
+        if self._gives_up(self._lost_s, delay_s):
             raise SourceError(
                 f"{self._name}: lost after {self._index} frames, {self._attempts} reconnects failed; check the server and the network"
             )
-        delay_s = RECONNECT_DELAYS_S[self._attempts]
         self._attempts += 1
-        if not self._interrupted.wait(delay_s):
-            self._capture = _connect(self._uri)
-            self._segment += self._capture.isOpened()
+        if self._interrupted.wait(delay_s):
+            return
+        try:
+            self._video = self._connect()
+        except REFUSED as error:
+            raise self._refused() from error
+        except (av.error.FFmpegError, Unplayable):
+            return
+        self._segment += 1
+
+    def _first_connection(self, tell: Callable[[str], None] | None) -> Video:
+        since_s = time.monotonic()
+        while True:
+            try:
+                return self._connect()
+            except REFUSED as error:
+                raise self._refused() from error
+            except Unplayable as error:
+                raise SourceError(f"{self._name}: {error}; check the address") from error
+            except av.error.FFmpegError as error:
+                absent = error.errno in ABSENT or isinstance(error, av.error.ExitError)
+                if tell is None or not absent or self._gives_up(since_s, self._delay_s()):
+                    raise self._no_stream() from error
+            next_s = time.monotonic() + self._delay_s()
+            self._attempts += 1
+            while (now_s := time.monotonic()) < next_s:
+                tell(f"{self._name}: no server there yet; tried {self._attempts} times in {now_s - since_s:.0f} s")
+                self._interrupted.wait(min(TELL_S, next_s - now_s))
+
+    def _delay_s(self) -> float:
+        return RECONNECT_DELAYS_S[min(self._attempts, len(RECONNECT_DELAYS_S) - 1)]
+
+    def _gives_up(self, since_s: float, delay_s: float) -> bool:
+        return self._give_up_s is not None and time.monotonic() + delay_s - since_s > self._give_up_s
+
+    def _connect(self) -> Video:
+        return Video(self._uri, live=True, options=OPTIONS, timeout_s=TIMEOUTS_S)
+
+    def _no_stream(self) -> SourceError:
+        return SourceError(f"{self._name}: no video stream there; check the address, and that the server runs and can be reached")
+
+    def _refused(self) -> SourceError:
+        return SourceError(f"{self._name}: the server refuses user name and password; give others, as in rtsp://NAME:PASSWORD@host/…")
 
     def close(self) -> None:
         self._interrupted.set()
-        self._capture.release()
+        self._waiting = None
+        if self._playback:
+            self._playback.close()
+        if self._video:
+            self._video.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def without_password(uri: str) -> str:
-    """The address as it may be shown and logged."""
-    parts = urlsplit(uri)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host))
-
-
-def _connect(uri: str) -> cv2.VideoCapture:
-    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
-    return cv2.VideoCapture(uri, cv2.CAP_FFMPEG, limits)

@@ -1,28 +1,35 @@
-"""What the window's controls do to the player and to how its labels are drawn: one method a wish, without a widget."""
+"""What the window's controls do to the player and to how its labels are drawn: one method a command, without a widget."""
 
 import json
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
-from drive_seg.classes import safe_palette
+from drive_seg.backends import BACKENDS, describe_backend
+from drive_seg.classes import clear_palette, people
 from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
+from drive_seg.network.propagate import FOR_ALL, HOLD
 from drive_seg.overlay import Look, Painter
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown, Status
-from drive_seg.ui.choices import nudged
+from drive_seg.sinks.snapshot import Labelled
+from drive_seg.ui.choices import nudged, translate
 from drive_seg.ui.compose import Versus, View, compose, same_ids
-from drive_seg.ui.keeper import Keeper
-from drive_seg.ui.memory import Memory
+from drive_seg.ui.keeping import CLOSE_LIMIT_S, Keeper, Memory
+from drive_seg.workers import Worker
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0)
-PLAIN: Mapping[str, object] = {"schedule": "every-frame", "mode": "sync"}  # the rival that takes no short cut
-EVERYWHERE = ("hold", "flow")  # propagations that need nothing of a network
-SOON_MS = 60  # a wish takes effect between two frames
+PLAIN: Mapping[str, object] = {"schedule": "every-frame", "mode": "sync"}  # the reference, which takes no short cut
+CLOCK: Mapping[str, object] = {"schedule": "clockwork:4"}  # for a run that takes none itself
+BEHIND, BEHIND_S = 0.9, 2.0  # of the rate that frames come at; how long a loss is told
+SOON_MS = 60  # a command takes effect between two frames
 
 
 class Cockpit(QObject):
@@ -31,27 +38,36 @@ class Cockpit(QObject):
     changed = pyqtSignal()
     redraw = pyqtSignal()
     told = pyqtSignal(str, bool)  # a line for people; whether it is a failure
+    kept = pyqtSignal(str, object)  # a line for people; the folder where it was written, a Path
 
     def __init__(self, player: Player, memory: Memory) -> None:
         super().__init__()
         self.player, self.memory = player, memory
         self.status: Status = player.status()
         self.view, self.versus, self.divider = View.OVERLAY, Versus.SPLIT, 0.5
-        self.rival: Mapping[str, object] = memory.rival or PLAIN  # who is compared with when comparing begins
-        self.comparing = False  # as it was wished: opening the rival takes its time
-        self.safe = memory.flag("look/safe", False)
+        self.comparison: Mapping[str, object] = memory.comparison or PLAIN  # who is compared with when comparing begins
+        self.comparing = False  # as it was asked for: opening the second pipeline takes its time
+        self.clear = memory.flag("look/clear", True)
         self.shown: Shown | None = None
         self.keeper = Keeper(player, memory)
         self.keeper.told.connect(self.told)
+        self.keeper.kept.connect(self.kept)
+        self._dropped: deque[tuple[float, int]] = deque()  # of the last BEHIND_S: when, and how many so far
+        self._recording_since_s: float | None = None
+        self._failed: dict[tuple[str, str], str] = {}  # backend and bundle that would not run, and why
+        self._absent: dict[str, str] = {}  # backends that cannot run here at all
+        self._looking = Worker("backends", self._look_for_backends).start()
+        if "source" in self.status.settings.model_fields_set:
+            memory.opened(self.status.settings.source)
         self._cards: dict[str, Card | None] = {}
-        self._wished: dict[str, object] = {}  # and not in force yet
+        self._requested: dict[str, object] = {}  # and not in force yet
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._now)
         given = self.status.settings.model_fields_set
         opacity = self.status.settings.opacity if "opacity" in given else memory.number("look/opacity", self.status.settings.opacity)
         self._painter = Painter(player.look)
-        self._draw(opacity=min(max(opacity, 0.0), 1.0), contours=memory.flag("look/contours", False), palette=self._palette())
+        self._draw(opacity=min(max(opacity, 0.0), 1.0), contours=memory.flag("look/contours", False), **self._colours())
 
     # -- what is known
 
@@ -61,18 +77,45 @@ class Cockpit(QObject):
         if not self.status.classes:  # between two networks
             self.status = replace(self.status, classes=before.classes, palette=before.palette)
         trouble, settings = self.status.trouble, self.status.settings
-        self._wished = {name: value for name, value in self._wished.items() if getattr(settings, name) != value}
+        self._requested = {name: value for name, value in self._requested.items() if getattr(settings, name) != value}
+        now_s = time.monotonic()
+        self._dropped.append((now_s, self.status.dropped))
+        while self._dropped[0][0] < now_s - BEHIND_S:
+            self._dropped.popleft()
+        if self.status.recording != before.recording:
+            self._recording_since_s = now_s if self.status.recording else None
         if trouble and trouble != before.trouble:
-            self._wished.clear()
+            if self._requested.keys() == {"backend"} and self._requested["backend"]:
+                self._failed[str(self._requested["backend"]), settings.model] = trouble.text
+            self._requested.clear()
             if trouble.what == "comparison":
                 self.comparing = self.status.comparison is not None
         if before.classes != self.status.classes or before.palette != self.status.palette:
-            self._draw(palette=self._palette(), hidden=frozenset())
+            self._draw(**self._colours(), hidden=frozenset())
         return self.status
 
     @property
     def look(self) -> Look:
         return self.player.look
+
+    @property
+    def barred(self) -> dict[str, str]:
+        """Backends that cannot run the bundle here, and why; known once they were looked for, or tried."""
+        model = self.wanted("model")
+        return {**self._absent, **{backend: why for (backend, of), why in self._failed.items() if of == model}}
+
+    @property
+    def behind(self) -> tuple[float, float] | None:
+        """Frames a second that are shown and that come, where frames are lost because this machine is too slow for them."""
+        status = self.status
+        due = status.source.fps * (1.0 if status.source.live else status.speed)
+        losing = status.dropped > self._dropped[0][1] if self._dropped else False
+        return (status.numbers.fps, due) if status.state == "playing" and losing and status.numbers.fps < BEHIND * due else None
+
+    @property
+    def recording_s(self) -> float | None:
+        """For how long the recording under way has been."""
+        return None if self._recording_since_s is None else time.monotonic() - self._recording_since_s
 
     @property
     def live(self) -> bool:
@@ -82,7 +125,7 @@ class Cockpit(QObject):
     def propagations(self, model: str | None = None) -> tuple[str, ...]:
         """Those of a bundle, of the one that runs unless named."""
         card = self.card(model)
-        return card.propagations if card else EVERYWHERE
+        return card.propagations if card else FOR_ALL
 
     def card(self, model: str | None = None) -> Card | None:
         """None for a network without one. Its files are not hashed: that is done when it is run, in the player's thread."""
@@ -104,21 +147,31 @@ class Cockpit(QObject):
         if self.shown is None:
             return None
         room_hw = room(self.shown.result.frame.image)
-        return compose(self.shown, self._painter, self.view, self.versus, self.divider, room_hw, self._rival_ids())
+        return compose(self.shown, self._painter, self.view, self.versus, self.divider, room_hw, self._comparison_ids())
 
     # -- playing
 
     def toggle_pause(self) -> None:
-        (self.player.resume if self.status.paused else self.player.pause)()
+        """At the end it plays again from the beginning."""
+        if self.status.state == "ended":
+            self._play_again()
+        else:
+            (self.player.resume if self.status.paused else self.player.pause)()
         self._now()
+
+    def _play_again(self) -> None:
+        if self.status.seekable and self.status.settings.max_frames is None:
+            self.seek(0)
+            self.player.resume()
+        else:
+            self.change(source=self.status.settings.source)
 
     def step(self) -> None:
         self.player.step()
         self._now()
 
     def step_back(self) -> None:
-        self.player.pause()
-        self.seek((self.status.position or 0) - 1)
+        self.stop_at((self.status.position or 0) - 1)
 
     def jump(self, seconds: float) -> None:
         self.seek((self.status.position or 0) + round(seconds * (self.status.source.fps or 30.0)))
@@ -126,6 +179,12 @@ class Cockpit(QObject):
     def seek(self, index: int) -> None:
         if self.status.seekable:
             self._try(lambda: self.player.seek(max(0, index)))
+
+    def stop_at(self, index: int) -> None:
+        """To look at a frame, which would be gone at once if it played on."""
+        if self.status.seekable:
+            self.player.pause()
+            self.seek(index)
 
     def set_speed(self, factor: float) -> None:
         self._try(lambda: self.player.speed(factor))
@@ -145,25 +204,31 @@ class Cockpit(QObject):
     def change(self, **settings: object) -> None:
         """Other settings of the run; what cannot be had is told, and the run goes on as it was."""
 
-        def wish() -> None:
+        def request() -> None:
             self.player.change(**settings)
-            self._wished.update(settings)
+            self._requested.update(settings)
 
-        self._try(wish)
+        self._try(request)
 
     def wanted(self, name: str) -> Any:
-        """A setting as it was wished last: what is loaded in the meantime is not in force yet."""
-        return self._wished.get(name, getattr(self.status.settings, name))
+        """A setting as it was asked for last: what is loaded in the meantime is not in force yet."""
+        return self._requested.get(name, getattr(self.status.settings, name))
 
     def set_model(self, model: str) -> None:
         """With the propagation as it is where the bundle has it, else the plain one."""
         now = self.wanted("propagation")
-        self.change(model=model, **({} if now in self.propagations(model) else {"propagation": "hold"}))
+        self.change(model=model, **({} if now in self.propagations(model) else {"propagation": HOLD}))
+
+    def toggle_refine(self) -> None:
+        self.change(refine=not self.wanted("refine"))
 
     def nudge(self, ticks: int) -> None:
         """The schedule's number, by a tick of its slider."""
         if text := nudged(self.wanted("schedule"), ticks):
             self.change(schedule=text)
+
+    def toggle_loop(self) -> None:
+        self.change(loop=not self.wanted("loop"))
 
     def toggle_mode(self) -> None:
         self.change(mode="async" if self.wanted("mode") == "sync" else "sync")
@@ -171,17 +236,21 @@ class Cockpit(QObject):
     def refresh_now(self) -> None:
         self.player.refresh()
 
-    def set_rival(self, changes: Mapping[str, object]) -> None:
+    def set_comparison(self, changes: Mapping[str, object]) -> None:
         """Who is compared with; at once, if a comparison is on."""
-        self.rival = dict(changes)
-        self.memory.keep(compare__rival=json.dumps(self.rival))
+        self.comparison = dict(changes)
+        self.memory.keep(compare__with=json.dumps(self.comparison))
         if self.comparing:
-            self._try(lambda: self.player.compare(self.rival))
+            self._try(lambda: self.player.compare(self.comparison))
         self.changed.emit()
 
     def toggle_compare(self) -> None:
         self.comparing = not self.comparing
-        changes = self.rival if self.comparing else None
+        if self.comparing and all(self.wanted(name) == value for name, value in self.comparison.items()):
+            differing = PLAIN if any(self.wanted(name) != value for name, value in PLAIN.items()) else CLOCK
+            self.set_comparison(differing)  # compared with itself it would say nothing
+            return
+        changes = self.comparison if self.comparing else None
         self._try(lambda: self.player.compare(changes))
 
     def toggle_difference(self) -> None:
@@ -214,10 +283,10 @@ class Cockpit(QObject):
         self._draw(contours=not self.look.contours)
         self.memory.keep(look__contours=self.look.contours)
 
-    def toggle_safe(self) -> None:
-        self.safe = not self.safe
-        self._draw(palette=self._palette())
-        self.memory.keep(look__safe=self.safe)
+    def toggle_clear(self) -> None:
+        self.clear = not self.clear
+        self._draw(**self._colours())
+        self.memory.keep(look__clear=self.clear)
 
     def toggle_class(self, number: int) -> None:
         self._draw(hidden=self.look.hidden ^ {number})
@@ -234,32 +303,54 @@ class Cockpit(QObject):
 
     def snapshot(self) -> None:
         if self.shown:
-            self.keeper.snapshot(self.shown)
+            self.keeper.snapshot(self.shown, self._compared(self.shown))
 
     def toggle_record(self) -> None:
         self._try(self.keeper.toggle_record)
 
+    def _compared(self, shown: Shown) -> Labelled | None:
+        """The comparison's side of a snapshot; other classes have their own colours."""
+        if shown.comparison is None or self.status.comparison is None:
+            return None
+        card = self.card(str(self.comparison["model"])) if "model" in self.comparison else None
+        other = card is not None and card.classes != self.status.classes
+        look = replace(self.look, palette=card.palette, hidden=frozenset()) if card and other else self.look
+        return Labelled(shown.comparison, look, dict(self.status.comparison), card.classes if card and other else self.status.classes)
+
     def close(self) -> None:
         """What is being written is finished."""
+        self._looking.wait(CLOSE_LIMIT_S)
         self._soon.stop()
         self.keeper.close()
 
     # -- how
 
-    def _try(self, wish: Callable[[], None]) -> None:
+    def _look_for_backends(self) -> None:
+        """Without importing what takes seconds: a package is looked for, and a backend asked only where that is not what it lacks."""
+        for name, entry in BACKENDS.items():
+            if lacks := [package for package in entry.packages if find_spec(package) is None]:
+                self._absent[name] = translate("ui", "needs {0}; {1}").format(", ".join(lacks), entry.install)
+            elif not entry.packages:
+                try:
+                    describe_backend(name)
+                except DriveSegError as error:
+                    self._absent[name] = str(error)
+
+    def _try(self, command: Callable[[], None]) -> None:
         try:
-            wish()
+            command()
         except DriveSegError as error:
             self.told.emit(str(error), True)
         self._soon.start(SOON_MS)
 
-    def _rival_ids(self) -> Labels | None:
+    def _comparison_ids(self) -> Labels | None:
         """Where A's colours stand for other ids of B's."""
-        card = self.card(str(self.rival["model"])) if self.shown and self.shown.comparison and "model" in self.rival else None
+        card = self.card(str(self.comparison["model"])) if self.shown and self.shown.comparison and "model" in self.comparison else None
         return same_ids(self.status.classes, card.classes) if card else None
 
-    def _palette(self) -> tuple[tuple[int, int, int], ...]:
-        return safe_palette(len(self.status.classes)) if self.safe else self.status.palette
+    def _colours(self) -> dict[str, object]:
+        classes = self.status.classes
+        return {"palette": clear_palette(classes) if self.clear else self.status.palette, "outlined": people(classes)}
 
     def _draw(self, **changes: object) -> None:
         self.player.look = replace(self.player.look, **changes)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """Finds out whether a window can be opened before Qt is asked: Qt aborts the whole process when it cannot."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -11,7 +12,15 @@ from drive_seg.errors import DisplayError
 
 NEEDS_NO_SCREEN = ("offscreen", "minimal", "minimalegl", "vnc")  # Qt platforms
 REMEDY = "run with --headless, or start it from a desktop session"
-XCB_PACKAGES = "libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0"
+# What PyQt6's wheels load from the system, by objdump -p of Qt6Core, Gui, Widgets, DBus, and of the X11 platform plugin
+LIBRARIES = (
+    "libGL.so.1", "libEGL.so.1", "libfontconfig.so.1", "libdbus-1.so.3", "libglib-2.0.so.0", "libxkbcommon.so.0", "libX11.so.6",
+)  # fmt: skip
+X11_LIBRARIES = (
+    "libX11-xcb.so.1", "libxkbcommon-x11.so.0", "libxcb-cursor.so.0", "libxcb-icccm.so.4", "libxcb-image.so.0", "libxcb-keysyms.so.1",
+    "libxcb-randr.so.0", "libxcb-render-util.so.0", "libxcb-render.so.0", "libxcb-shape.so.0", "libxcb-shm.so.0", "libxcb-sync.so.1",
+    "libxcb-util.so.1", "libxcb-xfixes.so.0", "libxcb-xkb.so.1",
+)  # fmt: skip
 PROBE = """
 import resource
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an abort is an answer here, not a crash to be kept
@@ -38,8 +47,32 @@ def refusal() -> str | None:
     try:
         import PyQt6.QtWidgets  # noqa: F401
     except ImportError as error:
-        return f"{error}; install that system library"
+        return f"{error}; {install_line()}"
     return probe() if needs_probe(sys.platform, os.environ) else None
+
+
+def missing_packages() -> list[str]:
+    """Debian's and Ubuntu's names for the system libraries that Qt needs and that cannot be loaded here; empty elsewhere than on Linux."""
+    return [package(name) for name in (*LIBRARIES, *X11_LIBRARIES) if not _loads(name)] if sys.platform == "linux" else []
+
+
+def install_line() -> str:
+    missing = " ".join(missing_packages())
+    return f"apt-get install {missing} (or your system's names for them)" if missing else "install that system library"
+
+
+def package(library: str) -> str:
+    """As Debian's policy makes it of a library's name: libxcb-cursor0 of libxcb-cursor.so.0, libx11-6 of libX11.so.6."""
+    stem, _, major = library.lower().replace("libglib-2.0", "libglib2.0").partition(".so.")
+    return f"{stem}-{major}" if stem[-1].isdigit() else f"{stem}{major}"
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def drop_foreign_plugins(env: MutableMapping[str, str]) -> None:
@@ -82,11 +115,12 @@ def probe_reason(stderr: str) -> str:
         if "could not connect to display" in line or "Failed to create wl_display" in line:
             return line.split(": ", 1)[-1].rstrip(".")
     if any("xcb-cursor0" in line for line in lines):
-        return f"Qt cannot load its xcb plugin; apt-get install {XCB_PACKAGES} (or your system's names for them)"
+        return f"Qt cannot load its xcb plugin; {install_line()}"
     return lines[0].removeprefix("qt.qpa.plugin: ").rstrip(".") if lines else "Qt's platform plugin fails to start"
 
 
 if __name__ == "__main__":  # for scripts: says why no window can be opened and exits with 1, or with 0 where one can
-    if why := refusal():
+    # with --packages: which packages Qt lacks here
+    if why := " ".join(missing_packages()) if sys.argv[1:] == ["--packages"] else refusal():
         print(why)
         sys.exit(1)

@@ -1,7 +1,9 @@
 """The list of all keys, laid over the window; made from the table of actions."""
 
+from html import escape
+
 from PyQt6.QtCore import QRect, Qt
-from PyQt6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from drive_seg.ui.actions import ACTIONS, MENUS, keys_text
 from drive_seg.ui.choices import translate
@@ -17,59 +19,39 @@ class KeyList(QWidget):
         super().__init__(parent)
         self.setObjectName("help")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self._outside = QVBoxLayout(self)
-        self._outside.setContentsMargins(16, 12, 10, 12)
-        self._outside.addWidget(label(self.tr("Keys"), "title"))
-        self._area: QWidget | None = None
-        self._columns = 0
+        self.text = QLabel()
+        self.text.setTextFormat(Qt.TextFormat.RichText)
+        self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
+        outside = QVBoxLayout(self)
+        outside.setContentsMargins(16, 12, 10, 12)
+        outside.addWidget(label(self.tr("Keys"), "title"))
+        outside.addWidget(scrolled(self.text), 1)
         self.hide()
 
     def place(self, window: QRect) -> None:
         """In the middle, in as many columns as there is room for."""
-        columns = 3 if window.width() >= 3 * COLUMN_PX + 80 else 2 if window.width() >= 2 * COLUMN_PX + 80 else 1
-        if columns != self._columns:
-            self._fill(columns)
+        columns = max(1, min(3, (window.width() - 80) // COLUMN_PX))
+        self.text.setText(_table(columns))
         width = min(window.width() - 32, columns * COLUMN_PX + 60)
-        height = min(window.height() - 40, self._needed + 100)
+        height = min(window.height() - 40, self.text.sizeHint().height() + 80)
         self.setGeometry((window.width() - width) // 2, (window.height() - height) // 2, width, height)
         self.raise_()
 
-    def _fill(self, columns: int) -> None:
-        inside = QWidget()
-        grid = QGridLayout(inside)
-        grid.setContentsMargins(0, 0, 6, 0)
-        grid.setHorizontalSpacing(22)
-        blocks = [self._block(menu) for menu in MENUS if any(entry.keys for entry in ACTIONS if entry.menu == menu)]
-        heights = [0] * columns
-        stacks = [QVBoxLayout() for _ in range(columns)]
-        for block in blocks:
-            shortest = heights.index(min(heights))
-            stacks[shortest].addWidget(block)
-            heights[shortest] += block.sizeHint().height() + 12
-        for at, stack in enumerate(stacks):
-            stack.setSpacing(12)
-            stack.addStretch(1)
-            grid.addLayout(stack, 0, at)
-            grid.setColumnStretch(at, 1)
-        if self._area:
-            self._outside.removeWidget(self._area)
-            self._area.deleteLater()
-        self._area, self._columns, self._needed = scrolled(inside), columns, max(heights)
-        self._outside.addWidget(self._area, 1)
-
-    def _block(self, menu: str) -> QWidget:
-        made = QWidget()
-        grid = QGridLayout(made)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(3)
-        grid.addWidget(label(translate("actions", MENUS[menu]).replace("&", "").upper(), "heading"), 0, 0, 1, 2)
-        for at, entry in enumerate((entry for entry in ACTIONS if entry.menu == menu and entry.keys), 1):
-            name = label(translate("actions", entry.text).removesuffix(" …"))
-            name.setToolTip(translate("actions", entry.tip))
-            grid.addWidget(name, at, 0)
-            grid.addWidget(label(keys_text(entry), "key"), at, 1, Qt.AlignmentFlag.AlignRight)
-        grid.setColumnStretch(0, 1)
-        return made
-
     def mousePressEvent(self, event: object) -> None:
         self.hide()
+
+
+def _table(columns: int) -> str:
+    """The menus as HTML tables, each in the column that is shortest so far."""
+    stacks, heights = [""] * columns, [0] * columns
+    for menu, title in MENUS.items():
+        entries = [entry for entry in ACTIONS if entry.menu == menu and entry.keys]
+        rows = "".join(
+            f"<tr><td width='{COLUMN_PX - 110}'>{escape(translate('actions', entry.text).removesuffix(' …'))}</td>"
+            f"<td align='right' width='90'><b>{escape(keys_text(entry))}</b></td></tr>"
+            for entry in entries
+        )
+        at = heights.index(min(heights))
+        stacks[at] += f"<p><b>{translate('actions', title).replace('&', '').upper()}</b></p><table>{rows}</table>"
+        heights[at] += len(entries) + 2
+    return f"<table><tr>{''.join(f'<td style=padding-right:16px>{stack}</td>' for stack in stacks)}</tr></table>"

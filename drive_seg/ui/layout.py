@@ -1,120 +1,79 @@
 """How the window's parts lie: the picture with its transport and strip, the inspector and the controls beside it, bars above and below."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QHBoxLayout, QSplitter, QToolButton, QVBoxLayout, QWidget
+from PyQt6.QtGui import QAction
+from PyQt6.QtWidgets import QMainWindow, QMenu, QSplitter, QWidget
 
 from drive_seg.session.status import Status
 from drive_seg.ui.actions import ACTIONS, MENUS
+from drive_seg.ui.bars import Transport, TroubleBar, clock
 from drive_seg.ui.choices import translate
+from drive_seg.ui.cockpit import Cockpit
+from drive_seg.ui.keeping import Memory
 from drive_seg.ui.keys import KeyList
-from drive_seg.ui.memory import Memory
+from drive_seg.ui.meter import Meter
 from drive_seg.ui.pages.inspector import Inspector
 from drive_seg.ui.panel import WIDTH_PX, Panel
 from drive_seg.ui.strip import Strip
 from drive_seg.ui.theme import Theme, state_colour
-from drive_seg.ui.transport import Transport, icon_button
-from drive_seg.ui.trouble import TroubleBar
 from drive_seg.ui.view import VideoView
-from drive_seg.ui.widgets import Elided, label
+from drive_seg.ui.widgets import Elided, column, icon_button, label, row
 
-if TYPE_CHECKING:
-    from drive_seg.ui.window import MainWindow
-
-SEPARATED = {
-    "snapshot",
-    "quit",
-    "forward",
-    "slower",
-    "loop",
-    "contours",
-    "all",
-    "model",
-    "schedule",
-    "mode",
-    "full",
-    "theme",
-    "csv",
-    "page-timings",
-}
 WITH_TEXT = ("compare", "audit", "inspect")
-CORNER = ("compare", "audit", "inspect", "panel", "theme", "keys")  # in the menu bar's corner
+CORNER = (*WITH_TEXT, "panel", "theme", "keys")  # in the menu bar's corner
 STRIP_PX, INSPECTOR_PX = 150, 320
 
 
 class Layout:
     """Makes the parts and puts them into the window."""
 
-    def __init__(self, window: "MainWindow") -> None:
-        cockpit, keys = window.cockpit, window.keys
+    def __init__(self, window: QMainWindow, cockpit: Cockpit, keys: Mapping[str, QAction], meter: Meter) -> None:
         self._window, self.is_alone = window, False
         self._before: dict[str, bool] = {}
-        self.video = VideoView(window.meter)
+        self.video = VideoView(meter)
         self.transport = Transport(cockpit, keys)
-        self.strip = Strip(window.meter)
+        self.strip = Strip(meter)
         self.inspector = Inspector(cockpit, keys)
         self.panel = Panel(cockpit, keys)
         self.trouble = TroubleBar(keys["dismiss"])
-        self.upright, self.across = QSplitter(Qt.Orientation.Vertical), QSplitter(Qt.Orientation.Horizontal)
-        self._put()
-        self.worded = fill_menus(window)
+        watched = column(self.video, self.transport, spacing=0)
+        self.upright = _split(Qt.Orientation.Vertical, {watched: 2000, self.strip: STRIP_PX})
+        self.across = _split(Qt.Orientation.Horizontal, {self.upright: 2000, self.inspector: INSPECTOR_PX, self.panel: WIDTH_PX})
+        body = column(self.trouble, self.across, spacing=0)
+        body.layout().setStretch(1, 1)  # type: ignore[union-attr]
+        window.setCentralWidget(body)
+        self.named: dict[str, QWidget] = {"panel": self.panel, "strip": self.strip, "inspector": self.inspector}
+        bar = window.menuBar()
+        assert bar is not None  # Qt makes menu and status bar on demand; only its stubs allow None
+        buttons = {name: icon_button(keys[name], text=name in WITH_TEXT) for name in CORNER}
+        self._worded = [buttons[name] for name in WITH_TEXT]
+        self._corner = row(*buttons.values(), spacing=2, margins=(0, 1, 6, 1))
+        bar.setCornerWidget(self._corner)
         self.keys = KeyList(window)
-        self._status_bar()
-
-    def _put(self) -> None:
-        watched = QWidget()
-        column = QVBoxLayout(watched)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self.video, 1)
-        column.addWidget(self.transport)
-        for splitter, parts in ((self.upright, (watched, self.strip)), (self.across, (self.upright, self.inspector, self.panel))):
-            for at, part in enumerate(parts):
-                splitter.addWidget(part)
-                splitter.setStretchFactor(at, 1 if at == 0 else 0)
-            splitter.setChildrenCollapsible(False)
-            splitter.setHandleWidth(1)
-        self.upright.setSizes([2000, STRIP_PX])
-        self.across.setSizes([2000, INSPECTOR_PX, WIDTH_PX])
-        body = QWidget()
-        whole = QVBoxLayout(body)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.setSpacing(0)
-        whole.addWidget(self.trouble)
-        whole.addWidget(self.across, 1)
-        self._window.setCentralWidget(body)
-
-    def _status_bar(self) -> None:
-        bar = self._window.statusBar()
-        assert bar is not None  # Qt makes it on demand; only its stubs allow None
-        bar.setSizeGripEnabled(False)
+        status = window.statusBar()
+        assert status is not None
+        status.setSizeGripEnabled(False)
         self.state, self.about = label(""), Elided("dim")
-        inside = QWidget()
-        line = QHBoxLayout(inside)
-        line.setContentsMargins(8, 2, 8, 2)
-        line.setSpacing(12)
-        line.addWidget(self.state)
-        line.addWidget(self.about, 1)
-        line.addWidget(label(translate("ui", "?  all keys"), "dim"))
-        bar.addWidget(inside, 1)
+        hint = label(translate("ui", "?  all keys"), "dim")
+        status.addWidget(row(self.state, self.about, hint, stretch=1, spacing=12, margins=(8, 2, 8, 2)), 1)
 
-    def part(self, name: str) -> QWidget:
-        """`panel`, `strip` or `inspector`."""
-        return {"panel": self.panel, "strip": self.strip, "inspector": self.inspector}[name]
+    def shows(self, part: str) -> bool:
+        """`panel`, `strip` or `inspector`; also before the window itself is shown."""
+        return self.named[part].isVisibleTo(self._window)
 
     def show_part(self, part: str, shown: bool, narrow: bool) -> None:
         """Where it is narrow, one column makes room for the other."""
-        self.part(part).setVisible(shown)
+        self.named[part].setVisible(shown)
         other = {"panel": "inspector", "inspector": "panel"}.get(part)
         if other and narrow:
-            self.part(other).setVisible(not shown and other == "panel")
+            self.named[other].setVisible(not shown and other == "panel")
 
     def alone(self, on: bool) -> None:
         """Everything around the picture goes, and comes back as it was."""
-        around = {"panel": self.panel, "strip": self.strip, "inspector": self.inspector, "transport": self.transport,
-                  "menu": self._window.menuBar(), "status": self._window.statusBar()}  # fmt: skip
+        around = {**self.named, "transport": self.transport, "menu": self._window.menuBar(), "status": self._window.statusBar()}
         if on:
             self._before = {name: part.isVisible() for name, part in around.items() if part}
         for name, part in around.items():
@@ -122,13 +81,18 @@ class Layout:
                 part.setVisible(self._before[name] and not on)
         self.is_alone = on
 
-    def show_state(self, status: Status, theme: Theme) -> None:
-        loading = status.state.startswith("loading")
-        self.state.setText(f"● {state_name(status.state)}" if not loading else f"● {status.state} …")
-        self.state.setStyleSheet(f"color: {theme.accent if loading else state_colour(theme, status.state)}")
+    def show_state(self, status: Status, theme: Theme, behind: tuple[float, float] | None, recording_s: float | None) -> None:
+        """`behind`: frames a second shown and due, where the machine is too slow; `recording_s`: for how long."""
+        words, colour = state_name(status.state), state_colour(theme, status.state)
+        if status.state.startswith("loading"):
+            words, colour = f"{status.state} …", theme.accent
+        if behind:
+            words, colour = translate("ui", "falling behind: {0:.0f} of {1:.0f} frames / s").format(*behind), theme.warn
+        self.state.setText(f"● {words}")
+        self.state.setStyleSheet(f"color: {colour}")
         parts = [status.source.name, status.headline]
         if status.recording:
-            parts.insert(0, translate("ui", "recording {0}").format(status.recording.name))
+            parts.insert(0, translate("ui", "recording {0} {1}").format(status.recording.name, clock(recording_s or 0.0)))
         self.about.setText("   ·   ".join(part for part in parts if part))
         self.transport.show_state(status)
         self.video.waiting = translate("ui", "Waiting for {0} …").format(status.source.name)
@@ -137,37 +101,26 @@ class Layout:
         if self.video.image is None:
             self.video.update()
 
-    @staticmethod
-    def tags(runs: Mapping[str, str], rival: Mapping[str, str] | None) -> tuple[str, str]:
-        """What stands left and right of the divider: what the two do not share."""
-        other = rival or {}
-        told = [key for key in ("model", "schedule", "mode", "propagation", "precision", "backend") if runs.get(key) != other.get(key)]
-        said = told or ["schedule"]
-        return tuple(f"{name}  {' · '.join(lane.get(key, '') for key in said)}" for name, lane in (("A", runs), ("B", other)))  # type: ignore[return-value]
+    def make_narrow(self, narrow: bool, panel: bool) -> None:
+        """In a narrow window one column goes, and the corner's buttons lose their words, or the last menus would be hidden.
 
-    def shows(self, name: str) -> bool:
-        """Also before the window itself is shown."""
-        return self.part(name).isVisibleTo(self._window)
-
-    def make_narrow(self, narrow: bool, memory: Memory) -> None:
-        """In a narrow window one column goes, and the corner's buttons lose their words, or the last menus would be hidden."""
+        `panel`: whether the controls are wanted where there is room.
+        """
         if not self.is_alone and self.shows("inspector"):
-            self.panel.setVisible(not narrow and memory.flag("open/panel", True))
+            self.panel.setVisible(not narrow and panel)
         style = Qt.ToolButtonStyle.ToolButtonIconOnly if narrow else Qt.ToolButtonStyle.ToolButtonTextBesideIcon
-        corner = self.worded[0].parentWidget()
-        if corner is None or self.worded[0].toolButtonStyle() == style:
+        if self._worded[0].toolButtonStyle() == style:
             return
-        corner.hide()  # the menu bar makes room for what is shown to it, and for nothing that changes afterwards
-        for button in self.worded:
+        self._corner.hide()  # the menu bar makes room for what is shown to it, and for nothing that changes afterwards
+        for button in self._worded:
             button.setToolButtonStyle(style)
-        corner.adjustSize()
-        corner.show()
+        self._corner.adjustSize()
+        self._corner.show()
 
     def paint(self, theme: Theme) -> None:
         self.video.theme = self.transport.bar.theme = self.panel.legend.theme = theme
         self.strip.paint(theme)
         self.inspector.paint(theme)
-        self.inspector.show_icons(theme)
 
     def restore(self, memory: Memory) -> None:
         for name, splitter in (("upright", self.upright), ("across", self.across)):
@@ -183,6 +136,18 @@ class Layout:
         self.inspector.close_plots()
 
 
+def _split(direction: Qt.Orientation, parts: Mapping[QWidget, int]) -> QSplitter:
+    """The first part takes the room that is left."""
+    made = QSplitter(direction)
+    for at, part in enumerate(parts):
+        made.addWidget(part)
+        made.setStretchFactor(at, 1 if at == 0 else 0)
+    made.setChildrenCollapsible(False)
+    made.setHandleWidth(1)
+    made.setSizes(list(parts.values()))
+    return made
+
+
 def state_name(state: str) -> str:
     """For people."""
     return {
@@ -195,37 +160,35 @@ def state_name(state: str) -> str:
     }.get(state, state)
 
 
-def fill_menus(window: "MainWindow") -> list[QToolButton]:
-    """From the table, in its order; what was opened last stands in the first menu. Returns the corner's buttons that have words."""
+def tags(runs: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, str]:
+    """What stands left and right of the divider: what the two do not share."""
+    told = [key for key in ("model", "schedule", "mode", "propagation", "precision", "backend") if runs.get(key) != other.get(key)]
+    a, b = (" · ".join(one.get(key, "") for key in told or ["schedule"]) for one in (runs, other))
+    return f"A  {a}", f"B  {b}"
+
+
+def fill_menus(window: QMainWindow, keys: Mapping[str, QAction], recent: Callable[[], list[str]], open: Callable[[str], None]) -> None:
+    """From the table, in its order; what was opened last stands in the first menu."""
     bar = window.menuBar()
     assert bar is not None
     for name, title in MENUS.items():
         menu = bar.addMenu(translate("actions", title))
         assert menu is not None
         menu.setToolTipsVisible(True)
-        for entry in ACTIONS:
-            if entry.menu == name:
-                if entry.name in SEPARATED:
-                    menu.addSeparator()
-                menu.addAction(window.keys[entry.name])
+        for entry in (entry for entry in ACTIONS if entry.menu == name):
+            if entry.gap:
+                menu.addSeparator()
+            menu.addAction(keys[entry.name])
         if name == "source":
-            recent = menu.addMenu(translate("ui", "Opened lately"))
-            assert recent is not None
+            lately = menu.addMenu(translate("ui", "Opened lately"))
+            assert lately is not None
+            lately.aboutToShow.connect(partial(_fill_lately, lately, recent, open))
 
-            def fill(recent: object = recent) -> None:
-                recent.clear()  # type: ignore[attr-defined]
-                for source in window.memory.recent or [translate("ui", "nothing yet")]:
-                    action = recent.addAction(source)  # type: ignore[attr-defined]
-                    action.setEnabled(bool(window.memory.recent))
-                    action.triggered.connect(lambda _=False, source=source: window.opener.open(source))
 
-            recent.aboutToShow.connect(fill)
-    corner = QWidget()
-    line = QHBoxLayout(corner)
-    line.setContentsMargins(0, 1, 6, 1)
-    line.setSpacing(2)
-    buttons = {name: icon_button(window.keys[name], text=name in WITH_TEXT) for name in CORNER}
-    for button in buttons.values():
-        line.addWidget(button)
-    bar.setCornerWidget(corner)
-    return [buttons[name] for name in WITH_TEXT]
+def _fill_lately(menu: QMenu, recent: Callable[[], list[str]], open: Callable[[str], None]) -> None:
+    menu.clear()
+    for source in recent() or [translate("ui", "nothing yet")]:
+        action = menu.addAction(source)
+        assert action is not None
+        action.setEnabled(bool(recent()))
+        action.triggered.connect(lambda _=False, source=source: open(source))

@@ -29,6 +29,7 @@ class AddressDialog(QDialog):
         self.setWindowTitle(self.tr("Open camera or address"))
         self.address = QComboBox()
         self.address.setEditable(True)
+        self.address.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)  # what is typed is an address, not another item without one
         self.address.setMinimumWidth(380)
         cameras = [(self.tr("camera {0}").format(number), str(number)) for number in range(MOST_CAMERAS)]
         for name, uri in (*((one, one) for one in recent), *cameras, (self.tr("the demo drive"), "demo:")):
@@ -43,6 +44,8 @@ class AddressDialog(QDialog):
         column.addWidget(self.address)
         column.addWidget(hint)
         column.addWidget(buttons)
+        if line := self.address.lineEdit():
+            line.selectAll()  # so that typing replaces it
 
     def uri(self) -> str:
         """As drive_seg.sources.open_source takes it."""

@@ -7,7 +7,9 @@ from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from drive_seg.backends import BACKENDS
+from drive_seg.network.propagate import KINDS as PROPAGATIONS
 from drive_seg.session.figures import Numbers
+from drive_seg.ui.choices import explained
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.compose import View
 from drive_seg.ui.legend import Legend
@@ -28,8 +30,8 @@ class Panel(QWidget):
         self.setMinimumWidth(230)
         self._cockpit = cockpit
         self.model = Choice(self.tr("The bundle: a trained network with everything it needs"))
-        self.backend = Choice(self.tr("What executes the network"))
-        self.propagation = Choice(self.tr("How features of the last key frame are brought to this one"))
+        self.backend = Choice(explained(self.tr("What executes the network"), BACKENDS))
+        self.propagation = Choice(explained(self.tr("How features of the last key frame are propagated to this one"), PROPAGATIONS))
         self.schedule = ScheduleBox()
         self.mode = Choice(self.tr("Whether a key frame waits for its own deep stage"))
         self.view = Choice(self.tr("What the picture area shows"))
@@ -44,7 +46,7 @@ class Panel(QWidget):
             wrap=False,
         )  # fmt: skip
         self.sections = {
-            "network": Section(self.tr("Network"), self._network()),
+            "network": Section(self.tr("Network"), self._network(actions)),
             "schedule": Section(self.tr("Key frames"), self._schedule()),
             "look": Section(self.tr("Overlay"), self._look(actions)),
             "classes": Section(self.tr("Classes · share of the picture"), self._classes(actions)),
@@ -68,11 +70,12 @@ class Panel(QWidget):
         made.setToolTip(self.tr("The last second: frames shown, and how long half and 95 % of them took from frame to labels"))
         return made
 
-    def _network(self) -> QWidget:
+    def _network(self, actions: Mapping[str, QAction]) -> QWidget:
         return column(
             named(self.tr("Bundle"), self.model),
             named(self.tr("Backend"), self.backend),
             named(self.tr("Propagation"), self.propagation),
+            action_button(actions["refine"]),
         )
 
     def _schedule(self) -> QWidget:
@@ -81,7 +84,7 @@ class Panel(QWidget):
     def _look(self, actions: Mapping[str, QAction]) -> QWidget:
         self.opacity_says = label("", "unit")
         self.opacity_says.setFixedWidth(38)
-        self.boxes = {name: action_button(actions[name]) for name in ("contours", "safe")}
+        self.boxes = {name: action_button(actions[name]) for name in ("contours", "clear")}
         slider = row(self.opacity, self.opacity_says, stretch=0)
         return column(named(self.tr("Show"), self.view), named(self.tr("Opacity"), slider), row(*self.boxes.values(), QWidget(), stretch=2))
 
@@ -106,7 +109,7 @@ class Panel(QWidget):
             section.folded.connect(lambda away, name=name: cockpit.memory.keep(**{f"fold__{name}": away}))
 
     def show_state(self) -> None:
-        """The controls as things are in force, or wished."""
+        """The controls as things are in force, or asked for."""
         cockpit, wanted, look = self._cockpit, self._cockpit.wanted, self._cockpit.look
         self.model.offer([(name, name) for name in cockpit.models()], wanted("model"))
         best = (
@@ -114,9 +117,9 @@ class Panel(QWidget):
             if wanted("backend") is None
             else self.tr("best here")
         )
-        self.backend.offer([(BEST, best), *((name, name) for name in BACKENDS)], wanted("backend") or BEST)
+        self.backend.offer([(BEST, best), *((name, name) for name in BACKENDS)], wanted("backend") or BEST, cockpit.barred)
         self.propagation.offer([(name, name) for name in cockpit.propagations()], wanted("propagation"))
-        self.schedule.show_schedule(wanted("schedule"))
+        self.schedule.show_schedule(wanted("schedule"), wanted("model"), cockpit.card())
         self.mode.offer([("sync", self.tr("key frames wait (sync)")), ("async", self.tr("never wait (async)"))], wanted("mode"))
         views = {View.OVERLAY: self.tr("overlay"), View.MASK: self.tr("mask alone"), View.PICTURE: self.tr("picture alone")}
         self.view.offer([(view.value, name) for view, name in views.items()], cockpit.view.value)

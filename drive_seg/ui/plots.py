@@ -26,6 +26,7 @@ class Area:
         self.box.setMouseEnabled(False, False)
         self.axis.linkToView(self.box)
         self.axis.setWidth(axis_px)
+        self.axis.setTicks([[]])  # until there is a scale; pyqtgraph's own marks lie over one another here
         self._level: Any = None
         self._scaled: tuple[object, ...] = ()
         self.axis.setStyle(tickFont=QFont(QFont().family(), TICK_PT), tickLength=0, tickTextOffset=4)
@@ -74,7 +75,8 @@ class Plot(QWidget):
         self.theme: Theme = DARK
         self.view: Any = _View(meter or Meter())
         self.view.setFrameShape(self.view.Shape.NoFrame)
-        self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        for part in (self.view, self.view.viewport()):
+            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         layout = self.view.ci
         layout.setContentsMargins(0, 3, 6, 3)
         layout.setSpacing(2)

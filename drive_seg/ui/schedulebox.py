@@ -3,7 +3,9 @@
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
-from drive_seg.ui.choices import KINDS, kind_name, kind_says, read_schedule
+from drive_seg.network.card import Card
+from drive_seg.network.schedule import KINDS, find_kind, lacks, parse_schedule, read_schedule
+from drive_seg.ui.choices import explained, translate
 from drive_seg.ui.widgets import Choice, Slider, label, named
 
 
@@ -14,7 +16,7 @@ class ScheduleBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.kind = Choice(self.tr("What decides on which frames the deep stage runs"))
+        self.kind = Choice(explained(self.tr("What decides on which frames the deep stage runs"), KINDS))
         self.slider = Slider(1, self.tr("The schedule's threshold, clock or budget; it acts at once"))
         self.says = label("", "unit")
         self._text = ""
@@ -27,28 +29,27 @@ class ScheduleBox(QWidget):
         self.kind.chosen.connect(self._choose)
         self.slider.slid.connect(self._slide)
 
-    def show_schedule(self, text: str) -> None:
-        """As it is in force; one that has no slider stands in the box as it is written."""
-        if text == self._text:
-            return
-        self._text, read = text, read_schedule(text)
-        self.kind.offer([(kind, kind_name(kind)) for kind in KINDS], read[0] if read else text)
-        kind = KINDS[read[0]] if read else None
-        slides = kind is not None and kind.ticks > 0
-        self.slider.setVisible(slides)
-        self.says.setVisible(slides)
-        if read and kind and slides:
-            self.slider.setRange(0, kind.ticks) if self.slider.maximum() != kind.ticks else None
-            self.slider.put(kind.tick(read[1]))
-            self.says.setText(kind_says(read[0], read[1]))
+    def show_schedule(self, text: str, model: str, card: Card | None) -> None:
+        """As it is in force, with what the model cannot be run by greyed; none of the kinds that can be chosen stands as it is written."""
+        self._text, found, read = text, find_kind(text), read_schedule(text)
+        scored, cached = bool(card and card.score), len(card.cached) if card else 1
+        barred = {name: why for name, kind in KINDS.items() if (why := lacks(parse_schedule(kind.start), model, scored, cached))}
+        chosen = found[0].name if found and (read or text == found[0].start) else text
+        self.kind.offer([(kind.name, translate("ui", kind.title)) for kind in KINDS.values()], chosen, barred)
+        self.slider.setVisible(read is not None)
+        self.says.setVisible(read is not None)
+        if read:
+            slider, value, _ = read
+            self.slider.setRange(0, slider.ticks) if self.slider.maximum() != slider.ticks else None
+            self.slider.put(slider.tick(value))
+            self.says.setText(translate("ui", slider.says).format(value))
 
     def _choose(self, kind: str) -> None:
         if kind in KINDS:
-            self.chosen.emit(KINDS[kind].text(KINDS[kind].default))
+            self.chosen.emit(KINDS[kind].start)
 
     def _slide(self, tick: int) -> None:
-        read = read_schedule(self._text)
-        if read:
-            kind = KINDS[read[0]]
-            self.says.setText(kind_says(read[0], kind.value(tick)))
-            self.chosen.emit(kind.text(kind.value(tick), read[2]))
+        if read := read_schedule(self._text):
+            slider, _, rest = read
+            self.says.setText(translate("ui", slider.says).format(slider.value(tick)))
+            self.chosen.emit(slider.form.format(slider.value(tick)) + rest)

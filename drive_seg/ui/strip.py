@@ -63,7 +63,7 @@ def band(moments: Sequence[Moment]) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 class Strip(QWidget):
-    """Hovering says a frame in words; a click wants to go there."""
+    """Hovering says a frame in words; a click wants to stand there."""
 
     seeked = pyqtSignal(int)  # a frame's index
 
@@ -77,6 +77,7 @@ class Strip(QWidget):
         self.plot = Plot((10, -9, 7, 6), axis_px=70, meter=meter)
         self.latency, self.marks, self.scores, self.ages = self.plot.areas
         self.seekable = False
+        self._mouse_x: float | None = None  # over the plot; what is under it changes as the strip goes on
         self._theme = DARK
         self._lines = {
             "latency": self.latency.line("#fff"),
@@ -128,6 +129,8 @@ class Strip(QWidget):
         said = self.tr("score {0:g}") if np.isfinite(score).any() else self.tr("no score")
         self.scores.scale_to(top_of(np.concatenate([score, threshold]), 0.01), said)
         self.ages.scale_to(top_of(age, 4.0), self.tr("age {0:g}"))
+        if self._mouse_x is not None:
+            self._hover(self.at(self._mouse_x))
 
     def at(self, x_px: float) -> Moment | None:
         """The frame under a place of the plot, counted from the plot's left edge in pixels."""
@@ -138,10 +141,12 @@ class Strip(QWidget):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         if event and event.type() == QEvent.Type.Leave:
+            self._mouse_x = None
             self._hover(None)
         if isinstance(event, QMouseEvent):
             moment = self.at(event.position().x())
             if event.type() == QEvent.Type.MouseMove:
+                self._mouse_x = event.position().x()
                 self._hover(moment)
             elif event.type() == QEvent.Type.MouseButtonPress and event.button() == Qt.MouseButton.LeftButton:
                 if moment and self.seekable:
@@ -156,7 +161,7 @@ class Strip(QWidget):
             if moment:
                 hair.setValue(self.moments.index(moment) + LENGTH - len(self.moments))
         if moment:
-            click = self.tr("  —  click to go there") if self.seekable else ""
+            click = self.tr("  —  click to stop there") if self.seekable else ""
             self.head.setTextFormat(Qt.TextFormat.PlainText)
             self.head.setText(in_words(moment) + click)
             return

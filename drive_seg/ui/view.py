@@ -40,6 +40,7 @@ class VideoView(QWidget):
         self.setMinimumSize(160, 120)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # where the keys are the window's own
 
     def show_image(self, image: Image, captured_s: float | None = None) -> None:
         """BGR uint8 HxWx3 of any size; the view keeps it and does not write it. `captured_s`: a frame not shown before, of that moment."""

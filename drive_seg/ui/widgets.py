@@ -1,9 +1,9 @@
 """Small pieces that the window's parts are made of: labels, rows of facts, sections that fold, and controls that leave the keys alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
-from PyQt6.QtCore import QEvent, QObject, QSignalBlocker, Qt, pyqtSignal
-from PyQt6.QtGui import QAction, QKeyEvent, QPainter, QPaintEvent, QWheelEvent
+from PyQt6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QAction, QKeyEvent, QPainter, QPaintEvent, QStandardItem, QStandardItemModel, QWheelEvent
 from PyQt6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -19,6 +19,8 @@ from PyQt6.QtWidgets import (
 )
 
 NONE = "–"
+Margins = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
+NO_MARGINS: Margins = (0, 0, 0, 0)
 
 
 def label(text: str, name: str = "") -> QLabel:
@@ -43,7 +45,8 @@ def scrolled(inside: QWidget) -> QScrollArea:
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    for part in (area, area.viewport()):
+        part.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # type: ignore[union-attr]
     return area
 
 
@@ -154,24 +157,41 @@ class Choice(QComboBox):
         self.installEventFilter(_OwnArrows(self))
         self.activated.connect(lambda at: self.chosen.emit(str(self.itemData(at))))
 
-    def offer(self, options: Sequence[tuple[str, str]], current: str) -> None:
-        """Values and names; what is current and not among them is added as it is."""
+    def offer(self, options: Sequence[tuple[str, str]], current: str, barred: Mapping[str, str] | None = None) -> None:
+        """Values and names; what is current and not among them is added as it is. `barred`: what cannot be chosen, and why."""
         options = options if current in dict(options) else [*options, (current, current)]
         with QSignalBlocker(self):
             if [(self.itemData(at), self.itemText(at)) for at in range(self.count())] != list(options):
                 self.clear()
                 for value, name in options:
                     self.addItem(name, value)
+            for at, (value, _) in enumerate(options):
+                why = (barred or {}).get(value)
+                self.setItemData(at, why, Qt.ItemDataRole.ToolTipRole)
+                self._item(at).setEnabled(why is None)
             self.setCurrentIndex(self.findData(current))
 
+    def _item(self, at: int) -> QStandardItem:
+        model = self.model()
+        assert isinstance(model, QStandardItemModel)  # of every box that was given no other
+        return model.item(at)  # type: ignore[return-value]
+
     def next(self) -> None:
-        """As if a person had chosen the one below, or the first again."""
-        if self.count() > 1:
-            self.chosen.emit(str(self.itemData((self.currentIndex() + 1) % self.count())))
+        """As if a person had chosen the next one below that can be chosen, or from the first again."""
+        for step in range(1, self.count()):
+            at = (self.currentIndex() + step) % self.count()
+            if self._item(at).isEnabled():
+                self.chosen.emit(str(self.itemData(at)))
+                return
 
     def choose(self, value: str) -> None:
         """As if a person had chosen this value."""
         self.chosen.emit(value)
+
+    def hidePopup(self) -> None:
+        """Whoever has chosen is done: the keys are the window's again."""
+        super().hidePopup()
+        self.clearFocus()
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:
         if event:
@@ -201,24 +221,26 @@ class Slider(QSlider):
             event.ignore()
 
 
-def row(*parts: QWidget, stretch: int | None = None, spacing: int = 6) -> QWidget:
+def row(*parts: QWidget, stretch: int | None = None, spacing: int = 6, margins: Margins = NO_MARGINS) -> QWidget:
     """Side by side; `stretch`: the one that takes the room that is left."""
-    made = QWidget()
-    line = QHBoxLayout(made)
-    line.setContentsMargins(0, 0, 0, 0)
-    line.setSpacing(spacing)
-    for at, part in enumerate(parts):
-        line.addWidget(part, 1 if at == stretch else 0)
+    made = _in_a_box(QHBoxLayout, parts, margins, spacing)
+    if stretch is not None:
+        made.layout().setStretch(stretch, 1)  # type: ignore[union-attr]
     return made
 
 
-def column(*parts: QWidget, margins: tuple[int, int, int, int] = (0, 0, 0, 0), spacing: int = 4) -> QWidget:
+def column(*parts: QWidget, margins: Margins = NO_MARGINS, spacing: int = 4) -> QWidget:
+    """Below one another."""
+    return _in_a_box(QVBoxLayout, parts, margins, spacing)
+
+
+def _in_a_box(kind: type[QHBoxLayout] | type[QVBoxLayout], parts: Sequence[QWidget], margins: Margins, spacing: int) -> QWidget:
     made = QWidget()
-    line = QVBoxLayout(made)
-    line.setContentsMargins(*margins)
-    line.setSpacing(spacing)
+    box = kind(made)
+    box.setContentsMargins(*margins)
+    box.setSpacing(spacing)
     for part in parts:
-        line.addWidget(part)
+        box.addWidget(part)
     return made
 
 
@@ -229,16 +251,19 @@ def named(name: str, control: QWidget, width: int = 84) -> QWidget:
     return row(text, control, stretch=1)
 
 
-def when_clicked(button: QToolButton, do: Callable[[], object]) -> QToolButton:
-    button.clicked.connect(lambda: do())
-    return button
-
-
 def action_button(action: QAction) -> QToolButton:
-    """With the action's text, icon, tooltip and state."""
-    made = QToolButton()
-    made.setDefaultAction(action)
-    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    """With the action's text, icon, tooltip and state, and a frame."""
+    made = icon_button(action, text=True)
     made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     made.setProperty("framed", True)
+    return made
+
+
+def icon_button(action: QAction, text: bool = False) -> QToolButton:
+    """Of the action's icon alone unless `text`; its tooltip says what it does."""
+    made = QToolButton()
+    made.setDefaultAction(action)
+    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon if text else Qt.ToolButtonStyle.ToolButtonIconOnly)
+    made.setIconSize(QSize(18, 18))
+    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     return made

@@ -1,30 +1,29 @@
 """The main window: the newest frame of a player with its labels, and around it everything that is known of it and can be done to it."""
 
+import platform
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-from PyQt6.QtCore import QSize, Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import QSize, Qt, QTimer, pyqtSignal, qVersion
 from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
-from PyQt6.QtWidgets import QApplication, QMainWindow
+from PyQt6.QtWidgets import QApplication, QMainWindow, QMessageBox, QWidget
 
+from drive_seg import __version__
 from drive_seg.errors import SinkError
 from drive_seg.session.figures import Numbers
 from drive_seg.session.player import Player
-from drive_seg.ui.actions import ACTIONS, make_action, reflect
+from drive_seg.ui.actions import ACTIONS, make_action
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.compose import Versus
-from drive_seg.ui.icons import icon
-from drive_seg.ui.layout import Layout
-from drive_seg.ui.memory import Memory
-from drive_seg.ui.meter import Meter
+from drive_seg.ui.keeping import Memory
+from drive_seg.ui.layout import Layout, fill_menus, tags
+from drive_seg.ui.meter import Meter, Truth
 from drive_seg.ui.opening import Opener, dropped
 from drive_seg.ui.pages.inspector import NAMES
-from drive_seg.ui.panel import Panel
-from drive_seg.ui.theme import DARK, LIGHT, THEMES, Theme, palette, style
-from drive_seg.ui.trouble import TroubleBar
-from drive_seg.ui.truth import Truth
+from drive_seg.ui.theme import DARK, LIGHT, THEMES, Theme, icon, palette, style
 
 PICTURE_GAP_S = 1 / 60  # no screen shows more, and each picture takes time from the network
 NUMBERS_GAP_MS = 200  # faster than that a number cannot be read; Python's signal handlers wait for it too
@@ -35,12 +34,6 @@ NARROW_PX = 1000  # of the window; there is room for one column beside the pictu
 class MainWindow(QMainWindow):
     """Owns nothing of the run but its end: closing the window closes the player. Nothing that fails closes the window."""
 
-    cockpit: Cockpit
-    parts: Layout
-    keys: dict[str, QAction]
-    panel: Panel
-    bar: TroubleBar
-    opener: Opener
     closed = pyqtSignal()
     _arrived = pyqtSignal()  # carries no picture: a queue of signals must never be a queue of frames
 
@@ -52,9 +45,10 @@ class MainWindow(QMainWindow):
         self.opener = Opener(self, self.cockpit)
         self.player, self._shown_s, self._trouble = player, float("-inf"), 0
         self._numbers, self._truth = Numbers(), Truth()
-        self.keys = {entry.name: make_action(entry, self) for entry in ACTIONS}
+        self.keys: dict[str, QAction] = {entry.name: make_action(entry, self, partial(entry.do, self)) for entry in ACTIONS}
         self.addActions(list(self.keys.values()))
-        self.parts = Layout(self)
+        self.parts = Layout(self, self.cockpit, self.keys, self.meter)
+        fill_menus(self, self.keys, lambda: self.memory.recent, self.opener.open)
         self.video, self.panel, self.inspector = self.parts.video, self.parts.panel, self.parts.inspector
         self.strip, self.transport, self.bar = self.parts.strip, self.parts.transport, self.parts.trouble
         self.setAcceptDrops(True)
@@ -74,12 +68,17 @@ class MainWindow(QMainWindow):
         self.cockpit.changed.connect(self.show_state)
         self.cockpit.redraw.connect(self._redraw)
         self.cockpit.told.connect(self.bar.tell)
+        self.cockpit.kept.connect(lambda line, folder: self.bar.tell(line, False, folder))
         self.video.dragged.connect(self.cockpit.set_divider)
         self.video.resized.connect(self._redraw)
         self.video.double_clicked.connect(self.toggle_full_screen)
-        self.strip.seeked.connect(self.cockpit.seek)
+        self.strip.seeked.connect(self.cockpit.stop_at)
         self.inspector.closed.connect(lambda: self.show_part("inspector", False))
         self.inspector.turned.connect(self._turned)
+        app = QApplication.instance()
+        if isinstance(app, QApplication):
+            app.focusChanged.connect(self._focus_changed)
+        self.video.setFocus()
         QTimer.singleShot(0, self._show_newest)  # what came before anybody was told
 
     def _restore(self) -> None:
@@ -89,7 +88,7 @@ class MainWindow(QMainWindow):
         self.parts.restore(self.memory)
         self.inspector.open(self.memory.text("page", NAMES[0]))
         for part, shown in (("panel", True), ("strip", True), ("inspector", False)):
-            self.parts.part(part).setVisible(self.memory.flag(f"open/{part}", shown))
+            self.parts.named[part].setVisible(self.memory.flag(f"open/{part}", shown))
         hints = QApplication.styleHints()
         light = hints is not None and hints.colorScheme() == Qt.ColorScheme.Light
         self.paint(THEMES.get(self.memory.text("theme", ""), LIGHT if light else DARK))
@@ -120,7 +119,7 @@ class MainWindow(QMainWindow):
         split = shown is not None and shown.comparison is not None and status.comparison is not None
         difference = split and self.cockpit.versus is Versus.DIFFERENCE
         self.video.divider = self.cockpit.divider if split and not difference else None
-        self.video.tags = self.parts.tags(status.runs, status.comparison) if split and not difference else ("", "")
+        self.video.tags = tags(status.runs, status.comparison) if status.comparison and self.video.divider is not None else ("", "")
         if difference:
             self.video.tags = translate("ui", "pink: where A and B differ"), ""
         self.video.show_image(image, captured_s)
@@ -149,8 +148,13 @@ class MainWindow(QMainWindow):
     def show_state(self) -> None:
         """Ticks, boxes and texts as things are."""
         status = self.cockpit.status
-        reflect(self)
-        self.parts.show_state(status, self.theme)
+        for entry in ACTIONS:
+            self.keys[entry.name].setEnabled(entry.can(self))
+            if entry.on:
+                self.keys[entry.name].setChecked(entry.on(self))
+            if entry.says:
+                self.keys[entry.name].setText(translate("actions", entry.says(self)))
+        self.parts.show_state(status, self.theme, self.cockpit.behind, self.cockpit.recording_s)
         self.panel.show_state()
         self.setWindowTitle(f"{status.source.name} – {self.title}")
 
@@ -161,16 +165,6 @@ class MainWindow(QMainWindow):
             raise SinkError(f"cannot write the window's picture to {path}; is the folder there and the ending one of .png .jpg?")
 
     # -- what the table of actions calls
-
-    def next_page(self) -> None:
-        """The next page of the inspector, and after the last none."""
-        if not self.inspector.isVisible():
-            self.show_part("inspector", True)
-        elif self.inspector.name == NAMES[-1]:
-            self.inspector.open(NAMES[0])
-            self.show_part("inspector", False)
-        else:
-            self.inspector.turn(1)
 
     def show_page(self, name: str) -> None:
         self.inspector.open(name)
@@ -187,6 +181,12 @@ class MainWindow(QMainWindow):
             self.show_page("audit")
         self.cockpit.toggle_audit()
 
+    def shows(self, part: str) -> bool:
+        return self.parts.shows(part)
+
+    def toggle_part(self, part: str) -> None:
+        self.show_part(part, not self.shows(part))
+
     def show_part(self, part: str, shown: bool) -> None:
         """`panel`, `strip` or `inspector`; in a narrow window one column makes room for the other."""
         self.parts.show_part(part, shown, self.width() < NARROW_PX)
@@ -194,7 +194,10 @@ class MainWindow(QMainWindow):
         self.refresh()
 
     def toggle_full_screen(self) -> None:
+        """The picture alone fills the screen."""
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+        if self.parts.is_alone != self.isFullScreen():
+            self.toggle_alone()
 
     def toggle_alone(self) -> None:
         self.parts.alone(not self.parts.is_alone)
@@ -207,14 +210,29 @@ class MainWindow(QMainWindow):
         self.parts.keys.place(self.rect())
         self.parts.keys.setVisible(not self.parts.keys.isVisible())
 
+    def show_about(self) -> None:
+        lines = (
+            f"<h3>drive_seg {__version__}</h3>",
+            translate("ui", "Real-time semantic segmentation of driving video."),
+            translate("ui", "The program: GPL 3.0 or later. The weights have licences of their own, which the page Engine shows."),
+            f"Python {platform.python_version()} · Qt {qVersion()} · {self.cockpit.status.headline}",
+        )
+        box = QMessageBox(QMessageBox.Icon.NoIcon, translate("ui", "About drive_seg"), "<p>".join(lines), parent=self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()
+
+    def dismiss(self) -> None:
+        self.bar.hide()
+
     def escape(self) -> None:
-        """What lies over the picture first."""
+        """What lies over the picture first. The keys are the window's again."""
+        self.video.setFocus()
         if self.parts.keys.isVisible():
             self.parts.keys.hide()
-        elif self.parts.is_alone:
-            self.toggle_alone()
         elif self.isFullScreen():
             self.toggle_full_screen()
+        elif self.parts.is_alone:
+            self.toggle_alone()
 
     # -- Qt
 
@@ -228,13 +246,12 @@ class MainWindow(QMainWindow):
         self.parts.paint(theme)
         for entry in ACTIONS:
             if entry.icon:
-                colour = theme.bad if entry.name == "record" else theme.text
-                self.keys[entry.name].setIcon(icon(entry.icon, colour, theme.line))
+                self.keys[entry.name].setIcon(icon(entry.icon, theme))
         self.refresh()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
-        self.parts.make_narrow(self.width() < NARROW_PX, self.memory)
+        self.parts.make_narrow(self.width() < NARROW_PX, self.memory.flag("open/panel", True))
         if self.parts.keys.isVisible():
             self.parts.keys.place(self.rect())
 
@@ -246,6 +263,12 @@ class MainWindow(QMainWindow):
         if event:
             event.acceptProposedAction()
             self.opener.open(dropped(event.mimeData()))
+
+    def _focus_changed(self, before: QWidget | None, now: QWidget | None) -> None:
+        """The picture has the focus where nothing else took it on purpose: a box that Qt chose would swallow shortcuts."""
+        left = before is not None and before.window() is self and not (before.isVisible() and before.isEnabled())
+        if self.isActiveWindow() and (now is None or left):
+            self.video.setFocus()
 
     def _turned(self, page: str) -> None:
         self.memory.keep(page=page)

@@ -1,5 +1,7 @@
 """A tiny street to learn: rectangles of three classes, as pictures and labels on disk, and a recipe that fits it."""
 
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -9,7 +11,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="the workshop needs torch: pip install 'drive-seg[lab]'")
 torch.set_num_threads(1)  # the networks here are tiny: more threads only wait for each other
 
-from drive_seg.lab.train.recipe import Recipe  # noqa: E402 (after the check for torch)
+from drive_seg.lab.build.export import export_bundle  # noqa: E402 (after the check for torch)
+from drive_seg.lab.train import loop  # noqa: E402
+from drive_seg.lab.train.recipe import Recipe  # noqa: E402
+from drive_seg.network.card import Bundle, load_bundle  # noqa: E402
 
 TINY = {
     "stem": 8, "fine": 8, "fine_blocks": 0, "detail": 16, "deep": 16, "deep_blocks": 1, "deeper": 16, "deeper_blocks": 1,
@@ -29,21 +34,56 @@ def draw(index: int) -> tuple[np.ndarray, np.ndarray]:
     return image, labels
 
 
-@pytest.fixture
-def street(tmp_path: Path) -> Path:
+def make_street(folder: Path) -> Path:
+    """Eight pictures of two drives, and their labels."""
     for name in ("images", "labels"):
-        (tmp_path / name).mkdir()
+        (folder / name).mkdir()
     for index in range(8):
         image, labels = draw(index)
         stem = f"{'A' if index < 5 else 'B'}_{index:03}"
-        cv2.imwrite(str(tmp_path / "images" / f"{stem}.png"), image)
-        cv2.imwrite(str(tmp_path / "labels" / f"{stem}.png"), labels)
-    return tmp_path
+        cv2.imwrite(str(folder / "images" / f"{stem}.png"), image)
+        cv2.imwrite(str(folder / "labels" / f"{stem}.png"), labels)
+    return folder
 
 
-@pytest.fixture
-def recipe(street: Path) -> Recipe:
+def make_recipe(street: Path) -> Recipe:
     return Recipe(
         images=street / "images", labels=street / "labels", classes=("sky", "road", "car"), epochs=4, batch=2,
         crops=((0.0, 32, 48), (0.5, 48, 64)), learning_rate=1e-2, network=TINY,
     )  # fmt: skip
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Path:
+    return make_street(tmp_path)
+
+
+@pytest.fixture
+def recipe(street: Path) -> Recipe:
+    return make_recipe(street)
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A network that has learned the street, made once: tests that write take a copy of the bundle."""
+
+    street: Path
+    checkpoint: Path
+    folder: Path
+
+    @property
+    def bundle(self) -> Bundle:
+        return load_bundle(self.folder)
+
+    def copy(self, to: Path) -> Bundle:
+        shutil.copytree(self.folder, to)
+        return load_bundle(to)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    street = make_street(tmp_path_factory.mktemp("street"))
+    recipe = make_recipe(street).model_copy(update={"epochs": 10, "ema": 0.9})
+    checkpoint = loop.train(recipe, street / "run", quiet=True).checkpoint
+    export_bundle(checkpoint, street / "tiny")
+    return Tiny(street, checkpoint, street / "tiny")

@@ -14,13 +14,14 @@ from drive_seg.lab.evaluate.datasets import find_pairs, kinds, load
 from drive_seg.lab.evaluate.pairs import VOID, how_many_left_out, read_all
 from drive_seg.lab.train.data import split
 from drive_seg.lab.train.recipe import Recipe
+from tests.sources.clips import DATA
 
 CAMVID11 = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
 CITYSCAPES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person",
     "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
 )  # fmt: skip
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "camvid"
+SHARED = DATA / "camvid"
 
 
 def write(path: Path, picture: np.ndarray) -> Path:
@@ -235,7 +236,7 @@ def spoil(camvid11: Path, how: str) -> str:
         return "train/0001TP_000001.jpg: is cut short"
     if how == "no picture file":
         image.write_bytes(b"this is no picture")
-        return "train/0001TP_000001.png: cannot be read as a picture"
+        return "train/0001TP_000001.png: cannot be decoded: not a picture"
     if how == "size":
         ids(labels, 0, 1)
         return "trainannot/0001TP_000001.png: 2x2, but its picture is 6x2"
@@ -307,6 +308,19 @@ def test_evaluate_scores_a_data_set_and_says_what_it_left_out(camvid11: Path, ca
     scores = (camvid11 / "scores.json").read_text()
     assert '"frames": 1' in scores
     assert '"left_out": 2' in scores
+
+
+def test_camvid_as_kaggle_has_it(tmp_path: Path) -> None:
+    """Its splits are folders, whatever stretches of the drives lie in them."""
+    for number, part in enumerate(("train", "val", "test")):
+        stem = f"0001TP_00669{number}"
+        for folder, name in ((part, f"{stem}.png"), (f"{part}_labels", f"{stem}_L.png")):
+            (tmp_path / folder).mkdir()
+            colours(tmp_path / folder / name, *[(128, 64, 128)] * 6)
+    assert [pair.stem for pair in find_pairs(f"camvid32:{tmp_path}:val", CAMVID11)] == ["0001TP_006691"]
+    whole = find_pairs(f"camvid32:{tmp_path}", CAMVID11)
+    assert [pair.stem for pair in whole] == ["0001TP_006690", "0001TP_006691", "0001TP_006692"]
+    assert (whole[0].read()[1] == CAMVID11.index("road")).all()
 
 
 def test_the_help_names_every_data_set(capsys: pytest.CaptureFixture[str]) -> None:

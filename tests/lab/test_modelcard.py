@@ -6,19 +6,13 @@ from pathlib import Path
 import pytest
 
 from drive_seg import cli
-from drive_seg.lab.build.export import export_bundle
 from drive_seg.lab.build.modelcard import render
-from drive_seg.lab.train import loop
-from drive_seg.lab.train.recipe import Recipe
 from drive_seg.network.card import load_bundle
+from tests.lab.conftest import Tiny
 
 
-def test_an_evaluation_is_recorded_in_the_card_and_on_the_page(
-    recipe: Recipe, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trained = loop.train(recipe.model_copy(update={"epochs": 1, "classes": ("sky", "road", "car")}), tmp_path / "run", quiet=True)
-    export_bundle(trained.checkpoint, tmp_path / "tiny")
-    before = load_bundle(str(tmp_path / "tiny"))
+def test_an_evaluation_is_recorded_in_the_card_and_on_the_page(tiny: Tiny, tmp_path: Path) -> None:
+    before, street = tiny.copy(tmp_path / "tiny"), tiny.street
     assert "Not yet." in render(before.card)
     with pytest.raises(SystemExit) as end:
         cli.main(
@@ -36,10 +30,9 @@ def test_an_evaluation_is_recorded_in_the_card_and_on_the_page(
         assert said in page
 
 
-def test_corruptions_have_a_table_of_their_own(recipe: Recipe, tmp_path: Path) -> None:
-    trained = loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", quiet=True)
+def test_corruptions_have_a_table_of_their_own(tiny: Tiny) -> None:
     worn = {"corruptions": {"clean": 0.5, "mean": 0.4, "ratio": 0.8, "miou": {"fog": [0.45, 0.4, None]}}}
-    page = render(export_bundle(trained.checkpoint, tmp_path / "tiny").model_copy(update={"measured": {"worn": worn}}))
+    page = render(tiny.bundle.card.model_copy(update={"measured": {"worn": worn}}))
     assert "mean mIoU 0.400, 80.0% of the clean 0.500" in page
     assert "| fog | 0.450 | 0.400 | – |" in page
     assert "**mIoU**" not in page

@@ -16,18 +16,17 @@ from torchmetrics.functional.classification import multiclass_average_precision
 from drive_seg import cli
 from drive_seg.backends import open_backend
 from drive_seg.errors import DataError
-from drive_seg.lab.build.export import export_bundle
 from drive_seg.lab.evaluate.accuracy import Scored
 from drive_seg.lab.evaluate.accuracy import evaluate as measure
 from drive_seg.lab.evaluate.average_precision import AveragePrecision
 from drive_seg.lab.evaluate.report import BEST, SPACED, WORST, Gallery, error_map
-from drive_seg.lab.train import checkpoint, loop
+from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.network.card import Bundle, load_bundle
+from drive_seg.network.card import Bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.schedule import EveryFrame
-from tests.lab.conftest import draw
+from tests.lab.conftest import Tiny, draw
 
 
 @dataclass
@@ -78,14 +77,8 @@ def read(path: Path) -> Page:
 
 
 @pytest.fixture
-def trained(recipe: Recipe, tmp_path: Path) -> Path:
-    return loop.train(recipe.model_copy(update={"epochs": 10, "ema": 0.9}), tmp_path / "run", quiet=True).checkpoint
-
-
-@pytest.fixture
-def bundle(trained: Path, tmp_path: Path) -> Bundle:
-    export_bundle(trained, tmp_path / "tiny")
-    return load_bundle(str(tmp_path / "tiny"))
+def bundle(tiny: Tiny) -> Bundle:
+    return tiny.bundle
 
 
 def evaluate(tmp_path: Path, *arguments: str) -> tuple[dict[str, object], Page]:
@@ -95,7 +88,8 @@ def evaluate(tmp_path: Path, *arguments: str) -> tuple[dict[str, object], Page]:
     return json.loads((tmp_path / "s.json").read_text()), read(tmp_path / "r.html")
 
 
-def test_the_report_shows_what_the_json_says(bundle: Bundle, street: Path, tmp_path: Path) -> None:
+def test_the_report_shows_what_the_json_says(bundle: Bundle, tiny: Tiny, tmp_path: Path) -> None:
+    street = tiny.street
     pairs = ("--images", str(street / "images"), "--labels", str(street / "labels"))
     scores, page = evaluate(tmp_path, "--model", str(bundle.folder), *pairs)
     means = ("miou", "pixel_accuracy", "class_accuracy", "frequency_weighted_iou", "mean_f1", "mean_boundary_f1", "mean_average_precision")
@@ -119,7 +113,7 @@ def test_the_report_shows_what_the_json_says(bundle: Bundle, street: Path, tmp_p
 
 
 def test_the_report_stands_alone_and_its_pictures_decode(tmp_path: Path) -> None:
-    scores, page = evaluate(tmp_path, "--model", "camvid", "--source", "demo:?seed=5&frames=3")
+    scores, page = evaluate(tmp_path, "--model", "camvid", "--precision", "fp32", "--source", "demo:?seed=5&frames=3")
     assert page.links == page.pictures
     assert len(page.pictures) == 2 + 4 * 3
     for n, source in enumerate(page.pictures):
@@ -134,7 +128,8 @@ def test_the_report_stands_alone_and_its_pictures_decode(tmp_path: Path) -> None
     assert scores["frames"] == 3
 
 
-def test_the_confusion_matrix_adds_up_to_the_pixels(bundle: Bundle, street: Path, tmp_path: Path) -> None:
+def test_the_confusion_matrix_adds_up_to_the_pixels(bundle: Bundle, tiny: Tiny, tmp_path: Path) -> None:
+    street = tiny.street
     pairs = ("--images", str(street / "images"), "--labels", str(street / "labels"))
     scores, _ = evaluate(tmp_path, "--model", str(bundle.folder), *pairs)
     confusion = np.array(scores["confusion"])
@@ -143,9 +138,9 @@ def test_the_confusion_matrix_adds_up_to_the_pixels(bundle: Bundle, street: Path
     assert np.diagonal(confusion).sum() / confusion.sum() == pytest.approx(scores["pixel_accuracy"])
 
 
-def test_average_precision_is_of_the_trained_weights(bundle: Bundle, trained: Path, recipe: Recipe) -> None:
+def test_average_precision_is_of_the_trained_weights(bundle: Bundle, tiny: Tiny, recipe: Recipe) -> None:
     network = recipe.make_network().eval()
-    checkpoint.load_average(trained, network)
+    checkpoint.load_average(tiny.checkpoint, network)
     meter, shares, truths = AveragePrecision(bundle), [], []
     for index in range(4):
         image, truth = draw(index)

@@ -13,22 +13,21 @@ from drive_seg.backends import open_backend
 from drive_seg.contracts import Frame
 from drive_seg.errors import DataError, UsageError
 from drive_seg.lab.build.attach import attach
-from drive_seg.lab.build.export import export_bundle
 from drive_seg.lab.evaluate.pairs import VOID, plain_pairs, read_all
 from drive_seg.lab.models import make_network
 from drive_seg.lab.models.stored import read_network
 from drive_seg.lab.models.temporal import EMBEDDING, Attend, NetWarp, Recurrent
-from drive_seg.lab.train import loop
+from drive_seg.lab.models.temporal import PROPAGATIONS as LEARNED
 from drive_seg.lab.train.clips import Clips, neighbours
 from drive_seg.lab.train.motion import moved, nearness, pass_by
 from drive_seg.lab.train.paste import Cutout
-from drive_seg.lab.train.recipe import Recipe
 from drive_seg.lab.train.temporal import Batches, Pool, TemporalRecipe, load_taught, moved_by, teach
 from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.propagate import Flow, make_propagation, origins, warp
 from drive_seg.network.schedule import Clockwork
+from tests.lab.conftest import Tiny
 
 CLASSES = ("sky", "road", "car")
 
@@ -41,15 +40,10 @@ def dense(attend: Attend, context: Tensor, embedding: Tensor, key_embedding: Ten
     for y in range(height):
         for x in range(width):
             top, left = y // 8 * 8 - 4, x // 8 * 8 - 4
-            logits, values = [], []
-            for dy in range(16):
-                for dx in range(16):
-                    v, u = top + dy, left + dx
-                    if 0 <= v < height and 0 <= u < width:
-                        place = attend.where[(y % 8) * 8 + x % 8, dy * 16 + dx]
-                        logits.append((asked[:, y, x] * offered[:, v, u]).sum() * EMBEDDING**-0.5 + place)
-                        values.append(context[0, :, v, u])
-            brought[0, :, y, x] = torch.stack(logits).softmax(0) @ torch.stack(values)
+            near = np.s_[max(top, 0) : top + 16, max(left, 0) : left + 16]
+            place = attend.where[y % 8 * 8 + x % 8].reshape(16, 16)[max(-top, 0) : height - top, max(-left, 0) : width - left]
+            logits = (asked[:, y, x, None, None] * offered[:, *near]).sum(0) * EMBEDDING**-0.5 + place
+            brought[0, :, y, x] = context[0][:, *near].flatten(1) @ logits.flatten().softmax(0)
     return brought
 
 
@@ -216,26 +210,27 @@ def test_batches_depend_on_their_step_alone(street: Path) -> None:
 
 
 @pytest.fixture
-def bundle(recipe: Recipe, tmp_path: Path) -> Bundle:
-    trained = loop.train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", quiet=True)
-    export_bundle(trained.checkpoint, tmp_path / "tiny")
-    return load_bundle(str(tmp_path / "tiny"))
+def bundle(tiny: Tiny) -> Bundle:
+    return tiny.bundle
 
 
-@pytest.fixture
-def taught(bundle: Bundle, street: Path, tmp_path: Path) -> tuple[Bundle, TemporalRecipe]:
-    temporal = TemporalRecipe(
-        images=street / "images", labels=street / "labels", clips=4, frames=3, batch=2, steps=6, shares={"still": 1.0}, learning_rate=1e-3
-    )
+@pytest.fixture(scope="module")
+def taught(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("taught")
+    bundle, temporal = tiny.copy(folder / "tiny"), make_plan(tiny.street, clips=4, frames=3, steps=6, learning_rate=1e-3)
     network = read_network(bundle)
-    learned = teach(bundle, network, temporal, tmp_path / "temporal", quiet=True)
+    learned = teach(bundle, network, temporal, folder / "temporal", quiet=True)
     attach(bundle, network, load_taught(learned.checkpoint, network, temporal.propagations))
-    return load_bundle(str(tmp_path / "tiny")), temporal
+    return load_bundle(bundle.folder)
 
 
-def test_a_taught_bundle_runs_every_propagation_alike_on_every_backend(taught: tuple[Bundle, TemporalRecipe], tmp_path: Path) -> None:
-    bundle, _ = taught
-    card = bundle.card
+def make_plan(street: Path, **values: object) -> TemporalRecipe:
+    given = {"images": street / "images", "labels": street / "labels", "frames": 2, "batch": 2, "shares": {"still": 1.0}}
+    return TemporalRecipe.model_validate(given | values)
+
+
+def test_a_taught_bundle_runs_every_propagation_alike_on_every_backend(taught: Bundle) -> None:
+    card = taught.card
     assert card.propagations == ("hold", "flow", "netwarp", "attend", "recurrent")
     assert card.score == "score"
     images = [np.random.default_rng(0).integers(0, 256, (360, 480, 3), np.uint8) for _ in range(1)]
@@ -243,7 +238,7 @@ def test_a_taught_bundle_runs_every_propagation_alike_on_every_backend(taught: t
     for propagation in card.propagations:
         shown = {}
         for name in ("openvino", "onnxruntime", "torch"):
-            with Engine(bundle, open_backend(name, device=None, precision="fp32", threads=1), propagation) as engine:
+            with Engine(taught, open_backend(name, device=None, precision="fp32", threads=1), propagation) as engine:
                 engine.cut = 9.0
                 pipeline = Pipeline(engine, Clockwork((4,), "clockwork:4"), propagation=make_propagation(propagation))
                 results = [pipeline.step(Frame(image, n, n / 30)) for n, image in enumerate(images)]
@@ -256,9 +251,7 @@ def test_a_taught_bundle_runs_every_propagation_alike_on_every_backend(taught: t
 def test_heads_for_old_contexts_are_taught_and_the_bundles_own_is_not(bundle: Bundle, street: Path, tmp_path: Path) -> None:
     network = read_network(bundle)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    temporal = TemporalRecipe(
-        images=street / "images", labels=street / "labels", clips=2, frames=2, batch=2, steps=3, shares={"still": 1.0}
-    )
+    temporal = make_plan(street, clips=2, steps=3)
     learned = teach(bundle, network, temporal, tmp_path / "temporal", quiet=True)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     made = load_taught(learned.checkpoint, network, temporal.propagations).state_dict()
@@ -270,21 +263,18 @@ def test_heads_for_old_contexts_are_taught_and_the_bundles_own_is_not(bundle: Bu
         assert all(torch.equal(own[name], made[f"propagating.{propagation}.head.{name}"]) for propagation in temporal.propagations)
 
 
-def test_a_key_frame_is_as_good_as_before(taught: tuple[Bundle, TemporalRecipe], tmp_path: Path) -> None:
-    bundle, _ = taught
-    export_bundle(tmp_path / "run" / "checkpoint.safetensors", tmp_path / "before")
+def test_a_key_frame_is_as_good_as_before(bundle: Bundle, taught: Bundle) -> None:
     image = np.random.default_rng(0).integers(0, 256, (360, 480, 3), np.uint8)
     shown = []
-    for one in (load_bundle(str(tmp_path / "before")), bundle):
+    for one in (bundle, taught):
         with Engine(one, open_backend("openvino", device=None, precision="fp32", threads=1)) as engine:
             shown.append(Pipeline(engine, Clockwork((4,), "clockwork:4")).step(Frame(image, 0, 0.0)).labels)
     assert (shown[0] == shown[1]).all()
 
 
-def test_a_recurrent_state_begins_anew_with_every_key(taught: tuple[Bundle, TemporalRecipe]) -> None:
-    bundle, _ = taught
+def test_a_recurrent_state_begins_anew_with_every_key(taught: Bundle) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (360, 480, 3), np.uint8)
-    with Engine(bundle, open_backend("openvino", device=None, precision="fp32", threads=1), "recurrent") as engine:
+    with Engine(taught, open_backend("openvino", device=None, precision="fp32", threads=1), "recurrent") as engine:
         engine.fit((360, 480))
         low = engine.low(picture[None], {})
         own, context = engine.keep(low), engine.deep("high", low)
@@ -301,10 +291,7 @@ def test_a_recurrent_state_begins_anew_with_every_key(taught: tuple[Bundle, Temp
 
 def test_teaching_goes_on_where_it_was_stopped(bundle: Bundle, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = read_network(bundle)
-    temporal = TemporalRecipe(
-        images=street / "images", labels=street / "labels", clips=3, frames=2, batch=2, steps=4, shares={"still": 1.0},
-        propagations=("netwarp",), cool_down=0.01,
-    )  # fmt: skip
+    temporal = make_plan(street, clips=3, steps=4, propagations=("netwarp",), cool_down=0.01)
     whole = teach(bundle, network, temporal, tmp_path / "whole", quiet=True)
     import drive_seg.lab.train.temporal as module
 
@@ -329,11 +316,8 @@ def test_teaching_goes_on_where_it_was_stopped(bundle: Bundle, street: Path, tmp
 
 
 def test_a_checkpoint_of_another_bundle_is_refused(bundle: Bundle, street: Path, tmp_path: Path) -> None:
-    temporal = TemporalRecipe(
-        images=street / "images", labels=street / "labels", clips=2, frames=2, batch=2, steps=1, shares={"still": 1.0}, propagations=()
-    )
-    export_bundle(tmp_path / "run" / "checkpoint.safetensors", tmp_path / "two")
-    two = load_bundle(str(tmp_path / "two"))
+    temporal = make_plan(street, clips=2, steps=1, propagations=())
+    two = Bundle(bundle.folder, bundle.card.model_copy(update={"name": "two"}))
     teach(bundle, read_network(bundle), temporal, tmp_path / "out", quiet=True)
     with pytest.raises(DataError, match="bundle differ"):
         teach(two, read_network(two), temporal, tmp_path / "out", quiet=True)
@@ -354,3 +338,9 @@ def test_a_network_without_the_features_is_refused(bundle: Bundle, street: Path,
 def test_flow_for_netwarp_warps_what_the_key_left_too() -> None:
     assert isinstance(make_propagation("netwarp"), Flow)
     assert make_propagation("netwarp").name == "netwarp"
+
+
+def test_everything_that_is_learned_has_a_network() -> None:
+    from drive_seg.network.propagate import KINDS as PROPAGATIONS
+
+    assert [name for name, kind in PROPAGATIONS.items() if kind.learned] == list(LEARNED)

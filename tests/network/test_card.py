@@ -1,6 +1,7 @@
 """A bundle is whole, or it is not run."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,30 @@ def test_an_unknown_name_lists_what_there_is(places: tuple[Path, ...]) -> None:
     make_bundle(places[0] / "net")
     with pytest.raises(UsageError, match=r"nett: no such model; there is net \(or give a folder, as \./folder\)"):
         load_bundle("nett")
+
+
+def test_an_unknown_name_lists_all_there_are(places: tuple[Path, ...]) -> None:
+    for place, name in ((0, "two"), (1, "one"), (2, "two")):
+        make_bundle(places[place] / name)
+    with pytest.raises(UsageError, match=r"nett: no such model; there are one, two \("):
+        load_bundle("nett")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folders of other systems are platformdirs' affair")
+def test_the_users_folder_is_where_this_system_keeps_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert card.folders()[1] == tmp_path / "drive-seg" / "engines"
+
+
+def test_a_card_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_bundle(tmp_path / "net")
+
+    def closed(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", closed)
+    with pytest.raises(BundleError, match=r"net/card\.json: cannot be read \(Permission denied\)"):
+        load_bundle(tmp_path / "net")
 
 
 def test_a_folder_without_a_card_is_no_bundle(tmp_path: Path) -> None:

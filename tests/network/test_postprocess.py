@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Frame, Image
+from drive_seg.contracts import Frame, Image, Labels
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
-from drive_seg.network.postprocess import argmax, refine
+from drive_seg.network.postprocess import argmax, at_size, refine
 from drive_seg.network.schedule import parse_schedule
 from tests.fakes import FakeBackend, make_bundle
 
@@ -32,6 +32,14 @@ def test_a_plane_may_be_overwritten_once_the_next_is_asked_for() -> None:
     assert np.array_equal(argmax(one_after_another()), planes.argmax(0))
 
 
+def test_labels_are_enlarged_and_reduced_whole() -> None:
+    labels = np.array([[0, 200], [7, 3]], np.uint8)
+    large = at_size(labels, (6, 8))
+    assert large.shape == (6, 8)
+    assert (large == labels.repeat(3, 0).repeat(4, 1)).all()
+    assert (at_size(large, (2, 2)) == labels).all()
+
+
 def disc(height: int, width: int) -> Image:
     """1 within a circle, 0 outside."""
     rows, columns = np.mgrid[:height, :width]
@@ -48,6 +56,33 @@ def test_a_coarse_border_moves_onto_the_pictures_edge() -> None:
     assert refined.dtype == np.uint8
     assert set(np.unique(refined)) == {0, 7}
     assert (refined != truth * 7).mean() < 0.6 * before
+
+
+def guided(labels: Labels, image: Image) -> Labels:
+    """The same filter window by window, in doubles (He, Sun 2015, algorithm 2, as refine() says)."""
+    full = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) / 255
+    height, width = labels.shape
+    step = full.shape[0] // height
+    guide = np.pad(full.reshape(height, step, width, step).mean((1, 3)), 1, mode="symmetric")
+    scores, classes = [], np.unique(labels)
+    for value in classes:
+        inside, fitted = np.pad((labels == value) * 1.0, 1, mode="symmetric"), np.zeros((2, height, width))
+        for y, x in np.ndindex(height, width):
+            brightness, share = guide[y : y + 3, x : x + 3], inside[y : y + 3, x : x + 3]
+            slope = (brightness * share - brightness.mean() * share.mean()).mean() / (brightness.var() + 1e-3)
+            fitted[:, y, x] = slope, share.mean() - slope * brightness.mean()
+        slope, level = (cv2.resize(one, full.shape[::-1], interpolation=cv2.INTER_LINEAR) for one in fitted)
+        scores.append(slope * full + level)
+    return classes[np.argmax(scores, axis=0)]
+
+
+def test_refined_labels_are_those_of_a_guided_filter() -> None:
+    rng = np.random.default_rng(3)
+    labels = cv2.resize(rng.choice(np.array([0, 3, 200], np.uint8), (5, 7)), (28, 20), interpolation=cv2.INTER_NEAREST)
+    image = cv2.resize(rng.integers(90, 130, (20, 28, 3), np.uint8), (84, 60), interpolation=cv2.INTER_CUBIC)  # hardly any contrast
+    wanted = guided(labels, image)
+    assert (wanted != cv2.resize(labels, (84, 60), interpolation=cv2.INTER_NEAREST)).mean() > 0.02
+    assert (refine(labels, image) != wanted).mean() < 0.001
 
 
 def test_a_flat_picture_and_a_single_class_change_nothing() -> None:

@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Frame, Result, StageName, Tensors
+from drive_seg.contracts import Decision, Frame, Image, Labels, Result, StageName, Tensors, View
 from drive_seg.errors import BackendError
 from drive_seg.network.card import Bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.refresh import Async, Delayed, Refresher, Streamed
-from drive_seg.network.schedule import parse_schedule
+from drive_seg.network.schedule import Clockwork, parse_schedule
 from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle, make_picture_bundle, make_two_rate_bundle
 from tests.waiting import PATIENCE_S, until
 
@@ -76,6 +76,31 @@ def test_work_on_a_virtual_clock_counts_for_no_frame(tmp_path: Path, monkeypatch
         results = [pipeline.step(frame(i)) for i in range(4)]
     assert [result.total_ms for result in results] == pytest.approx([50, 0, 0, 0])
     assert [result.high_ms is not None for result in results] == [True, False, True, True]
+
+
+def test_a_frame_beside_a_refresh_is_not_timed_as_one_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A budget is kept by these times: what a refresh slows down must not make the frames without one look dear."""
+    now_s, seen = [0.0], list[tuple[int, float, float | None]]()
+    for module in ("trace", "network.refresh"):
+        monkeypatch.setattr(f"drive_seg.{module}.time", SimpleNamespace(perf_counter=lambda: now_s[0]))
+
+    class Noting(Clockwork):
+        def decide(self, view: View) -> Decision:
+            seen.append((view.index, view.key_ms, view.other_ms))
+            return super().decide(view)
+
+    def paint(image: Image, labels: Labels) -> Image:
+        now_s[0] += int(image[0, 0, 0]) / 1e3  # a frame takes as many ms as it is blue
+        return image
+
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        pipeline = Pipeline(engine, Noting((3,), "clockwork:3"), paint, refresher=Delayed(engine, 2, 1, "async:2"))
+        for i in range(7):
+            pipeline.step(frame(i))
+    frames = [(index, round(key_ms), other_ms and round(other_ms)) for index, key_ms, other_ms in seen]
+    assert frames == [  # frame 0 is cold; the refresh that frame 3 starts is still under way on frame 4
+        (1, 100, None), (2, 100, 101), (3, 100, 102), (4, 103, 102), (5, 104, 102), (6, 104, 105),
+    ]  # fmt: skip
 
 
 @contextmanager
@@ -356,6 +381,9 @@ def test_on_a_stream_of_its_own_no_frame_waits_either(tmp_path: Path, make: Call
         stages = pipeline.engine.cached
         spans = [span for span in results[4].spans if span.track == "high"]
         assert [(span.name, span.ms) for span in spans] == [(stage, 2.0) for stage in stages]
+        assert [span.start_s - spans[0].start_s for span in spans] == pytest.approx([0.002 * at for at in range(len(stages))])
+        low = [next(span for span in results[at].spans if span.name == "low") for at in (1, 2)]
+        assert low[0].start_s < spans[0].start_s < low[1].start_s  # it was started on frame 1
         assert results[4].high_ms == 2.0 * len(stages)
         assert set(results[4].latency_ms) >= set(stages)
         assert {thread.name for thread in threading.enumerate()}.isdisjoint({"high"})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from drive_seg.contracts import Decision, View
 from drive_seg.errors import UsageError
-from drive_seg.network.schedule import MAX_AGE, SYNTAX, Replay, Schedule, parse_schedule
+from drive_seg.network.schedule import KINDS, MAX_AGE, SYNTAX, Kind, Replay, Schedule, find_kind, parse_schedule, read_schedule
 
 FPS = 30
 
@@ -31,8 +31,18 @@ def run(schedule: str | Schedule, frames: int, score: Callable[[int], float | No
     return keys
 
 
-def test_every_frame_is_a_key_frame() -> None:
-    assert run("every-frame", 5) == run("clockwork:pipelined", 5) == [0, 1, 2, 3, 4]
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("every-frame", "every frame"),
+        ("clockwork:pipelined", "pipelined in 2 stages"),
+        ("clockwork:pipelined=3", "pipelined in 3 stages"),
+    ],
+)
+def test_every_frame_is_a_key_frame(text: str, said: str) -> None:
+    assert run(text, 5) == [0, 1, 2, 3, 4]
+    decision = parse_schedule(text).decide(view())
+    assert (decision.reason, decision.text) == ("every", said)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +143,8 @@ def test_a_record_decides_again_as_it_did_and_what_it_did_not_see_is_no_key_fram
     replay = Replay({(0, 3): yes, (0, 4): no, (1, 3): no}, "replay")
     assert [replay.decide(view(index)) for index in (3, 4)] == [yes, no]
     assert replay.decide(replace(view(3), segment=1)) == no
-    assert not replay.decide(view(5)).run_high
+    unseen = replay.decide(view(5))
+    assert (unseen.run_high, unseen.run_mid, unseen.reason, unseen.text) == (False, False, "replay", "not in the record")
     older = Replay({(None, 3): yes}, "replay of a record that does not tell segments")
     assert [older.decide(replace(view(3), segment=segment)) for segment in (0, 7)] == [yes, yes]
 
@@ -162,6 +173,28 @@ def test_what_cannot_be_meant_is_refused_with_what_can(text: str) -> None:
         parse_schedule(text)
     assert SYNTAX in str(error.value)
     assert str(error.value).startswith(text)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_every_kind_begins_with_a_schedule_of_its_own_and_at_every_tick_of_its_slider_is_one(kind: Kind) -> None:
+    found = find_kind(kind.start)
+    assert found is not None
+    assert found[0] is kind
+    read = read_schedule(kind.start)
+    assert (read is None) == (kind.slider is None)
+    for tick in range(kind.slider.ticks + 1 if kind.slider else 0):
+        assert kind.slider is not None
+        text = kind.slider.form.format(kind.slider.value(tick))
+        read = read_schedule(text)
+        assert read is not None
+        assert parse_schedule(text).name == text
+        assert kind.slider.tick(read[1]) == tick
+
+
+def test_a_rate_is_read_as_a_time_and_an_age_is_kept() -> None:
+    read = read_schedule("budget:50fps,max_age=9")
+    assert read is not None
+    assert read[1:] == (20.0, ",max_age=9")
 
 
 # A budget on a machine where a frame takes `other` ms, and `key` ms with a refresh in it, both functions of the time.
@@ -241,6 +274,28 @@ def test_where_nothing_fits_only_the_largest_age_makes_key_frames() -> None:
     rows = simulate("budget:30ms,max_age=12", 10, lambda s: 90, lambda s: 40, lambda age: 1.0)
     keys = [i for i, (_, key, _, _) in enumerate(rows) if key]
     assert {b - a for a, b in pairwise(keys)} == {12}
+
+
+def test_a_budget_says_what_is_saved_and_spends_it_as_soon_as_it_is_enough() -> None:
+    decide = parse_schedule("budget:20ms").decide
+    said = [decide(view(last_ms=10, key_ms=45, other_ms=10)) for _ in range(3)]
+    assert [(one.run_high, one.reason, one.text) for one in said] == [
+        (False, "budget", "10 ms saved of 25"), (False, "budget", "20 ms saved of 25"), (True, "budget", "30 ms saved of 25"),
+    ]  # fmt: skip
+    fits = decide(view(last_ms=10, key_ms=20, other_ms=10))
+    assert (fits.run_high, fits.reason, fits.text) == (True, "budget", "fits into 20 ms")
+    just = parse_schedule("budget:20ms").decide(view(last_ms=10, key_ms=30, other_ms=10))
+    assert (just.run_high, just.text) == (True, "10 ms saved of 10")
+
+
+def test_a_budgets_price_falls_from_dear_to_nothing_with_what_is_saved() -> None:
+    decide, thresholds = parse_schedule("budget:20ms").decide, []
+    for _ in range(12):
+        decision = decide(view(score=0.0, last_ms=10, key_ms=60, other_ms=10))
+        thresholds.append(decision.threshold)
+    assert thresholds[:3] == [None] * 3  # less is saved than one costs more than the target
+    assert thresholds[3:] == pytest.approx([0.25, 0.25 * 5 / 6, 0.25 * 4 / 6, 0.25 * 3 / 6, 0.25 * 2 / 6, 0.25 / 6, 0, 0, 0])
+    assert not decision.run_high  # nothing has changed
 
 
 def test_within_the_target_every_frame_is_a_key_frame() -> None:

@@ -130,6 +130,7 @@ def no_thread_left() -> Iterator[None]:
 
 def more(player: Player, frames: int = 3) -> None:
     """Waits until so many frames have come."""
+    until(lambda: player.history(1))
     last = player.history(1)[-1]
     until(lambda: player.history(1)[-1].segment > last.segment or player.history(1)[-1].index >= last.index + frames)
 
@@ -341,15 +342,14 @@ def test_a_source_that_fails_leaves_the_player_open_for_another(world: World) ->
         player.change(source="drive")
         until(lambda: player.status().state == "playing")
         more(player)
-        segments = [moment.segment for moment in player.history()]
-        assert (segments[0], segments[-1]) == (0, 1)
+        assert {moment.segment for moment in player.history()} == {1}
         player.change(source="broken")
         until(lambda: player.status().state == "failed")
 
         def came_again() -> bool:
             if player.status().state == "failed":  # also once it was opened again, and had broken before it got there
                 player.seek(1)
-            return player.history(1)[-1].segment >= 3
+            return any(moment.segment >= 3 for moment in player.history(1))
 
         until(came_again)
         assert player.history(1)[-1].index >= 1
@@ -725,5 +725,5 @@ def test_another_source_of_another_size_goes_on_with_the_same_bundle(pictures: P
         until(lambda: player.status().state == "ended")
         assert player.history(1)[0].reason in ("size", "jump", "first")
         player.change(source=str(pictures), loop=True)
-        until(lambda: player.history(1)[0].segment > 1 and player.status().source.size_hw == (96, 128))
+        until(lambda: (come := player.history(1)) and come[0].segment > 1 and player.status().source.size_hw == (96, 128))
         assert player.status().trouble is None

@@ -1,5 +1,7 @@
 """Small videos and pictures that the tests of sources and sinks make for themselves."""
 
+import struct
+import zlib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Image
+from drive_seg.contracts import Image, Labels
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real clips are not here ({DATA})")
@@ -34,6 +36,22 @@ def write_video(path: Path, times_s: Sequence[float], size_hw: tuple[int, int] =
             frame.pts, frame.time_base = round(time_s * 90_000), Fraction(1, 90_000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def write_palette_png(path: Path, indexes: Labels) -> Path:
+    """An 8-bit PNG with a palette of many colours."""
+    height, width = indexes.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in indexes)  # no filter
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0),
+        b"PLTE": bytes((number * part) % 256 for number in range(256) for part in (3, 5, 7)),
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks.items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
     return path
 
 

@@ -13,8 +13,7 @@ import pytest
 from drive_seg.contracts import Frame, Seekable
 from drive_seg.errors import SourceError
 from drive_seg.sources.file import FileSource
-from drive_seg.sources.opencv import MediaClock
-from drive_seg.sources.truncation import ended_early, is_cut
+from drive_seg.sources.playback import Clock
 from tests.sources.clips import DATA, cut, needs_data, picture, write_video
 
 
@@ -136,37 +135,17 @@ def test_broken_pictures_within_make_no_noise(tmp_path: Path, capfd: pytest.Capt
     assert capfd.readouterr().err == ""
 
 
-def test_times_always_grow() -> None:
-    clock = MediaClock(fps=10)
-    assert [clock.tick(ms) for ms in (0, 50, 50, 40, 500, float("nan"))] == pytest.approx([0, 0.05, 0.15, 0.25, 0.5, 0.6])
+def test_a_clock_grows_and_leaves_jumps_out() -> None:
+    clock = Clock(0.1)
+    at_s = (7, 7.05, 7.05, 7.04, 7.5, None, 7.8, 607.8, 607.9, 3.0, 3.1)
+    ticks = [clock.tick(each) for each in at_s]
+    assert [time_s for time_s, _ in ticks] == pytest.approx([0, 0.05, 0.15, 0.25, 0.5, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2])
+    assert [segment for _, segment in ticks] == [0] * 7 + [1, 1, 2, 2]
 
 
-@pytest.mark.parametrize(
-    ("container_says_cut", "got", "expected", "missing_s", "early"),
-    [
-        (True, 50, 100, 5, True),
-        (True, 98, 100, 0.2, False),  # containers are off by two
-        (False, 50, 100, 5, False),  # complete: an edit list hides the rest
-        (True, 50, None, 0, False),  # nobody knows how many there should be
-        (None, 10, 49, 0.03, False),  # a variable rate: the count was estimated, but the time is all there
-        (None, 50, 100, 5, True),
-        (None, 97, 100, 0.3, False),
-    ],
-)
-def test_when_an_end_is_early(container_says_cut: bool | None, got: int, expected: int | None, missing_s: float, early: bool) -> None:
-    assert ended_early(container_says_cut, got, expected, missing_s) is early
-
-
-def test_is_cut_does_not_guess(tmp_path: Path) -> None:
-    path = tmp_path / "some.ts"
-    path.write_bytes(b"G" * 188)
-    assert is_cut(path) is None
-    live = tmp_path / "live.mkv"  # a Matroska header whose segment has no stated length
-    live.write_bytes(b"\x1aE\xdf\xa3\x80\x18S\x80g\x01" + b"\xff" * 7 + bytes(50))
-    assert is_cut(live) is None
-    padded = write_video(tmp_path / "padded.mp4", [0, 0.1])
-    padded.write_bytes(padded.read_bytes() + bytes(100))
-    assert is_cut(padded) is False
+def test_a_slow_series_has_no_jumps() -> None:
+    clock = Clock(60.0)
+    assert [clock.tick(60.0 * number) for number in range(4)] == [(60.0 * number, 0) for number in range(4)]
 
 
 EVEN = tuple(i / 30 for i in range(300))
@@ -230,16 +209,21 @@ def test_a_seek_is_exact_in_an_avi(tmp_path: Path, codec: str) -> None:
     check_seeks(tmp_path / "drive.avi")
 
 
+def write_bare(path: Path) -> Path:
+    """Of open groups."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"x264-params": "open-gop=1:keyint=25:bframes=4"})
+        stream.height, stream.width, stream.pix_fmt = 64, 96, "yuv420p"
+        for number in range(150):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="bgr24")))
+        container.mux(stream.encode(None))
+    return path
+
+
 def test_a_seek_is_exact_where_packets_have_no_times_and_key_frames_lead_nowhere(tmp_path: Path) -> None:
     """A bare H.264 stream, and one of open groups, whose key frames are followed by frames shown before them."""
     for name in ("bare.h264", "open.mkv"):
-        with av.open(str(tmp_path / name), "w") as container:
-            stream = container.add_stream("libx264", rate=30, options={"x264-params": "open-gop=1:keyint=25:bframes=4"})
-            stream.height, stream.width, stream.pix_fmt = 64, 96, "yuv420p"
-            for number in range(150):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="bgr24")))
-            container.mux(stream.encode(None))
-        check_seeks(tmp_path / name)
+        check_seeks(write_bare(tmp_path / name))
 
 
 def test_a_seek_is_exact_in_what_is_left_of_a_file(tmp_path: Path) -> None:
@@ -249,17 +233,25 @@ def test_a_seek_is_exact_in_what_is_left_of_a_file(tmp_path: Path) -> None:
         check_seek(source, left, 10**6)  # the last frame that can be decoded
 
 
-def test_a_hole_can_be_gone_over(tmp_path: Path) -> None:
-    """Reading stops at it; what lies behind it has the index that it has in the whole file."""
+def test_a_hole_is_gone_over_and_told(tmp_path: Path) -> None:
+    """What lies behind it has the index and the time that it has in the whole file, read or seeked."""
     path = write_video(tmp_path / "drive.mp4", EVEN)
     whole, _ = play(path)
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 8000] = bytes(8000)
     path.write_bytes(data)
-    assert 50 < len(check_seeks(path)) < 250
+    left, error = play(path)
+    assert error is None
+    assert 200 < len(left) < 300
+    assert [(frame.time_s, frame.segment) for frame in left] == [(whole[frame.index].time_s, 0) for frame in left]
     with FileSource(path) as source:
         for wish in (295, 10**6, 40):
             check_seek(source, whole, wish)
+        gone = next(index for index in range(300) if index not in {frame.index for frame in left})
+        source.seek(gone)
+        frame = source.read()
+        assert frame is not None
+        assert frame.index == min(each.index for each in left if each.index > gone)
 
 
 def test_reading_on_after_a_seek_ends_as_it_would_have(tmp_path: Path) -> None:
@@ -276,9 +268,9 @@ def test_reading_on_after_a_seek_ends_as_it_would_have(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_gone_cannot_be_gone_back_in(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "drive.mp4", EVEN)
+    path = write_bare(tmp_path / "drive.h264")
     with FileSource(path) as source:
-        source.seek(200)
+        source.seek(20)
         path.unlink()
-        with pytest.raises(SourceError, match=r"drive\.mp4: no such file"):
+        with pytest.raises(SourceError, match=r"drive\.h264: no such file"):
             source.seek(0)

@@ -6,7 +6,7 @@ import cv2
 import pytest
 
 from drive_seg.errors import SourceError, UsageError
-from drive_seg.sources import camera, open_source, stream
+from drive_seg.sources import camera, files_of, open_source, stream
 from drive_seg.sources.file import FileSource
 from drive_seg.sources.looping import Looping
 from tests.fakes import FakeSource
@@ -41,7 +41,7 @@ def test_cameras(uri: str, index: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("uri", ["rtsp://host/x", "RTSP://host/x", "rtsps://host/x", "http://host/x.mjpg", "https://host/x"])
 def test_streams(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fake(address: str) -> None:
+    def fake(address: str, give_up_s: float | None, tell: object) -> None:
         raise SourceError(f"stream {address}")
 
     monkeypatch.setattr(stream, "StreamSource", fake)
@@ -51,10 +51,32 @@ def test_streams(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("uri", ["", "  ", "ftp://host/x.mp4", "-1", "file:///x.mp4"])
 def test_what_cannot_be_meant_lists_what_can(uri: str) -> None:
-    with pytest.raises(UsageError, match="video file, a folder or quoted glob") as caught:
+    with pytest.raises(UsageError, match="a folder or quoted glob of pictures") as caught:
         open_source(uri)
     assert uri.strip() in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("http://[x", "http://me:secret@[x/", "http://host:99999999/x", "~nosuchuser/a", "a**b.png", "/nowhere/a**b.png"),
+        *("x" * 300, f"/nowhere/{'y' * 300}/*.png", "a/" * 3000, "a\0b", "a\0b*.png", "\ud800.png", "[", "/nowhere/["),
+    ],
+    ids=lambda uri: ascii(uri)[:20],
+)
+def test_what_no_file_system_or_network_knows_is_one_line(uri: str) -> None:
+    assert files_of(uri) == files_of(uri)
+    with pytest.raises((UsageError, SourceError)) as caught:
+        open_source(uri)
+    assert "; " in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_secret_in_an_unknown_address_is_not_told() -> None:
+    with pytest.raises(UsageError, match=r"^ftp://host/x: ftp:// is no source"):
+        open_source("ftp://me:secret@host/x")
 
 
 def test_a_word_is_a_missing_file() -> None:

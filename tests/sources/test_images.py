@@ -8,8 +8,9 @@ import pytest
 
 from drive_seg.contracts import Frame, Seekable
 from drive_seg.errors import SourceError
-from drive_seg.sources.images import ImagesSource, natural_key
-from tests.sources.clips import DATA, needs_data, picture
+from drive_seg.sources.images import ImagesSource
+from drive_seg.sources.pictures import natural_key
+from tests.sources.clips import DATA, needs_data, picture, write_palette_png
 
 
 def play(pattern: Path) -> list[Frame]:
@@ -76,12 +77,72 @@ def test_labels_beside_the_pictures(tmp_path: Path, named: str) -> None:
     assert (second.labels == labels).all()
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((64, 96, 3), np.uint8), np.zeros((32, 96), np.uint8), np.zeros((64, 96), np.uint16)])
-def test_labels_that_do_not_fit_are_named(tmp_path: Path, wrong: np.ndarray) -> None:
+@pytest.mark.parametrize("wrong", [np.zeros((64, 96, 3), np.uint8), np.zeros((32, 96), np.uint8), np.zeros((64, 96), np.uint16), None])
+def test_labels_of_another_form_are_left_out_and_named(tmp_path: Path, wrong: np.ndarray | None) -> None:
     save(tmp_path / "images" / "a.png", picture())
-    save(tmp_path / "labels" / "a.png", wrong)
-    with pytest.raises(SourceError, match=r"labels.a\.png: labels "):
-        play(tmp_path)
+    save(tmp_path / "images" / "b.png", picture(1))
+    save(tmp_path / "labels" / "b.png", np.full((64, 96), 3, np.uint8))
+    if wrong is None:
+        (tmp_path / "labels" / "a.png").write_bytes(b"no picture")
+    else:
+        save(tmp_path / "labels" / "a.png", wrong)
+    with ImagesSource(tmp_path) as source:
+        assert not source.info.labelled
+        first, second = source.read(), source.read()
+        note = source.note
+    assert first is not None
+    assert first.labels is None
+    assert second is not None
+    assert second.labels is not None
+    assert note.startswith(f"{tmp_path / 'labels' / 'a.png'}: labels left out: ")
+    assert "\n" not in note
+
+
+def test_labels_with_a_palette_are_their_indexes(tmp_path: Path) -> None:
+    labels = np.arange(64 * 96, dtype=np.uint8).reshape(64, 96) % 12
+    save(tmp_path / "images" / "a.png", picture())
+    write_palette_png(tmp_path / "labels" / "a.png", labels)
+    with ImagesSource(tmp_path) as source:
+        assert source.info.labelled
+        frame = source.read()
+        assert source.note == ""
+    assert frame is not None
+    assert frame.labels is not None
+    assert np.array_equal(frame.labels, labels)
+
+
+def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+    """macOS puts one beside each file on a disk that is not its own."""
+    save(tmp_path / "IMG_0.jpg", picture())
+    (tmp_path / "._IMG_0.jpg").write_bytes(b"\0\5\x16\7" + bytes(100))
+    assert len(play(tmp_path)) == len(play(tmp_path / "*.jpg")) == 1
+
+
+def test_drives_are_played_one_after_the_other(tmp_path: Path) -> None:
+    for drive in (10, 2, 1):
+        for number in (10, 2):
+            save(tmp_path / f"drive_{drive}" / "images" / f"{number}.png", np.full((8, 8, 3), 10 * drive + number, np.uint8))
+            save(tmp_path / f"drive_{drive}" / "labels" / f"{number}.png", np.full((8, 8), drive, np.uint8))
+    frames = play(tmp_path / "drive_*" / "images" / "*.png")
+    assert [frame.image[0, 0, 0] for frame in frames] == [12, 20, 22, 30, 102, 110]
+    assert [frame.segment for frame in frames] == [0, 0, 1, 1, 2, 2]
+    assert [frame.labels[0, 0] for frame in frames if frame.labels is not None] == [1, 1, 2, 2, 10, 10]
+    with ImagesSource(tmp_path / "drive_*" / "images" / "*.png") as source:
+        source.seek(4)
+        frame = source.read()
+    assert frame is not None
+    assert (frame.index, frame.segment) == (4, 2)
+
+
+def test_a_thumbnail_among_videos_is_not_what_is_meant(tmp_path: Path) -> None:
+    save(tmp_path / "thumb.jpg", picture())
+    for name in ("b.mp4", "a2.MOV", "a10.mov"):
+        (tmp_path / name).touch()
+    with pytest.raises(SourceError, match=r"a folder of videos; give one of them, such as .*a2\.MOV"):
+        ImagesSource(tmp_path)
+    for number in range(4):
+        save(tmp_path / f"{number}.jpg", picture())
+    assert len(play(tmp_path)) == 5
 
 
 def test_no_picture(tmp_path: Path) -> None:

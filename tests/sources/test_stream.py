@@ -1,5 +1,6 @@
-"""Streams: from a small server on this machine, and reconnecting on a fake OpenCV."""
+"""Streams: from a small server on this machine, and reconnecting to fake connections."""
 
+import errno
 import threading
 import time
 from collections.abc import Iterator
@@ -7,16 +8,20 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
+import av
 import cv2
+import numpy as np
 import pytest
 
+from drive_seg.contracts import Image
 from drive_seg.errors import SourceError
 from drive_seg.sources import stream
+from drive_seg.sources.address import redacted
 from drive_seg.sources.capture import Capture
-from drive_seg.sources.stream import StreamSource, without_password
+from drive_seg.sources.stream import StreamSource
 from drive_seg.workers import Overflow
-from tests.fakes import FakeVideoCapture
 from tests.sources.clips import cut, picture, write_video
 from tests.waiting import PATIENCE_S, until
 
@@ -24,11 +29,21 @@ PICTURES_PER_CONNECTION = 8
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files, and at /live an MJPEG camera that hangs up after a few pictures."""
+    """Files, under /once without ranges, and at /live an MJPEG camera that hangs up after a few pictures."""
+
+    says_how_long: ClassVar[bool] = True
 
     def log_message(self, format: str, *args: object) -> None: ...
 
     def do_GET(self) -> None:
+        if self.path.startswith("/once/"):
+            data = Path(self.directory, self.path.removeprefix("/once/")).read_bytes()
+            self.send_response(200)
+            if self.says_how_long:
+                self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+            return None
         if self.path != "/live":
             return super().do_GET()
         self.send_response(200)
@@ -49,13 +64,38 @@ def server(tmp_path: Path) -> Iterator[str]:
         http.shutdown()
 
 
+class FakeVideo:
+    """A connection that gives the pictures of the next entry of `script`; None there refuses it, an exception is raised."""
+
+    script: ClassVar[list[list[Image] | Exception | None]] = []
+    opened: ClassVar[list[dict[str, object]]] = []
+    rate, frame_count, bytes, endless = 30.0, None, None, False
+
+    def __init__(self, address: str, **how: object) -> None:
+        self.opened.append(how)
+        entry = self.script.pop(0) if self.script else None
+        if entry is None:
+            raise av.error.ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+        if isinstance(entry, Exception):
+            raise entry
+        self._frames = [av.VideoFrame.from_ndarray(image, format="bgr24") for image in entry]
+
+    def next(self) -> tuple[list[int], av.VideoFrame | None]:
+        return [], self._frames.pop(0) if self._frames else None
+
+    def picture(self, frame: av.VideoFrame) -> Image:
+        return np.asarray(frame.to_ndarray(), np.uint8)
+
+    def close(self) -> None: ...
+
+
 @pytest.fixture
-def fake_network(monkeypatch: pytest.MonkeyPatch) -> type[FakeVideoCapture]:
-    monkeypatch.setattr(cv2, "VideoCapture", FakeVideoCapture)
-    monkeypatch.setattr(FakeVideoCapture, "script", [])
-    monkeypatch.setattr(FakeVideoCapture, "opened", [])
+def fake_network(monkeypatch: pytest.MonkeyPatch) -> type[FakeVideo]:
+    monkeypatch.setattr(stream, "Video", FakeVideo)
+    monkeypatch.setattr(FakeVideo, "script", [])
+    monkeypatch.setattr(FakeVideo, "opened", [])
     monkeypatch.setattr(stream, "RECONNECT_DELAYS_S", (0.01, 0.02, 0.04))
-    return FakeVideoCapture
+    return FakeVideo
 
 
 def test_a_camera_that_hangs_up_is_connected_again(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,45 +133,99 @@ def test_nothing_there(server: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == ""
 
 
-def test_the_password_is_not_shown() -> None:
-    assert without_password("rtsp://me:a@b@cam:554/live?x=1") == "rtsp://cam:554/live?x=1"
-    assert without_password("http://cam/live") == "http://cam/live"
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://me:a@b@cam:554/live?x=1", "rtsp://cam:554/live?x=1"),
+        ("http://cam/live", "http://cam/live"),
+        ("https://cam/live?q=1&access_token=abc&Password=d%20e#f", "https://cam/live?q=1&access_token=…&Password=…#f"),
+        ("http://me:pass@[x", "http://[x"),
+        ("rtsp://cam/who@where", "rtsp://cam/who@where"),
+    ],
+)
+def test_secrets_are_not_shown(address: str, shown: str) -> None:
+    assert redacted(address) == shown
 
 
-def test_reconnects_are_bounded(fake_network: type[FakeVideoCapture]) -> None:
-    fake_network.script[:] = [[picture(), picture()], None, [picture()], None, None, None]
-    with StreamSource("rtsp://cam") as source:
+def test_it_is_tried_until_it_is_given_up(fake_network: type[FakeVideo]) -> None:
+    fake_network.script[:] = [[picture(), picture()], None, [picture(1)], *[None] * 100]
+    with StreamSource("rtsp://cam", give_up_s=0.3) as source:
         states, segments = [source.state], []
         for _ in range(3):
             frame = source.read()
             assert frame
             segments.append(frame.segment)
             states.append(source.state)
-        with pytest.raises(SourceError, match="rtsp://cam: lost after 3 frames, 3 reconnects failed; check the server"):
+        with pytest.raises(SourceError, match=r"rtsp://cam: lost after 3 frames, \d+ reconnects failed; check the server"):
             source.read()
         assert source.state == "reconnecting"
     assert segments == [0, 0, 1]
     assert states == ["opening", "playing", "playing", "playing"]
-    assert len(fake_network.opened) == 6
+    assert len(fake_network.opened) > 6  # the last wait is the longest, and comes again and again
 
 
-def test_a_server_that_answers_without_pictures_is_given_up(fake_network: type[FakeVideoCapture]) -> None:
-    fake_network.script[:] = [[picture()], [], [], [], []]
+def test_a_camera_that_was_away_for_long_comes_back(fake_network: type[FakeVideo]) -> None:
+    fake_network.script[:] = [[picture()], *[None] * 30, [picture()]]
     with StreamSource("rtsp://cam") as source:
+        frames = [source.read(), source.read()]
+    assert [frame.segment for frame in frames if frame] == [0, 1]
+
+
+def test_a_server_that_answers_without_pictures_is_given_up(fake_network: type[FakeVideo]) -> None:
+    fake_network.script[:] = [[picture()], *[[] for _ in range(1000)]]
+    with StreamSource("rtsp://cam", give_up_s=0.2) as source:
         assert source.read()
-        with pytest.raises(SourceError, match="3 reconnects failed"):
+        with pytest.raises(SourceError, match="reconnects failed"):
             source.read()
 
 
-def test_time_outs_are_set_when_opening(fake_network: type[FakeVideoCapture]) -> None:
+def test_a_server_that_is_not_there_yet_is_waited_for_where_that_can_be_told(fake_network: type[FakeVideo]) -> None:
+    script: list[list[Image] | Exception | None] = [None, None, None, [picture()]]
+    fake_network.script[:] = script
+    told: list[str] = []
+    with StreamSource("rtsp://me:secret@cam", tell=told.append) as source:
+        assert source.read()
+    assert {line.split(" in ")[0] for line in told} == {f"rtsp://cam: no server there yet; tried {n} times" for n in (1, 2, 3)}
+    fake_network.script[:] = [*script]
+    with pytest.raises(SourceError, match="no video stream there"):
+        StreamSource("rtsp://cam")
+    fake_network.script[:] = []
+    with pytest.raises(SourceError, match="no video stream there"):
+        StreamSource("rtsp://cam", give_up_s=0.1, tell=told.append)
+
+    def stop(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        StreamSource("rtsp://cam", tell=stop)
+
+
+def test_wrong_credentials_are_called_that(fake_network: type[FakeVideo]) -> None:
+    refused = av.error.HTTPUnauthorizedError(1, "401")
+    fake_network.script[:] = [refused]
+    with pytest.raises(SourceError, match=r"^rtsp://cam: the server refuses user name and password"):
+        StreamSource("rtsp://me:wrong@cam")
+    fake_network.script[:] = [[picture()], refused]  # changed meanwhile
+    with StreamSource("rtsp://me:wrong@cam") as source, pytest.raises(SourceError, match="refuses user name"):
+        list(iter(source.read, None))
+
+
+def test_time_outs_are_set_when_opening(fake_network: type[FakeVideo]) -> None:
     fake_network.script[:] = [[picture()]]
     StreamSource("rtsp://cam").close()
-    parameters = fake_network.opened[0][2]
-    assert isinstance(parameters, list)
-    assert {cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC} <= set(parameters)
+    assert fake_network.opened[0]["timeout_s"] == stream.TIMEOUTS_S
 
 
-def test_closing_while_it_waits_to_reconnect(fake_network: type[FakeVideoCapture], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("suffix", [".ts", ".mkv"])
+@pytest.mark.parametrize("says_how_long", [True, False])
+def test_a_file_without_an_index_or_range_is_played_once(server: str, tmp_path: Path, suffix: str, says_how_long: bool) -> None:
+    write_video(tmp_path / f"drive{suffix}", [i / 30 for i in range(40)])
+    Handler.says_how_long = says_how_long
+    with StreamSource(f"{server}/once/drive{suffix}") as source:
+        assert [frame.index for frame in iter(source.read, None)] == list(range(40))
+
+
+def test_closing_while_it_waits_to_reconnect(fake_network: type[FakeVideo], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "RECONNECT_DELAYS_S", (10 * PATIENCE_S,))
     fake_network.script[:] = [[picture()]]
     capture = Capture(StreamSource("rtsp://cam"), Overflow.DROP_OLDEST, realtime=False)

@@ -14,7 +14,10 @@ from drive_seg.session.figures import Numbers, Rolling
 from drive_seg.session.history import Moment, moment_of
 from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.settings import Settings
+from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_result
+
+Opened = Callable[[object], MainWindow]  # opens the window over this player
 
 INFO = SourceInfo("drive.mp4", (48, 64), 30.0, live=False, frame_count=300)
 
@@ -39,10 +42,10 @@ class FakePlayer:
         )  # fmt: skip
         self.look = Look(self.now.palette, self.now.settings.opacity)
 
-    def put(self, result: Result | None = None, rival: Result | None = None) -> None:
+    def put(self, result: Result | None = None, other: Result | None = None) -> None:
         """As the pipeline's thread would."""
         result = result or make_result()
-        self._newest = Shown(result, rival)
+        self._newest = Shown(result, other)
         self._rolling.add(result, result.frame.time_s)
         self._moments.append(moment_of(result, len(self.now.classes)))
         self.now = replace(self.now, position=result.frame.index, numbers=self._rolling.numbers(result.frame.time_s))
@@ -80,8 +83,8 @@ class FakePlayer:
         self.now = replace(self.now, settings=changed, runs=runs)
 
     def compare(self, changes: Mapping[str, object] | None) -> None:
-        rival = None if changes is None else {**self.now.runs, **{key: str(value) for key, value in changes.items()}}
-        self.now = replace(self.now, comparison=rival)
+        other = None if changes is None else {**self.now.runs, **{key: str(value) for key, value in changes.items()}}
+        self.now = replace(self.now, comparison=other)
 
     def audit(self, on: bool) -> None:
         self.now = replace(self.now, auditing=on)

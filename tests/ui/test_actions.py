@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from html import escape
 from pathlib import Path
 
 from PyQt6.QtCore import QCoreApplication, QTranslator
@@ -12,10 +13,9 @@ from drive_seg.backends import BACKENDS
 from drive_seg.contracts import TIMED
 from drive_seg.network.card import names
 from drive_seg.ui.actions import ACTIONS, MENUS, keys_text
-from drive_seg.ui.memory import Memory
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID
-from tests.ui.fakes import FakePlayer
+from tests.ui.fakes import FakePlayer, Opened
 from tests.waiting import PATIENCE_MS
 
 
@@ -31,12 +31,13 @@ def test_menus_tooltips_and_the_list_of_keys_come_from_it(qtbot: QtBot, window: 
     listed = [action.text() for menu in bar.findChildren(QMenu) for action in menu.actions()]
     qtbot.keyClicks(window, "?")
     assert window.parts.keys.isVisible()
-    said = {label.text() for label in window.parts.keys.findChildren(QLabel)}
+    said = window.parts.keys.text.text()
     for entry in ACTIONS:
         assert entry.text in listed
         if entry.keys:
             assert keys_text(entry) in window.keys[entry.name].toolTip()
-            assert {entry.text.removesuffix(" …"), keys_text(entry)} <= said
+            assert f">{escape(entry.text.removesuffix(' …'))}</td>" in said
+            assert f"<b>{escape(keys_text(entry))}</b>" in said
     qtbot.keyClicks(window, "?")
     assert not window.parts.keys.isVisible()
 
@@ -68,14 +69,13 @@ def texts(widget: QWidget) -> list[str]:
     return [re.sub(r"<[^>]*>", "", text) for text in found]
 
 
-def test_every_word_can_be_translated(qtbot: QtBot, memory: Memory) -> None:
+def test_every_word_can_be_translated(opened: Opened) -> None:
     translator = Marked()
     QCoreApplication.installTranslator(translator)
     try:
         player = FakePlayer(schedule="keyframe:0.08")
         player.put()
-        window = MainWindow(player, "drive-seg", memory)  # type: ignore[arg-type]
-        qtbot.addWidget(window)
+        window = opened(player)
         window.show()
         for name in window.inspector.pages:
             window.show_page(name)

@@ -16,9 +16,8 @@ from drive_seg.errors import SourceError
 from drive_seg.settings import Settings
 from drive_seg.ui import app
 from drive_seg.ui.app import caught, run_window
-from drive_seg.ui.memory import Memory
 from drive_seg.ui.window import MainWindow
-from tests.ui.fakes import FakePlayer
+from tests.ui.fakes import FakePlayer, Opened
 from tests.waiting import PATIENCE_MS, PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -82,10 +81,9 @@ def test_results_from_another_thread_are_drawn_in_the_windows_thread(qtbot: QtBo
     assert player.take() is None
 
 
-def test_a_failure_of_the_window_itself_is_said_in_it(qtbot: QtBot, memory: Memory, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_of_the_window_itself_is_said_in_it(qtbot: QtBot, opened: Opened, capsys: pytest.CaptureFixture[str]) -> None:
     player = FakePlayer()
-    made = MainWindow(player, "drive-seg", memory)  # type: ignore[arg-type]
-    qtbot.addWidget(made)
+    made = opened(player)
     made.show()
 
     def fail() -> None:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +8,11 @@ from drive_seg.errors import DisplayError
 from drive_seg.ui import display
 from tests.waiting import PATIENCE_S
 
+# by the packages that are named: Debian 12's and Ubuntu 24.04's libxcb-cursor0, libgl1 and libxkbcommon-x11-0 depend on them
+DRAWN_IN = {
+    "libx11-6", "libx11-xcb1", "libxkbcommon0", "libxcb-image0", "libxcb-randr0", "libxcb-render-util0", "libxcb-render0", "libxcb-shm0",
+    "libxcb-sync1", "libxcb-util1", "libxcb-xfixes0",
+}  # fmt: skip
 ASK = "from drive_seg.ui.app import run_window; run_window(None)"
 
 
@@ -27,6 +33,40 @@ def test_a_dead_display_is_an_error_too(monkeypatch: pytest.MonkeyPatch) -> None
     done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 1  # an exception, not an abort
     assert "DisplayError: cannot open a window" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("library", "package"),
+    [
+        ("libGL.so.1", "libgl1"), ("libdbus-1.so.3", "libdbus-1-3"), ("libglib-2.0.so.0", "libglib2.0-0"), ("libX11.so.6", "libx11-6"),
+        ("libxkbcommon-x11.so.0", "libxkbcommon-x11-0"), ("libxcb-icccm.so.4", "libxcb-icccm4"),
+    ],
+)  # fmt: skip
+def test_a_library_by_its_packages_name(library: str, package: str) -> None:
+    assert display.package(library) == package
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="packages of Debian")
+def test_every_library_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = {"libGL.so.1", "libfontconfig.so.1", "libxcb-shape.so.0"}
+
+    def load(name: str) -> None:
+        if name in absent:
+            raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(display.ctypes, "CDLL", load)
+    assert display.missing_packages() == ["libgl1", "libfontconfig1", "libxcb-shape0"]
+    assert "apt-get install libgl1 libfontconfig1 libxcb-shape0 (or" in display.install_line()
+    absent.clear()
+    assert display.missing_packages() == []
+
+
+def test_readme_names_all_that_a_slim_system_lacks() -> None:
+    told = (Path(__file__).parents[2] / "README.md").read_text()
+    (line,) = (line for line in told.split("`") if line.startswith("apt-get install"))
+    named, needed = set(line.split()[2:]), {display.package(name) for name in (*display.LIBRARIES, *display.X11_LIBRARIES)}
+    assert named <= needed
+    assert needed - named == DRAWN_IN
 
 
 def test_offscreen_needs_nothing() -> None:
@@ -69,7 +109,7 @@ def test_only_opencvs_plugin_paths_are_dropped() -> None:
             "qt.qpa.xcb: could not connect to display :9\nqt.qpa.plugin: From 6.5.0, xcb-cursor0 or … is needed",
             "could not connect to display :9",
         ),
-        ("qt.qpa.plugin: From 6.5.0, xcb-cursor0 or libxcb-cursor0 is needed to load", "apt-get install libxcb-cursor0"),
+        ("qt.qpa.plugin: From 6.5.0, xcb-cursor0 or libxcb-cursor0 is needed to load", "Qt cannot load its xcb plugin; "),
         ('qt.qpa.plugin: Could not find the Qt platform plugin "foo" in ""', 'Could not find the Qt platform plugin "foo"'),
         ("", "fails to start"),
     ],

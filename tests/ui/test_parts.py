@@ -7,25 +7,36 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PyQt6.QtCore import QPoint, QPointF, Qt
+from PyQt6.QtGui import QStandardItemModel
 from PyQt6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from drive_seg.contracts import Reason
+from drive_seg.network.card import Card, load_bundle
+from drive_seg.network.schedule import KINDS
 from drive_seg.session.audit import Agreement
 from drive_seg.session.figures import Numbers
-from drive_seg.ui.choices import KINDS, kind_says, nudged, read_schedule
+from drive_seg.settings import DEFAULT_MODEL
+from drive_seg.ui.choices import nudged
 from drive_seg.ui.compose import DIFFERENT
 from drive_seg.ui.pages.areas import Areas
 from drive_seg.ui.pages.audit import AuditPage
 from drive_seg.ui.pages.cache import CachePage
 from drive_seg.ui.pages.compare import Compare
+from drive_seg.ui.pages.engine import EnginePage
 from drive_seg.ui.pages.source import SourcePage
 from drive_seg.ui.pages.timings import Timings
+from drive_seg.ui.schedulebox import ScheduleBox
 from drive_seg.ui.strip import GROUPS, LENGTH
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_bundle, make_result
 from tests.ui.fakes import FakePlayer, decided
 from tests.waiting import PATIENCE_MS
+
+PAGES = {
+    "Timings": Timings, "Cache": CachePage, "Source": SourcePage, "Engine": EnginePage, "Class areas": Areas,
+    "Audit by age": AuditPage, "A/B numbers": Compare,
+}  # fmt: skip
 
 
 def fill(window: MainWindow, player: FakePlayer, *reasons: tuple[Reason, bool]) -> None:
@@ -97,7 +108,7 @@ def compared(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
 def test_the_divider_stands_between_a_and_b_and_can_be_dragged(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     compared(qtbot, window, player)
     assert player.now.comparison is not None
-    assert (player.now.comparison["schedule"], player.now.comparison["mode"]) == ("every-frame", "sync")
+    assert (player.now.comparison["schedule"], player.now.comparison["mode"]) == ("clockwork:4", "sync")
 
     def border() -> int:
         row = np.asarray(window.video.image)[24]
@@ -115,11 +126,11 @@ def test_the_divider_stands_between_a_and_b_and_can_be_dragged(qtbot: QtBot, win
     assert window.video.divider is None
 
 
-def test_a_rival_with_other_classes_is_drawn_in_the_same_colours(
+def test_a_comparison_with_other_classes_is_drawn_in_the_same_colours(
     qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path
 ) -> None:
     other = make_bundle(tmp_path / "other")  # road, car, sky
-    window.cockpit.set_rival({"model": str(other.folder)})
+    window.cockpit.set_comparison({"model": str(other.folder)})
     qtbot.keyClicks(window, "xm")
     player.put(make_result(1), make_result(1, labels=np.full((12, 16), other.card.classes.index("car"), np.uint8)))
     qtbot.waitUntil(lambda: window.video.image is not None, timeout=PATIENCE_MS)
@@ -140,17 +151,17 @@ def test_the_difference_map_shows_where_they_differ(qtbot: QtBot, window: MainWi
     assert window.video.divider is None
 
 
-def test_the_comparisons_page_chooses_the_rival_and_says_both_numbers(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+def test_the_comparisons_page_chooses_b_and_says_both_numbers(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     qtbot.keyClicks(window, "x")
     page = window.inspector.pages["compare"]
     assert isinstance(page, Compare)
-    page.rival.choose("schedule")
+    page.against.choose("schedule")
     window.refresh()
     assert player.now.comparison is not None
     assert player.now.comparison["schedule"] == "clockwork:4"
     page.schedule.slider.setValue(6)
     assert player.now.comparison["schedule"] == "clockwork:8"
-    page.rival.choose("bundle")
+    page.against.choose("bundle")
     assert player.now.comparison["model"] == "camvid-large"
     player.now = replace(
         player.now, differing=0.0125, numbers=Numbers(count=3, p50_ms=4.0, key_share=0.25), comparison_numbers=Numbers(count=3, p50_ms=9.5)
@@ -174,6 +185,19 @@ def test_the_audit_is_plotted_by_age(qtbot: QtBot, window: MainWindow, player: F
     assert page.facts.values["mean"].text() == "99.00%"
     qtbot.keyClicks(window, "u")
     assert not player.now.auditing
+
+
+def test_each_page_stands_under_its_title_and_its_number(qtbot: QtBot, window: MainWindow) -> None:
+    inspector = window.inspector
+    qtbot.keyClicks(window, "i")
+    choice = inspector.choice
+    titles = [choice.itemText(at).partition("  ")[::2] for at in range(choice.count())]
+    assert [number for number, _ in titles] == [str(at) for at in range(1, len(PAGES) + 1)]
+    for number, title in titles:
+        for turn in (lambda at=int(number) - 1: choice.activated.emit(at), lambda key=number: qtbot.keyClicks(window, key)):
+            inspector.open("compare" if number == "1" else "timings")
+            turn()
+            assert [type(page) for page in inspector.pages.values() if page.isVisible()] == [PAGES[title]], title
 
 
 def test_timings_are_those_of_the_last_frames(window: MainWindow, player: FakePlayer) -> None:
@@ -234,27 +258,44 @@ def test_class_areas_follow_the_legend_and_are_saved(
 
 
 @pytest.mark.parametrize(
-    ("text", "read", "up"),
+    ("text", "up"),
     [
-        ("every-frame", ("every", 0.0, ""), None),
-        ("clockwork:4", ("clock", 4.0, ""), "clockwork:5"),
-        ("clockwork:pipelined", ("pipelined", 0.0, ""), None),
-        ("clockwork:adaptive=0.1", ("adaptive", 0.1, ""), "clockwork:adaptive=0.105"),
-        ("keyframe:0.08,max_age=20", ("selector", 0.08, ",max_age=20"), "keyframe:0.085,max_age=20"),
-        ("budget:50fps", ("budget", 20.0, ""), "budget:21ms"),
-        ("clockwork:1,2,4", None, None),
+        ("every-frame", None),
+        ("clockwork:4", "clockwork:5"),
+        ("clockwork:30", "clockwork:30"),
+        ("clockwork:pipelined", None),
+        ("clockwork:adaptive=0.1", "clockwork:adaptive=0.105"),
+        ("keyframe:0.08,max_age=20", "keyframe:0.085,max_age=20"),
+        ("budget:50fps", "budget:21ms"),
+        ("clockwork:1,2,4", None),
+        ("sometimes", None),
     ],
 )
-def test_schedules_as_sliders(text: str, read: object, up: str | None) -> None:
-    assert read_schedule(text) == read
+def test_a_schedules_number_is_moved(text: str, up: str | None) -> None:
     assert nudged(text, 1) == up
 
 
-def test_every_kind_is_a_schedule_at_every_tick() -> None:
-    from drive_seg.network.schedule import parse_schedule
+def test_schedules_that_a_network_cannot_be_run_by_are_greyed_with_the_reason(qtbot: QtBot) -> None:
+    box, card = ScheduleBox(), load_bundle(DEFAULT_MODEL).card
+    qtbot.addWidget(box)
 
-    for name, kind in KINDS.items():
-        for tick in range(kind.ticks + 1):
-            assert parse_schedule(kind.text(kind.value(tick))).name == kind.text(kind.value(tick))
-            assert kind.tick(kind.value(tick)) == tick
-        assert bool(kind_says(name, kind.default)) == (kind.ticks > 0)
+    def barred(card: Card | None) -> set[str]:
+        box.show_schedule("clockwork:4", "net.onnx", card)
+        model = box.kind.model()
+        assert isinstance(model, QStandardItemModel)
+        items = {box.kind.itemData(at): model.item(at) for at in range(box.kind.count())}
+        assert list(items) == list(KINDS)
+        found = {name for name, item in items.items() if item and not item.isEnabled()}
+        assert {name for name, item in items.items() if item and "net.onnx" in item.toolTip()} == found
+        return found
+
+    assert barred(card.model_copy(update={"stages": {**card.stages, "mid": card.stages["high"]}})) == set()
+    assert barred(card) == {"clockwork by stage"}
+    assert barred(card.model_copy(update={"score": None})) == barred(None) == {"clockwork by stage", "keyframe"}
+    for text, shown, slides in (
+        ("clockwork:1,3,6", "clockwork:1,3,6", False),
+        ("budget:50fps", "budget", True),
+        ("every-frame",) * 2 + (False,),
+    ):
+        box.show_schedule(text, "camvid", card)
+        assert (box.kind.currentData(), not box.slider.isHidden()) == (shown, slides)

@@ -16,9 +16,9 @@ from pytestqt.qtbot import QtBot
 
 from drive_seg.session.player import Player
 from drive_seg.settings import Settings
-from drive_seg.ui.memory import Memory
 from drive_seg.ui.window import MainWindow
 from tests.sources.clips import write_video
+from tests.ui.fakes import Opened
 from tests.waiting import PATIENCE_MS, PATIENCE_S
 
 XCB = """
@@ -54,13 +54,12 @@ def clip(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def started(qtbot: QtBot, memory: Memory, clip: Path) -> Iterator[MainWindow]:
+def started(qtbot: QtBot, opened: Opened, clip: Path) -> Iterator[MainWindow]:
     """Over a file of two seconds that plays in a loop."""
     threads = set(threading.enumerate())
     player = Player(Settings.load(None, {"source": str(clip), "threads": 1, "loop": True, "schedule": "clockwork:4"}))
     player.open()
-    window = MainWindow(player, "drive-seg", memory)
-    qtbot.addWidget(window)
+    window = opened(player)
     window.resize(1420, 820)
     window.show()
     until(qtbot, lambda: window.video.image is not None)
@@ -82,7 +81,7 @@ def test_schedule_and_slider_act_on_the_next_frames(qtbot: QtBot, started: MainW
     until(qtbot, lambda: "of 4" in last(started))
     started.panel.schedule.slider.setValue(8)
     until(qtbot, lambda: "of 10" in last(started))
-    started.panel.schedule.kind.choose("every")
+    started.panel.schedule.kind.choose("every-frame")
     until(qtbot, lambda: all(moment.reason in ("every", "jump") for moment in started.player.history(3)))
     qtbot.keyClicks(started, "s")
     until(qtbot, lambda: started.cockpit.status.settings.schedule == "clockwork:4")
@@ -160,13 +159,27 @@ def test_the_end_leaves_the_window_and_there_is_a_way_back(qtbot: QtBot, started
     assert started.isVisible()
     qtbot.keyClick(started, Qt.Key.Key_Home)
     until(qtbot, lambda: started.cockpit.update().state != "ended" or (started.cockpit.status.position or 99) < 59)
+    until(qtbot, lambda: started.cockpit.update().state == "ended")
+    qtbot.keyClicks(started, " ")
+    until(qtbot, lambda: started.cockpit.update().state == "playing")
+    until(qtbot, lambda: started.cockpit.update().state == "ended")  # all of it once more
 
 
-def test_the_demo_is_labelled(qtbot: QtBot, memory: Memory, tmp_path: Path) -> None:
+def test_the_strip_forgets_the_source_before(qtbot: QtBot, started: MainWindow, tmp_path: Path) -> None:
+    until(qtbot, lambda: len(started.strip.moments) > 20)
+    short = write_video(tmp_path / "short.mp4", [index / 30 for index in range(8)])
+    started.cockpit.change(source=str(short), loop=False)
+    until(qtbot, lambda: started.cockpit.update().source.name.endswith("short.mp4") and started.cockpit.status.state == "ended")
+    until(qtbot, lambda: started.strip.moments and started.strip.moments[-1].index == 7)
+    assert len({moment.segment for moment in started.strip.moments}) == 1  # some may be dropped where the machine is busy
+    assert len(started.strip.moments) <= 8
+    assert np.flatnonzero(started.transport.bar.keys).tolist() == [moment.index for moment in started.strip.moments if moment.is_key]
+
+
+def test_the_demo_is_labelled(qtbot: QtBot, opened: Opened, tmp_path: Path) -> None:
     player = Player(Settings.load(None, {"source": "demo:?size=320x240&seed=5", "threads": 1}))
     player.open()
-    window = MainWindow(player, "drive-seg", memory)
-    qtbot.addWidget(window)
+    window = opened(player)
     window.show()
     until(qtbot, lambda: window.panel.facts.values["miou"].text().endswith("%"))
     overlay = np.array(window.video.image)

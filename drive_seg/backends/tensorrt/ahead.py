@@ -9,11 +9,11 @@ from drive_seg.backends.tensorrt.flavour import find_flavour
 from drive_seg.backends.tensorrt.obtain import Tell, Wanted, Workshop
 from drive_seg.backends.tensorrt.paint import paint_network
 from drive_seg.backends.tensorrt.store import Entry, Store
-from drive_seg.backends.validation import check_options
+from drive_seg.backends.validation import PRECISIONS, check_options
 from drive_seg.contracts import Array, Image, Labels, Stage, Tensors, TensorSpec
 from drive_seg.errors import BackendError
 
-QUANTISED = ("int8", "fp8")
+QUANTISED = tuple(name for name, precision in PRECISIONS.items() if precision.quantised)
 
 
 class AheadOfTime:

@@ -14,7 +14,7 @@ from drive_seg.backends.tensorrt.runtime import Engine, Prepared, Shared, Tensor
 from drive_seg.backends.tensorrt.store import Entry, Store
 from drive_seg.backends.validation import BackendInfo, check_options
 from drive_seg.capabilities import StageBeside
-from drive_seg.contracts import Stage
+from drive_seg.contracts import Backend, Stage
 from drive_seg.errors import BackendError, UsageError
 
 FP8_FROM = (8, 9)  # compute capability: Ada and later multiply fp8
@@ -111,6 +111,10 @@ class TensorRtBackend:
         layers = inspected_layers(engine.inspect())
         if layers and not any(entry.about.precision in counts for counts in layers.values()):
             raise BackendError(f"{name}: {entry.about.precision} was asked for, and the engine has {layers}; ask for one of these")
+
+
+def make(device: str | None, precision: str | None, threads: int | None, urgent: bool) -> Backend:
+    return TensorRtBackend(device, precision, threads, urgent=urgent)
 
 
 def describe() -> BackendInfo:

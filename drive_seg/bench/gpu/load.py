@@ -12,13 +12,12 @@ from drive_seg.backends.tensorrt.cuda import find_gpu, open_cuda
 from drive_seg.backends.tensorrt.flavour import find_flavour
 from drive_seg.backends.tensorrt.obtain import Wanted, Workshop
 from drive_seg.backends.tensorrt.store import Store
-from drive_seg.backends.validation import one_line
+from drive_seg.backends.validation import PRECISIONS, one_line
 from drive_seg.contracts import Array, Backend, Stage, Tensors
 from drive_seg.errors import BackendError
 from drive_seg.network.card import Bundle, Card
 from drive_seg.network.engine import key_shapes, run_int8
 
-WEIGHT_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1, "fp8": 1}
 WATCHED = 10  # frames under the profiler
 
 
@@ -60,7 +59,7 @@ def shares(card: Card, precision: str, border_bytes: int, busy_ms: float, gpu: s
     not counted.
     """
     flop = sum(stage.gflop for stage in card.stages.values()) * 1e9
-    moved = card.parameters * WEIGHT_BYTES[precision] + border_bytes
+    moved = card.parameters * PRECISIONS[precision].bytes + border_bytes
     found: dict[str, Any] = {"gflop": round(flop / 1e9, 3), "megabytes": round(moved / 1e6, 3)}
     peaks = PEAKS.get(gpu)
     if peaks is None or precision not in peaks.tflops:

@@ -20,7 +20,7 @@ from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.postprocess import at_size
-from drive_seg.network.propagate import make_propagation
+from drive_seg.network.propagate import HOLD, make_propagation
 from drive_seg.network.schedule import Clockwork, EveryFrame
 from drive_seg.network.score import Confusion, differing
 from drive_seg.session.session import Session
@@ -39,10 +39,10 @@ class _Side:
         self.backend = open_backend(runtime, device=None, precision=precision, threads=None)
         self.confusion, self.pipelines = Confusion(bundle.card.classes), dict[str | None, Pipeline]()
         for propagation in (None, *bundle.card.heads):
-            engine = stack.enter_context(Engine(bundle, self.backend, propagation or "hold"))
+            engine = stack.enter_context(Engine(bundle, self.backend, propagation or HOLD))
             engine.cut = math.inf  # the pictures are of different places
             schedule = Clockwork((WARM_UP + runs,), "once") if propagation else EveryFrame()
-            self.pipelines[propagation] = Pipeline(engine, schedule, propagation=make_propagation(propagation or "hold"))
+            self.pipelines[propagation] = Pipeline(engine, schedule, propagation=make_propagation(propagation or HOLD))
 
     def figures(self, p50_ms: dict[str, float], heads_p50_ms: dict[str, float]) -> dict[str, Any]:
         miou = self.confusion.miou

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import cv2
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from drive_seg.classes import VOID as VOID  # what is no class becomes this, here and nowhere else
 from drive_seg.contracts import Array, Image, Labels
 from drive_seg.errors import DataError
+from drive_seg.sources.pictures import KINDS, BadPicture, pictures_in, read_bgr, read_stored
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 UNKNOWN = 254  # in a coding's table: neither a class nor void
 NAMED = 3  # of the pairs that were left out
 SKIP = "mend the file, or go on without such pairs by --skip-bad"
@@ -24,6 +24,8 @@ Sample = tuple[Image, Labels]
 class Coding(Protocol):
     """What the values of a label map mean."""
 
+    of_ids: ClassVar[bool]  # else of colours
+
     def decode(self, picture: Array) -> Labels:
         """HxW uint8 class ids, VOID among them, of a label map as it is stored. Raises ValueError that names the value it does not know."""
         ...
@@ -33,6 +35,7 @@ class Coding(Protocol):
 class IdCoding:
     """8-bit ids. `table` holds the class of each of the 256, VOID or UNKNOWN."""
 
+    of_ids: ClassVar[bool] = True
     table: NDArray[np.uint8]
 
     def decode(self, picture: Array) -> Labels:
@@ -54,6 +57,7 @@ class IdCoding:
 class ColourCoding:
     """Colours. `table` holds the class of each of the 2^24, at blue + 256 green + 65536 red, VOID or UNKNOWN."""
 
+    of_ids: ClassVar[bool] = False
     table: NDArray[np.uint8]
 
     def decode(self, picture: Array) -> Labels:
@@ -108,14 +112,13 @@ class Pair:
     def read(self) -> Sample:
         """HxWx3 BGR uint8, and HxW uint8 class ids with VOID for what is no class. Raises DataError naming the file."""
         image = read_picture(self.image, hint=SKIP)
-        stored = read_picture(self.labels, cv2.IMREAD_UNCHANGED, hint=SKIP)
         try:
-            labels = self.coding.decode(stored)
-        except ValueError as error:
+            labels = self.coding.decode(read_stored(self.labels, self.coding.of_ids))
+        except (BadPicture, ValueError) as error:
             raise _bad(self.labels, str(error)) from error
         if labels.shape != image.shape[:2]:
             raise _bad(self.labels, f"{labels.shape[1]}x{labels.shape[0]}, but its picture is {image.shape[1]}x{image.shape[0]}")
-        return np.asarray(image, np.uint8), labels
+        return image, labels
 
 
 def read_all(pairs: Iterable[Pair], left_out: list[Path] | None = None) -> Iterator[Sample]:
@@ -143,9 +146,11 @@ def listed(folders: Iterable[Path], ending: str = "") -> dict[str, Path]:
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; check the path")
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in SUFFIXES and path.stem.endswith(ending) and not path.name.startswith("."):
-                found[path.stem.removesuffix(ending)] = path
+        try:
+            pictures = pictures_in(folder)
+        except OSError as error:
+            raise DataError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
+        found |= {path.stem.removesuffix(ending): path for path in pictures if path.stem.endswith(ending)}
     return found
 
 
@@ -163,7 +168,7 @@ def plain_pairs(images: Path, labels: Path, classes: int, left_out: list[Path] |
     """Those of two folders of the same stems. The ids from 0 are the classes, the next one and 255 are void. Raises DataError."""
     pictures, truths = listed([images]), listed([labels])
     if not pictures:
-        raise DataError(f"{images}: holds no picture ({', '.join(SUFFIXES)}); check the path")
+        raise DataError(f"{images}: holds no picture ({KINDS}); check the path")
     values = {label: label for label in range(classes)} | {classes: VOID, VOID: VOID}
     return joined(pictures, truths, id_coding(values), left_out)
 
@@ -173,21 +178,12 @@ def in_drives(pairs: Sequence[Pair], drives: Sequence[str]) -> list[Pair]:
     return [pair for pair in pairs if pair.stem.startswith(tuple(drives))]
 
 
-def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR, hint: str = "mend the file, or take it away") -> Array:
-    """As OpenCV decodes it: HxWx3 BGR uint8 unless the flags say otherwise. Raises DataError, which ends with the hint."""
+def read_picture(path: Path, hint: str = "mend the file, or take it away") -> Image:
+    """HxWx3 BGR uint8. Raises DataError, which ends with the hint."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise _bad(path, f"cannot be read ({error.strerror})", hint) from error
-    # OpenCV fills what is missing of a JPEG with grey, and libpng prints its complaint past OpenCV's log: both are recognised before.
-    cut = data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda") if data[:2] == b"\xff\xd8" else data[:4] == b"\x89PNG" and b"IEND" not in data
-    try:
-        picture = None if cut or not data else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise _bad(path, "is cut short" if cut else "is empty" if not data else "cannot be read as a picture", hint)
-    return np.asarray(picture)
+        return read_bgr(path)
+    except BadPicture as error:
+        raise _bad(path, str(error), hint) from error
 
 
 def _bad(path: Path, what: str, hint: str = SKIP) -> DataError:

@@ -17,8 +17,9 @@ from drive_seg.lab.evaluate.consistency import Consistency, motions
 from drive_seg.lab.evaluate.pairs import Sample
 from drive_seg.network.card import load_bundle
 from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.propagate import KINDS as PROPAGATIONS
 from drive_seg.network.propagate import make_propagation
-from drive_seg.network.schedule import EveryFrame, parse_schedule
+from drive_seg.network.schedule import EveryFrame, find_kind, parse_schedule
 from drive_seg.session.opening import open_engine, pipeline_on
 from drive_seg.session.session import Session
 from drive_seg.settings import Settings
@@ -28,8 +29,7 @@ CHANGED = (0.02, 0.03, 0.05, 0.07)  # of those that change while the key frame s
 EVERY = "every-frame"
 SCHEDULES = (*(f"clockwork:{n}" for n in (2, 3, 4, 6, 8)), *(f"clockwork:adaptive={s}" for s in CHANGED), "async:1", "async:2")
 SCORED = tuple(f"keyframe:{s}" for s in SHARES)  # where the bundle forecasts
-CLOCK = r"clockwork:\d+"
-BROUGHT = {"hold": "copied labels", "flow": "warped labels"}  # the baselines without a network between key frames, by propagation
+BASELINES = {name: kind.labels for name, kind in PROPAGATIONS.items() if kind.labels}  # without a network between key frames
 WARMUP = 10  # frames that nobody counts, whenever an engine was opened
 
 Kind = Literal["run", "oracle", "labels", "other"]  # of rows: the bundle's own, and what stands beside it
@@ -80,7 +80,7 @@ class Sweep:
     precision: str
     device: str
     rows: tuple[Row, ...]
-    ages: dict[str, AgeCurve]  # by propagation, and by BROUGHT for the baselines
+    ages: dict[str, AgeCurve]  # by propagation, and by BASELINES for the baselines
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {
@@ -124,7 +124,7 @@ class Drive:
             work_ms += rate * sum(latency_ms[stage]["mean"] or 0.0 for stage in pipeline.engine.cached)
         return Row(
             kind=kind,
-            family=BROUGHT[scores["propagation"]] if kind == "labels" else family(schedule, mode),
+            family=BASELINES[scores["propagation"]] if kind == "labels" else family(schedule, mode),
             model=scores["model"],
             schedule=schedule,
             mode=mode,
@@ -149,10 +149,8 @@ def family(schedule: str, mode: str = "sync") -> str:
     """What rows that differ by a number alone have in common: clockwork, clockwork by stage, adaptive, pipelined, keyframe, async …"""
     if mode.startswith("async"):
         return "async"
-    kind, _, how = schedule.partition(":")
-    if kind == "clockwork" and not how[0].isdigit():
-        return how.partition("=")[0]
-    return "clockwork by stage" if kind == "clockwork" and "," in how else kind
+    found = find_kind(schedule)
+    return found[0].name if found else schedule.partition(":")[0]  # an oracle, which nobody can ask for
 
 
 def sweep(
@@ -202,12 +200,12 @@ def sweep(
                 note(drive.play(Pipeline(engine, Oracle(full.labels, share), propagation=make_propagation(propagation)), "oracle"))
             ages[propagation] = age_curve(engine, propagation, drive.samples, CLIP_HZ, length)
         labels = LabelCache(engines[0])
-        for brought, name in BROUGHT.items():
+        for propagation, name in BASELINES.items():
             for text, _ in runs:
-                if re.fullmatch(CLOCK, text):
-                    pipeline = Pipeline(labels, parse_schedule(text), propagation=make_propagation(brought))
+                if family(text) == "clockwork":
+                    pipeline = Pipeline(labels, parse_schedule(text), propagation=make_propagation(propagation))
                     note(drive.play(pipeline, "labels", gflop=rows[0].gflop))
-            ages[name] = age_curve(labels, brought, drive.samples, CLIP_HZ, length)
+            ages[name] = age_curve(labels, propagation, drive.samples, CLIP_HZ, length)
         for engine in beside:
             drive.warm(engine)
             note(drive.play(Pipeline(engine, EveryFrame()), "other"))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drive_seg.lab.evaluate.sweep import BROUGHT, EVERY, Row, Sweep
+from drive_seg.lab.evaluate.sweep import BASELINES, EVERY, Row, Sweep
 
 # Okabe and Ito's colours, which people tell apart who see red and green alike; one a propagation.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -17,8 +17,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "keyframe": {"marker": "^", "linestyle": "-."},
     "async": {"marker": "D", "linestyle": ":"},
     "oracle": {"marker": "x", "linestyle": ":", "alpha": 0.55},
-    BROUGHT["hold"]: {"marker": "o", "linestyle": ":", "color": GREY},
-    BROUGHT["flow"]: {"marker": "o", "linestyle": "-", "color": GREY},
+    **{name: {"marker": "o", "linestyle": line, "color": GREY} for name, line in zip(BASELINES.values(), (":", "-", "--"), strict=False)},
     "": {"marker": "v", "linestyle": "-"},
 }
 STAR: dict[str, Any] = {"marker": "*", "markersize": 15, "markeredgecolor": "black", "markeredgewidth": 0.6, "linestyle": "none"}
@@ -115,7 +114,7 @@ def plot_ages(sweep: Sweep, path: Path) -> None:
     FigureCanvasAgg(figure)
     frames = max(curve.label_frames for curve in sweep.ages.values())
     axes = figure.add_subplot(xlabel=f"age of the key frame in frames of {1e3 / sweep.hz:.0f} ms", ylabel="mIoU")
-    colours = _colours([name for name in sweep.ages if name not in BROUGHT.values()])
+    colours = _colours([name for name in sweep.ages if name not in BASELINES.values()])
     for name, curve in sweep.ages.items():
         known = [(age, miou) for age, miou in enumerate(curve.miou) if miou is not None]
         look = {"marker": "o", "color": colours[name]} if name in colours else _shape(name)

@@ -151,6 +151,7 @@ class Recurrent(nn.Module):
         return state
 
 
+# What is learned of network/propagate.py's KINDS; each says in `takes` which tensors it is given.
 PROPAGATIONS: dict[str, type[NetWarp] | type[Attend] | type[Recurrent]] = {"netwarp": NetWarp, "attend": Attend, "recurrent": Recurrent}
 
 

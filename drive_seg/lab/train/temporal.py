@@ -38,11 +38,10 @@ from drive_seg.lab.train.recipe import TomlRecipe
 from drive_seg.network.card import Bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.preprocess import to_input
-from drive_seg.network.propagate import Flow, origins
+from drive_seg.network.propagate import FOR_ALL, Flow, make_propagation, origins
 from drive_seg.workers import ended_by_signals
 
 SAVE_EVERY_S = 60.0
-OUTSIDE = ("hold", "flow")  # propagations outside the graph, which need only a head that stands them
 
 
 class TemporalRecipe(TomlRecipe):
@@ -95,7 +94,7 @@ class Temporal(nn.Module):
         super().__init__()
         context = int(network.config.context)
         self.embedding, self.selector = Embedding(int(network.config.detail)), Selector()
-        self.heads = nn.ModuleDict({name: copy.deepcopy(network.head) for name in OUTSIDE})
+        self.heads = nn.ModuleDict({name: copy.deepcopy(network.head) for name in FOR_ALL})
         self.propagating = nn.ModuleDict(
             {name: PropagatingHead(PROPAGATIONS[name](context), copy.deepcopy(network.head).requires_grad_(False)) for name in propagations}
         )
@@ -222,20 +221,20 @@ class Teaching:
             if context is not None:
                 found[name] += self.recipe.mimicry * F.mse_loss(context.float(), batch.true) / self.spread
 
-        warped = moved_by(batch.held, batch.source)
-        judge("hold", network.heads["hold"](batch.fine, detail, batch.held), None)
-        judge("flow", network.heads["flow"](batch.fine, detail, warped), None)
+        held = {"context": batch.held, "key_embedding": key}
+        warped = {what: moved_by(tensor, batch.source) for what, tensor in held.items()}
+        arrives = {name: warped if isinstance(make_propagation(name), Flow) else held for name in (*FOR_ALL, *network.propagating)}
+        for name, head in network.heads.items():
+            judge(name, head(batch.fine, detail, arrives[name]["context"]), None)
         for name, head in network.propagating.items():
             assert isinstance(head, PropagatingHead)
-            if name == "netwarp":
-                context = head.propagate(warped, now, moved_by(key, batch.source))
-            elif name == "attend":
-                context = head.propagate(batch.held, now, key)
-            else:
-                context = batch.held
+            context, kept = arrives[name]["context"], arrives[name]["key_embedding"]
+            if "last_context" in head.propagate.takes:
                 for t in range(1, embeddings.shape[1]):  # every frame after the key frame moves the state by one step
                     under_way = ((batch.key < t) & (t <= batch.now)).view(-1, 1, 1, 1)
-                    context = torch.where(under_way, head.propagate(context, embeddings[:, t], key), context)
+                    context = torch.where(under_way, head.propagate(context, embeddings[:, t], kept), context)
+            else:
+                context = head.propagate(context, now, kept)
             judge(name, head.head(batch.fine, detail, context), context)
         odds = network.selector.cells(now, key).float()
         found["score"] = (

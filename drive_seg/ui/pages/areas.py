@@ -6,26 +6,21 @@ from typing import Any
 import numpy as np
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor
-from PyQt6.QtWidgets import QLabel, QToolButton
+from PyQt6.QtWidgets import QLabel
 
 from drive_seg.session.history import Moment
-from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.pages.page import Page
 from drive_seg.ui.plots import pen, round_up
 from drive_seg.ui.theme import DARK, Theme
-from drive_seg.ui.widgets import heading
+from drive_seg.ui.widgets import action_button
 
 SPAN = 1800  # frames: a minute at 30 fps
 POINTS = 300  # a screen shows no more
 
 
 class Areas(Page):
-    def __init__(self, cockpit: Cockpit, save: QToolButton) -> None:
-        self._save = save
-        super().__init__(cockpit)
-
     def build(self) -> None:
-        self.plot = self.add_plot(height_px=240)
+        self.plot = self.add_plot(self.tr("Share of the picture · seconds ago"), height_px=240)
         self.area = self.plot.areas[0]
         self.curves: list[Any] = []
         self._drawn: tuple[object, ...] = ()
@@ -33,11 +28,7 @@ class Areas(Page):
         self.names = QLabel()
         self.names.setTextFormat(Qt.TextFormat.RichText)
         self.names.setWordWrap(True)
-        self.body.addWidget(heading(self.tr("Share of the picture · seconds ago")))
-        self.body.addWidget(self.plot)
-        self.body.addWidget(self.names)
-        self.body.addWidget(self._save)
-        self.body.addStretch(1)
+        self.add(self.names, action_button(self.actions_by_name["csv"]))
 
     def paint(self, theme: Theme) -> None:
         super().paint(theme)
@@ -86,5 +77,5 @@ class Areas(Page):
 def readable(colour: QColor, theme: Theme) -> str:
     """The same hue, light enough for a dark ground and dark enough for a light one."""
     hue, saturation, lightness, _ = colour.getHsl()
-    light = max(lightness or 0, 120) if theme is DARK else min(lightness or 0, 150)
+    light = max(lightness or 0, 80) if theme is DARK else min(lightness or 0, 170)
     return QColor.fromHsl(max(hue or 0, 0), saturation or 0, light).name()

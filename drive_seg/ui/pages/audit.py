@@ -2,21 +2,15 @@
 
 import numpy as np
 import pyqtgraph as pg
-from PyQt6.QtWidgets import QToolButton
 
 from drive_seg.session.history import Moment
-from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.pages.page import Page
 from drive_seg.ui.plots import pen
 from drive_seg.ui.theme import Theme
-from drive_seg.ui.widgets import NONE, Facts, heading, label
+from drive_seg.ui.widgets import NONE, Facts, action_button, label
 
 
 class AuditPage(Page):
-    def __init__(self, cockpit: Cockpit, button: QToolButton) -> None:
-        self._button = button
-        super().__init__(cockpit)
-
     def build(self) -> None:
         says = label(
             self.tr("In spare time the full network labels some of the frames again. Where the two agree less, features have aged."), "dim"
@@ -28,16 +22,11 @@ class AuditPage(Page):
                 ("oldest", self.tr("at the oldest age")),
             ]
         )  # fmt: skip
-        self.plot = self.add_plot(height_px=220)
+        self.add(says, action_button(self.actions_by_name["audit"]), self.facts)
+        self.plot = self.add_plot(self.tr("Agreement · age in frames"), height_px=220)
         self.area = self.plot.areas[0]
         self._line = self.area.line("#fff", 2)
         self._dots = self.area.add(pg.ScatterPlotItem(size=7))
-        self.body.addWidget(says)
-        self.body.addWidget(self._button)
-        self.body.addWidget(self.facts)
-        self.body.addWidget(heading(self.tr("Agreement · age in frames")))
-        self.body.addWidget(self.plot)
-        self.body.addStretch(1)
 
     def paint(self, theme: Theme) -> None:
         super().paint(theme)

@@ -26,14 +26,9 @@ class CachePage(Page):
         )  # fmt: skip
         self.reasons = QLabel()
         self.reasons.setTextFormat(Qt.TextFormat.RichText)
-        self.plot = self.add_plot(height_px=150)
+        self.add(self.facts, heading(self.tr("Refreshed for")), self.reasons)
+        self.plot = self.add_plot(self.tr("Age of the features shown · frames, how often"), height_px=150)
         self._bars = self.plot.areas[0].add(pg.BarGraphItem(x=[0.0], height=[0.0], width=0.9))
-        self.body.addWidget(self.facts)
-        self.body.addWidget(heading(self.tr("Refreshed for")))
-        self.body.addWidget(self.reasons)
-        self.body.addWidget(heading(self.tr("Age of the features shown · frames, how often")))
-        self.body.addWidget(self.plot)
-        self.body.addStretch(1)
 
     def paint(self, theme: Theme) -> None:
         super().paint(theme)

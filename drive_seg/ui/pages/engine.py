@@ -23,11 +23,7 @@ class EnginePage(Page):
             ],
             prose=True,
         )  # fmt: skip
-        self.body.addWidget(heading(self.tr("What really runs")))
-        self.body.addWidget(self.facts)
-        self.body.addWidget(heading(self.tr("The bundle's card")))
-        self.body.addWidget(self.about)
-        self.body.addStretch(1)
+        self.add(heading(self.tr("What really runs")), self.facts, heading(self.tr("The bundle's card")), self.about)
         self._of = ""
 
     def refresh(self, moments: tuple[Moment, ...]) -> None:

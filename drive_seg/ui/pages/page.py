@@ -1,28 +1,31 @@
 """What the inspector wants of a page, and what several pages share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from drive_seg.session.history import Moment
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.plots import Plot
 from drive_seg.ui.theme import Theme
+from drive_seg.ui.widgets import heading
 
 
 class Page(QWidget):
     """Shown by the inspector, and told the state of things a few times a second while it is visible."""
 
-    def __init__(self, cockpit: Cockpit) -> None:
+    def __init__(self, cockpit: Cockpit, actions: Mapping[str, QAction]) -> None:
         super().__init__()
-        self.cockpit = cockpit
+        self.cockpit, self.actions_by_name = cockpit, actions
         self.plots: list[Plot] = []
-        self.body = QVBoxLayout(self)
-        self.body.setContentsMargins(14, 10, 14, 12)
-        self.body.setSpacing(10)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(14, 10, 14, 12)
+        self._column.setSpacing(10)
         self.build()
+        self._column.addStretch(1)
 
     def build(self) -> None:
         raise NotImplementedError
@@ -36,10 +39,16 @@ class Page(QWidget):
         for plot in self.plots:
             plot.paint(theme, theme.panel)
 
-    def add_plot(self, heights: Sequence[int] = (1,), height_px: int = 170) -> Plot:
+    def add(self, *parts: QWidget) -> None:
+        """Below one another."""
+        for part in parts:
+            self._column.addWidget(part)
+
+    def add_plot(self, title: str, heights: Sequence[int] = (1,), height_px: int = 170) -> Plot:
         plot = Plot(heights, bottom=True)
         plot.setFixedHeight(height_px)
         self.plots.append(plot)
+        self.add(heading(title), plot)
         return plot
 
 

@@ -6,7 +6,7 @@ from drive_seg.session.history import Moment
 from drive_seg.ui.pages.page import Page, column_of, percentiles
 from drive_seg.ui.plots import pen, top_of
 from drive_seg.ui.theme import Theme
-from drive_seg.ui.widgets import NONE, Facts, heading
+from drive_seg.ui.widgets import NONE, Facts
 
 
 class SourcePage(Page):
@@ -18,13 +18,10 @@ class SourcePage(Page):
                 ("segments", self.tr("Jumps, reconnects")), ("note", self.tr("Note")),
             ]
         )  # fmt: skip
-        self.plot = self.add_plot((1, 1), height_px=190)
+        self.add(self.facts)
+        self.plot = self.add_plot(self.tr("Ms between frames shown, and frames dropped · last frames"), (1, 1), height_px=190)
         self.gaps, self.drops = self.plot.areas
         self._gap, self._drop = self.gaps.line("#fff"), self.drops.line("#fff", 1.5)
-        self.body.addWidget(self.facts)
-        self.body.addWidget(heading(self.tr("Ms between frames shown, and frames dropped · last frames")))
-        self.body.addWidget(self.plot)
-        self.body.addStretch(1)
 
     def paint(self, theme: Theme) -> None:
         super().paint(theme)
@@ -54,5 +51,6 @@ class SourcePage(Page):
         lost = np.array([moment.dropped for moment in moments[1:]], np.float64)
         self._drop.setData(x, lost)
         low, high = float(lost.min()), float(lost.max())
-        self.drops.scale(low - 0.5, high + max(1.0, (high - low) * 0.1), [(low, f"{low:.0f}"), (high, f"{high:.0f}")])
+        marks = [(value, f"{value:.0f}") for value in sorted({low, high})]
+        self.drops.scale(low - 0.5, high + max(1.0, (high - low) * 0.1), marks)
         self.plot.x_range(0, max(10.0, len(x)))

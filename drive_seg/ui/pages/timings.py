@@ -72,18 +72,14 @@ class Bars(QWidget):
 class Timings(Page):
     def build(self) -> None:
         self.bars = Bars()
-        self.plot = self.add_plot(height_px=150)
+        self.add(heading(self.tr("Stages · ms, p50 / p95")), self.bars)
+        self.plot = self.add_plot(self.tr("Frame to labels · ms, how often"), height_px=150)
         self.area = self.plot.areas[0]
         self._histogram = self.area.add(pg.BarGraphItem(x=[0.0], height=[0.0], width=1.0))
         self._lines = [self.area.add(pg.InfiniteLine(angle=90)) for _ in range(3)]
         self.spread = label("")
         self.spread.setWordWrap(True)
-        self.body.addWidget(heading(self.tr("Stages · ms, p50 / p95")))
-        self.body.addWidget(self.bars)
-        self.body.addWidget(heading(self.tr("Frame to labels · ms, how often")))
-        self.body.addWidget(self.plot)
-        self.body.addWidget(self.spread)
-        self.body.addStretch(1)
+        self.add(self.spread)
 
     def paint(self, theme: Theme) -> None:
         super().paint(theme)

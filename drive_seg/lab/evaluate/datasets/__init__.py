@@ -136,20 +136,35 @@ def _pairs_of(kind: str, data: DataSet, folder: Path, split: str, classes: Seque
         readings = "; as ".join(f"{name}: {', '.join(reading)}" for name, reading in {kind: data.classes, **data.readings}.items())
         raise UsageError(f"{kind}:{folder}: has not all of the classes {', '.join(classes)}; it can be read as {readings}")
     for layout in data.layouts:
-        if layout.by_split == bool(split and data.splits):
-            pictures, truths = layout.listed(folder, split)
-            if split in data.frames:
-                pictures, truths = (_within(found, data.frames[split]) for found in (pictures, truths))
-            if pictures and truths:
-                meanings = data.codings[layout.coding]
-                pairs = joined(pictures, truths, meanings.coding(labels), left_out)
-                if meanings.flawed & {pair.stem for pair in pairs}:
-                    forgiving = meanings.coding(labels, unknown=VOID)
-                    pairs = [replace(pair, coding=forgiving) if pair.stem in meanings.flawed else pair for pair in pairs]
-                return pairs
+        meanings = data.codings[layout.coding]
+        pairs = [
+            pair
+            for part in _parts_of(data, layout, split)
+            for pair in joined(*_listed(data, layout, folder, part), meanings.coding(labels), left_out)
+        ]
+        if meanings.flawed & {pair.stem for pair in pairs}:
+            forgiving = meanings.coding(labels, unknown=VOID)
+            pairs = [replace(pair, coding=forgiving) if pair.stem in meanings.flawed else pair for pair in pairs]
+        if pairs:
+            return pairs
     sought = ", or ".join(layout.sought(split or "SPLIT") for layout in data.layouts if layout.by_split or not (split and data.splits))
     how = f"; name the split, as {kind}:{folder}:{splits[0]}" if data.splits and not split else ""
     raise DataError(f"{folder}: holds no pairs of {kind}; looked for {sought}{how}")
+
+
+def _parts_of(data: DataSet, layout: Layout, split: str) -> Sequence[str]:
+    """The splits that make up what is asked for, where they are folders; else that one, "" for all. None where it is not laid out so."""
+    if layout.by_split:
+        return [split] if split else list(data.frames)
+    return [] if split and data.splits else [split]
+
+
+def _listed(data: DataSet, layout: Layout, folder: Path, part: str) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Both are empty where one of them is: then it is laid out otherwise."""
+    pictures, truths = layout.listed(folder, part)
+    if part in data.frames and not layout.by_split:
+        pictures, truths = (_within(found, data.frames[part]) for found in (pictures, truths))
+    return (pictures, truths) if pictures and truths else ({}, {})
 
 
 def _within(found: Mapping[str, Path], stretches: Sequence[tuple[str, str]]) -> dict[str, Path]:

@@ -1,21 +1,23 @@
-"""Under the picture: play and step, a seek bar with the key frames marked, speed, loop, snapshot and recording."""
+"""The bars over and under the picture: what went wrong or was done; and play and step, a seek bar, speed, loop, snapshot and recording."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QAction, QColor, QMouseEvent, QPainter, QPaintEvent
-from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QWidget
+from PyQt6.QtCore import QRectF, QSize, Qt, QTimer, QUrl, pyqtSignal
+from PyQt6.QtGui import QAction, QColor, QDesktopServices, QMouseEvent, QPainter, QPaintEvent
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from drive_seg.contracts import SourceInfo
 from drive_seg.session.history import Moment
 from drive_seg.session.status import Status
 from drive_seg.ui.cockpit import SPEEDS, Cockpit
 from drive_seg.ui.theme import DARK, Theme
-from drive_seg.ui.widgets import Choice, label
+from drive_seg.ui.widgets import Choice, icon_button, label, row
 
 BUTTONS_LEFT, BUTTONS_RIGHT = ("back", "pause", "step"), ("loop", "refresh", "snapshot", "record")
+NOTICE_MS = 6000  # what went well goes by itself
 
 
 class SeekBar(QWidget):
@@ -41,8 +43,8 @@ class SeekBar(QWidget):
         if self._of != source.name or len(self.keys) != (count or 0):
             self._of = source.name
             self.keys = np.zeros(count or 0, np.bool_)
-        self.position, self.seekable = position or 0, seekable
-        self.setEnabled(seekable)
+        self.position, self.seekable = position or 0, seekable and len(self.keys) > 1  # what has no end has no place to go to
+        self.setEnabled(self.seekable)
         self.update()
 
     def mark(self, moments: Iterable[Moment]) -> None:
@@ -63,7 +65,7 @@ class SeekBar(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(self.theme.line))
         painter.drawRoundedRect(track, 2.5, 2.5)
-        if count > 1 and self.seekable:
+        if self.seekable:
             done = width * self.position / (count - 1)
             painter.setBrush(QColor(self.theme.accent))
             painter.drawRoundedRect(QRectF(6, 8, done, 5), 2.5, 2.5)
@@ -91,16 +93,12 @@ class Transport(QWidget):
         self.place = label("", "dim")
         self.speed = Choice(self.tr("Playback speed"))
         self.speed.setFixedWidth(66)
-        line = QHBoxLayout(self)
-        line.setContentsMargins(8, 3, 8, 3)
-        line.setSpacing(3)
-        for name in BUTTONS_LEFT:
-            line.addWidget(icon_button(actions[name]))
-        line.addWidget(self.bar, 1)
-        line.addWidget(self.place)
-        line.addWidget(self.speed)
-        for name in BUTTONS_RIGHT:
-            line.addWidget(icon_button(actions[name]))
+        left, right = ([icon_button(actions[name]) for name in names] for names in (BUTTONS_LEFT, BUTTONS_RIGHT))
+        line = QVBoxLayout(self)
+        line.setContentsMargins(8, 0, 8, 3)
+        line.setSpacing(0)
+        line.addWidget(self.bar)  # all the width: in a small window the buttons would leave it none
+        line.addWidget(row(*left, self.place, QWidget(), self.speed, *right, stretch=len(left) + 1, spacing=3))
         self.bar.seeked.connect(cockpit.seek)
         self.speed.chosen.connect(lambda factor: cockpit.set_speed(float(factor)))
 
@@ -125,11 +123,49 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def icon_button(action: QAction, text: bool = False) -> QToolButton:
-    """Of the action's icon alone unless `text`; its tooltip says what it does."""
-    made = QToolButton()
-    made.setDefaultAction(action)
-    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon if text else Qt.ToolButtonStyle.ToolButtonIconOnly)
-    made.setIconSize(QSize(18, 18))
-    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    return made
+class TroubleBar(QWidget):
+    """Says in words what went wrong or was done, until it is dismissed."""
+
+    def __init__(self, dismiss: QAction) -> None:
+        """`dismiss`: what its cross does; its tooltip names the key."""
+        super().__init__()
+        self.setObjectName("trouble")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.text = QLabel()
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setWordWrap(True)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.folder = QToolButton()
+        self.folder.setText(self.tr("Show folder"))
+        self.folder.setProperty("framed", True)
+        self.folder.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.folder.clicked.connect(lambda: QDesktopServices.openUrl(self._url))
+        self._url = QUrl()
+        self.cross = QToolButton()
+        self.cross.setDefaultAction(dismiss)
+        self.cross.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        line = QHBoxLayout(self)
+        line.setContentsMargins(12, 6, 8, 6)
+        line.addWidget(self.text, 1)
+        line.addWidget(self.folder, 0, Qt.AlignmentFlag.AlignTop)
+        line.addWidget(self.cross, 0, Qt.AlignmentFlag.AlignTop)
+        self._fade = QTimer(self)
+        self._fade.setSingleShot(True)
+        self._fade.timeout.connect(self.hide)
+        dismiss.triggered.connect(self.hide)
+        self.hide()
+
+    def tell(self, text: str, failure: bool, folder: Path | None = None) -> None:
+        """A failure stays until it is dismissed or another comes; a notice never takes its place. `folder`: can be shown."""
+        if not failure and self.isVisible() and self.property("kind") == "failure":
+            return
+        self.text.setText(f"⚠  {text}" if failure else text)
+        self._url = QUrl.fromLocalFile(str(folder)) if folder else QUrl()
+        self.folder.setVisible(folder is not None)
+        self.setProperty("kind", "failure" if failure else "notice")
+        style = self.style()
+        assert style is not None
+        style.unpolish(self)  # the style sheet knows the property only so
+        style.polish(self)
+        self._fade.stop() if failure else self._fade.start(NOTICE_MS)
+        self.show()
