@@ -80,8 +80,9 @@ def frames(source: str | int | Path, *, loop: bool = False, realtime: bool = Fal
     """The frames of a source, read one ahead in a thread of its own.
 
     `source` is what --source takes: a camera's number or /dev/videoN, a video file, a folder or glob of pictures, rtsp://…, http://…,
-    or demo:. With `loop` what has an end begins again there. With `realtime` a file keeps its own pace, and what comes too late is lost,
-    as it always is with cameras and streams. Raises UsageError, and SourceError for what cannot be opened.
+    or demo:. With `loop` what has an end begins again there, its frames' indices and times too. With `realtime` a file keeps its own
+    pace, and what comes too late is lost, as it always is with cameras and streams. Raises UsageError, and SourceError for what cannot
+    be opened.
 
     >>> import drive_seg
     >>> for frame in drive_seg.frames("demo:?seed=7&size=320x240&frames=2"):
@@ -89,7 +90,7 @@ def frames(source: str | int | Path, *, loop: bool = False, realtime: bool = Fal
     0 0.0 (240, 320, 3) uint8
     1 0.033 (240, 320, 3) uint8
     """
-    return Frames(opening.open_capture(open_source(str(source), loop=loop), paced=realtime))
+    return Frames(opening.open_capture(open_source(str(source), loop=loop), paced=realtime, loop=loop))
 
 
 class Frames:

@@ -167,10 +167,10 @@ def prepare(settings: Settings, frame_hw: tuple[int, int], tell: Callable[[str],
                 engine.load_painter()  # for a recording, which may begin later
 
 
-def open_capture(source: Source, paced: bool, stay: bool = False) -> Capture:
+def open_capture(source: Source, paced: bool, loop: bool, stay: bool = False) -> Capture:
     """Begins to read; the capture owns the source. `paced`: a file keeps its own pace, and what comes too late is lost."""
     overflow = Overflow.DROP_OLDEST if source.info.live or paced else Overflow.WAIT
-    return Capture(source, overflow, realtime=paced, stay=stay)
+    return Capture(source, overflow, realtime=paced, stay=stay, looping=loop)
 
 
 def open_recorder(path: Path, settings: Settings, source: SourceInfo) -> Recorder:
@@ -214,8 +214,8 @@ def open_session(settings: Settings, tell: Callable[[str], None] | None = None) 
     open_schedule(settings)  # what cannot be meant shows before a source is opened
     model = find_model(settings)
     with ExitStack() as stack:
-        source = open_source(settings.source, loop=settings.loop or settings.benchmark, give_up_s=settings.give_up, tell=tell)
-        stack.enter_context(source)
+        loop = settings.loop or settings.benchmark
+        source = stack.enter_context(open_source(settings.source, loop=loop, give_up_s=settings.give_up, tell=tell))
         if tell and not ready(settings, source.info.size_hw):
             prepare(settings, source.info.size_hw, tell)
         pipeline = open_pipeline(model, settings, source.info.size_hw)
@@ -227,7 +227,7 @@ def open_session(settings: Settings, tell: Callable[[str], None] | None = None) 
         if auditor:
             stack.callback(auditor.close)
             auditor.wait(AUDIT_LIMIT_S)
-        session = Session(pipeline, stack.enter_context(open_capture(source, paced=settings.realtime)))
+        session = Session(pipeline, stack.enter_context(open_capture(source, settings.realtime, loop)))
         session.painter, session.paints_always = Painter(Look(pipeline.engine.palette, settings.opacity)), settings.benchmark
         session.sinks |= sinks
         if auditor:
