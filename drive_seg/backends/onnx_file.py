@@ -19,6 +19,8 @@ from drive_seg.errors import BackendError
 def read_onnx(onnx_path: str) -> OnnxFile:
     """Raises BackendError for a file that is absent or no ONNX network."""
     name = check_file(onnx_path)
+    if lost := next((path for path in external_files(onnx_path) if not path.is_file()), None):
+        raise BackendError(f"{name}: its weights are in {lost}, which is not there; put that file beside it, or export it as one file")
     try:
         model = the_core().read_model(onnx_path)
     except RuntimeError as error:
