@@ -14,13 +14,14 @@ from drive_seg.lab.evaluate.datasets import find_pairs, kinds, load
 from drive_seg.lab.evaluate.pairs import VOID, how_many_left_out, read_all
 from drive_seg.lab.train.data import split
 from drive_seg.lab.train.recipe import Recipe
+from tests.sources.clips import DATA
 
 CAMVID11 = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
 CITYSCAPES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person",
     "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
 )  # fmt: skip
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "camvid"
+SHARED = DATA / "camvid"
 
 
 def write(path: Path, picture: np.ndarray) -> Path:

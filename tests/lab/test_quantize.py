@@ -34,9 +34,10 @@ from drive_seg.network.propagate import Hold
 from drive_seg.network.schedule import EveryFrame, parse_schedule
 from tests.backends.graphs import sums_int8_exactly
 from tests.lab.conftest import Tiny, draw
+from tests.sources.clips import DATA
 
 RUNTIMES = ("openvino", "onnxruntime", "torch")  # TensorRT needs a GPU, and has tests of its own
-CLIP = Path(__file__).parents[2].parent / "shared" / "data" / "camvid" / "clip"
+CLIP = DATA / "camvid" / "clip"
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.schedule import parse_schedule
 from drive_seg.settings import Settings
 from tests.fakes import FakeBackend, make_bundle, make_keyed_bundle
+from tests.sources.clips import DATA
 
-CLIP = Path(__file__).parents[2].parent / "shared" / "data" / "camvid" / "clip"
+CLIP = DATA / "camvid" / "clip"
 SOFT = 0.9  # added to the features, so that one class after another is no scene cut
 
 

@@ -176,3 +176,75 @@ def test_what_a_deeper_stage_and_the_head_read_is_context_too(tmp_path: Path) ->
     stages["mid"]["outputs"] = ["part"]
     with Engine(make_bundle(tmp_path / "net", stages=stages), FakeBackend()) as engine:
         assert engine.deep_gives == ("part", "context")
+
+
+class FakeBeside:
+    """A StageBeside that is done when it is told to."""
+
+    def __init__(self, name: str) -> None:
+        self.inputs, self.outputs = (), (TensorSpec(name, "float32", (1,)),)
+        self.name, self.buffer = name, np.zeros(1, np.float32)
+        self.running = self.done = self.closed = False
+
+    def start(self) -> None:
+        self.running, self.done = True, False
+
+    def take(self) -> tuple[Tensors, float] | None:
+        return ({self.name: self.buffer}, 2.5) if self.done else None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class StreamingBackend(FakeBackend):
+    """A Streaming whose stages give one tensor each, named after their file. The one called `broken` cannot be loaded."""
+
+    def __init__(self, broken: str = "") -> None:
+        super().__init__()
+        self.broken, self.beside = broken, dict[str, FakeBeside]()
+        self.told: dict[str, tuple[Mapping[str, object], Mapping[str, tuple[int, ...]]]] = {}
+
+    def load_beside(self, onnx_path: str, sources: Mapping[str, object], pictures: Mapping[str, tuple[int, ...]]) -> FakeBeside:
+        name = Path(onnx_path).name.partition(".")[0]
+        if name == self.broken:
+            raise BackendError("no room")
+        self.told[name] = sources, pictures
+        self.beside[name] = FakeBeside(name)
+        return self.beside[name]
+
+
+def test_stages_beside_are_fed_by_low_and_by_each_other(tmp_path: Path) -> None:
+    backend = StreamingBackend()
+    with Engine(make_two_rate_bundle(tmp_path / "net"), backend) as engine:
+        engine.fit((24, 32))
+        deep = engine.beside(backend)
+        mid, high = backend.beside["mid"], backend.beside["high"]
+        assert backend.told == {"mid": ({"detail": backend.loaded["low"][0]}, {}), "high": ({"pool": mid}, {})}
+        deep.start()
+        assert (mid.running, high.running) == (True, True)
+        mid.done = True
+        assert deep.take() is None  # the deeper one is not done
+        high.done = True
+        made, took = deep.take() or ({}, {})
+        assert (set(made), took) == ({"mid", "high"}, {"mid": 2.5, "high": 2.5})
+        high.buffer[:] = 9  # the next run's
+        assert made["high"][0] == 0
+        deep.close()
+        assert (mid.closed, high.closed) == (True, True)
+
+
+def test_a_stage_beside_that_reads_the_picture_is_given_lows(tmp_path: Path) -> None:
+    backend = StreamingBackend()
+    with Engine(make_picture_bundle(tmp_path / "net"), backend) as engine:
+        engine.fit((24, 32))
+        engine.beside(backend).close()
+        assert backend.told == {"high": ({"image": backend.loaded["low"][0]}, {"image": (1, 24, 32, 3)})}
+
+
+def test_where_one_stage_beside_cannot_be_loaded_none_is_left_open(tmp_path: Path) -> None:
+    backend = StreamingBackend(broken="high")
+    with Engine(make_two_rate_bundle(tmp_path / "net"), backend) as engine:
+        engine.fit((24, 32))
+        with pytest.raises(BackendError, match="no room"):
+            engine.beside(backend)
+    assert backend.beside["mid"].closed

@@ -258,6 +258,7 @@ REFUSED: dict[str, tuple[Callable[[Path], str], dict[str, Any], type[DriveSegErr
         {}, BackendError, ["2 inputs", "'x2'"],
     ),
     "rank 2 out": (graph([FLATTEN], {"x": PLANES}, {"y": FLOAT}), {}, BackendError, ["'y'", "[1, 36864]"]),
+    "labels in floats": (Form(output="labels", ids=FLOAT).write, {}, BackendError, ["'out'", "float32", "[1, 96, 128]"]),
     "rank 3 in": (graph([ADD], {"x": (FLOAT, [3, "h", "w"])}, {"y": FLOAT}), {}, BackendError, ["'x'", "[3, ?, ?]"]),
     "no 3 channels": (graph([ADD], {"x": (FLOAT, [1, 4, "h", "w"])}, {"y": FLOAT}), {}, BackendError, ["'x'", "[1, 4, ?, ?]"]),
     "no layout": (graph([ADD], {"x": (FLOAT, [1, "a", "b", "c"])}, {"y": FLOAT}), {}, BackendError, ["'x'", "[1, ?, ?, ?]"]),

@@ -1,6 +1,7 @@
 """A frame's way on fake stages: whose context made the labels, what is cached, and who owns the buffers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,7 +46,7 @@ def test_clockwork_holds_the_key_frames_context(tmp_path: Path) -> None:
     results, backend = play(tmp_path, "clockwork:3", [frame(i, 100 + i) for i in range(7)])
     assert contexts(results) == [100, 100, 100, 103, 103, 103, 106]
     assert [result.age_frames for result in results] == [0, 1, 2, 0, 1, 2, 0]
-    assert results[2].age_ms == pytest.approx(2 / 30 * 1e3)
+    assert [result.age_ms for result in results] == pytest.approx([age / 30 * 1e3 for age in (0, 1, 2, 0, 1, 2, 0)])
     assert [result.is_key for result in results] == [True, False, False, True, False, False, True]
     assert (backend.calls("low"), backend.calls("high"), backend.calls("head")) == (7, 3, 7)
     assert "high" not in results[1].latency_ms
@@ -107,6 +108,25 @@ def test_the_overlay_is_painted_only_when_it_is_wanted_and_not_counted_as_latenc
     assert painted.overlay[0, 0, 0] == 77
     assert painted.latency_ms["overlay"] == pytest.approx(100)
     assert painted.total_ms == painted.latency_ms["high"] == pytest.approx(30)
+
+
+def test_a_frame_says_what_was_done_when_and_where(tmp_path: Path) -> None:
+    results, _ = play(tmp_path, "clockwork:2", [frame(i, 100 + i) for i in range(2)])
+    way = ["preprocess", "low", "propagate", "head"]
+    for result, deep in zip(results, (["high"], []), strict=True):
+        assert [(span.name, span.track) for span in result.spans] == [
+            ("decode", "capture"), *((name, "pipeline") for name in way + deep),
+        ]  # fmt: skip
+        assert set(result.latency_ms) == {"decode", *way, *deep, "total"}
+        done = [span for span in result.spans if span.track == "pipeline"]
+        assert sum(span.ms for span in done) <= result.total_ms
+        assert sorted(done, key=lambda span: span.start_s) == [*done[:2], *done[4:], *done[2:4]]
+
+
+def test_where_a_frame_was_decoded_is_told(tmp_path: Path) -> None:
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        result = Pipeline(engine, parse_schedule("every-frame")).step(replace(frame(0, 100), decoded_s=2.0, decode_ms=4.0), dropped=3)
+    assert (result.spans[0].start_s, result.spans[0].ms, result.dropped) == (pytest.approx(1.996), 4.0, 3)
 
 
 def keyed(tmp_path: Path, propagation: str, blues: list[int], schedule: str = "clockwork:3") -> tuple[list[Result], FakeBackend]:
@@ -232,6 +252,16 @@ class Moving(Hold):
         assert key.seen is not None
         assert seen is not None
         return {name: tensor + (seen - key.seen) for name, tensor in key.context.items()}
+
+
+def test_adaptive_clockwork_sees_what_the_propagation_moves(tmp_path: Path) -> None:
+    values = [100, 100, 103, 104, 104, 104]
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        pipeline = Pipeline(engine, parse_schedule("clockwork:adaptive=.5"), propagation=Moving())
+        results = [pipeline.step(frame(i, value)) for i, value in enumerate(values)]
+    assert contexts(results) == values
+    assert [result.decision.score for result in results] == [None, 0, 0, 1, 0, 0]
+    assert [result.is_key for result in results] == [True, False, False, True, False, False]
 
 
 def test_each_part_of_the_context_is_brought_from_the_frame_that_it_was_made_of(tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ def test_size_is_whole_multiples_at_about_the_same_cost(height: int, width: int)
         assert columns / rows == pytest.approx(width / height, rel=0.06)
 
 
+@pytest.mark.parametrize(("frame_hw", "wanted"), [((4, 8000), (8, 18592)), ((8000, 4), (18592, 8))])
+def test_no_side_vanishes(frame_hw: tuple[int, int], wanted: tuple[int, int]) -> None:
+    assert input_size(frame_hw, (360, 480), 8) == wanted
+
+
 def test_resize_averages_and_adds_the_batch() -> None:
     image = np.zeros((48, 64, 3), np.uint8)
     image[::2] = 200  # every other row: a resize that only picks rows would give 0 or 200
@@ -32,6 +37,14 @@ def test_resize_averages_and_adds_the_batch() -> None:
     assert small.shape == (1, 24, 32, 3)
     assert small.dtype == np.uint8
     assert np.all(np.abs(small.astype(int) - 100) <= 1)
+
+
+@pytest.mark.parametrize("size_hw", [(96, 128), (48, 128), (96, 64)])
+def test_every_pixel_of_a_large_frame_counts(size_hw: tuple[int, int]) -> None:
+    image = np.zeros((*size_hw, 3), np.uint8)
+    image[:: size_hw[0] // 24, :: size_hw[1] // 32] = 240
+    every = size_hw[0] // 24 * (size_hw[1] // 32)
+    assert np.unique(to_input(image, (24, 32))).tolist() == [240 / every]
 
 
 def test_a_frame_of_the_right_size_is_passed_on_untouched() -> None:

@@ -145,6 +145,7 @@ def test_a_wide_picture_keeps_its_shape() -> None:
 
 def test_hold_and_what_the_network_does_itself_hand_the_context_over_as_it_is() -> None:
     context = {"context": ramp()}
+    assert (Hold().name, Flow().name) == ("hold", "flow")
     for name in ("hold", "attend"):
         held = make_propagation(name)
         assert isinstance(held, Hold)
