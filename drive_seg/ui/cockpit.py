@@ -11,7 +11,7 @@ from typing import Any
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from drive_seg.backends import BACKENDS, describe_backend
-from drive_seg.classes import clear_palette, people
+from drive_seg.classes import ClassName, clear_palette, palette, people
 from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
@@ -47,7 +47,8 @@ class Cockpit(QObject):
         self.view, self.versus, self.divider = View.OVERLAY, Versus.SPLIT, 0.5
         self.comparison: Mapping[str, object] = memory.comparison or PLAIN  # who is compared with when comparing begins
         self.comparing = False  # as it was asked for: opening the second pipeline takes its time
-        self.clear = memory.flag("look/clear", True)
+        usual = self.status.palette == palette([ClassName(name) for name in self.status.classes])
+        self.clear = memory.flag("look/clear", usual)  # colours that somebody gave the classes are shown unless V says otherwise
         self.shown: Shown | None = None
         self.keeper = Keeper(player, memory)
         self.keeper.told.connect(self.told)

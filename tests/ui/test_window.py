@@ -112,6 +112,17 @@ def test_clear_colours_replace_the_networks_own(qtbot: QtBot, window: MainWindow
     assert shown(window) == ROAD_BGR
 
 
+def test_clear_colours_are_the_default_unless_somebody_gave_the_classes_colours(opened: Opened, memory: Memory) -> None:
+    memory.settings.remove("look/clear")
+    usual, given = FakePlayer(), FakePlayer()
+    opened(usual)
+    assert usual.look.palette == clear_palette(list(CAMVID))
+    assert usual.look.outlined == {list(CAMVID).index("pedestrian"), list(CAMVID).index("bicyclist")}
+    given.now = replace(given.now, palette=((1, 2, 3), *given.now.palette[1:]))
+    opened(given)
+    assert given.look.palette == given.now.palette
+
+
 def test_playing(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     send(qtbot, window, player, make_result(100))
     window.refresh()
