@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
@@ -11,7 +10,7 @@ from typing import Any
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from drive_seg.backends import BACKENDS, describe_backend
-from drive_seg.classes import clear_palette, people
+from drive_seg.classes import ClassName, clear_palette, palette, people
 from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
@@ -28,7 +27,7 @@ from drive_seg.workers import Worker
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0)
 PLAIN: Mapping[str, object] = {"schedule": "every-frame", "mode": "sync"}  # the reference, which takes no short cut
 CLOCK: Mapping[str, object] = {"schedule": "clockwork:4"}  # for a run that takes none itself
-BEHIND, BEHIND_S = 0.9, 2.0  # of the rate that frames come at; how long a loss is told
+BEHIND, BEHIND_S = 0.9, 2.0  # a share of the rate that is due; for how long it has to be missed
 SOON_MS = 60  # a command takes effect between two frames
 
 
@@ -47,12 +46,13 @@ class Cockpit(QObject):
         self.view, self.versus, self.divider = View.OVERLAY, Versus.SPLIT, 0.5
         self.comparison: Mapping[str, object] = memory.comparison or PLAIN  # who is compared with when comparing begins
         self.comparing = False  # as it was asked for: opening the second pipeline takes its time
-        self.clear = memory.flag("look/clear", True)
+        usual = self.status.palette == palette([ClassName(name) for name in self.status.classes])
+        self.clear = memory.flag("look/clear", usual)  # colours that somebody gave the classes are shown unless V says otherwise
         self.shown: Shown | None = None
         self.keeper = Keeper(player, memory)
         self.keeper.told.connect(self.told)
         self.keeper.kept.connect(self.kept)
-        self._dropped: deque[tuple[float, int]] = deque()  # of the last BEHIND_S: when, and how many so far
+        self._slow_since: tuple[float, int] | None = None  # when frames began to come too slowly, and how many were dropped then
         self._recording_since_s: float | None = None
         self._failed: dict[tuple[str, str], str] = {}  # backend and bundle that would not run, and why
         self._absent: dict[str, str] = {}  # backends that cannot run here at all
@@ -79,9 +79,8 @@ class Cockpit(QObject):
         trouble, settings = self.status.trouble, self.status.settings
         self._requested = {name: value for name, value in self._requested.items() if getattr(settings, name) != value}
         now_s = time.monotonic()
-        self._dropped.append((now_s, self.status.dropped))
-        while self._dropped[0][0] < now_s - BEHIND_S:
-            self._dropped.popleft()
+        slow = self.status.state == "playing" and self.status.numbers.fps < BEHIND * self._due
+        self._slow_since = (self._slow_since or (now_s, self.status.dropped)) if slow else None
         if self.status.recording != before.recording:
             self._recording_since_s = now_s if self.status.recording else None
         if trouble and trouble != before.trouble:
@@ -106,11 +105,20 @@ class Cockpit(QObject):
 
     @property
     def behind(self) -> tuple[float, float] | None:
-        """Frames a second that are shown and that come, where frames are lost because this machine is too slow for them."""
-        status = self.status
-        due = status.source.fps * (1.0 if status.source.live else status.speed)
-        losing = status.dropped > self._dropped[0][1] if self._dropped else False
-        return (status.numbers.fps, due) if status.state == "playing" and losing and status.numbers.fps < BEHIND * due else None
+        """Frames a second that are shown and that are due, where this machine has been too slow for BEHIND_S.
+
+        A camera may give fewer than it says: behind it is who drops what it gives.
+        """
+        if self._slow_since is None:
+            return None
+        since_s, dropped = self._slow_since
+        late = time.monotonic() - since_s >= BEHIND_S and (self.status.dropped > dropped or not self.live)
+        return (self.status.numbers.fps, self._due) if late else None
+
+    @property
+    def _due(self) -> float:
+        """Frames a second that there would be on a machine that is fast enough."""
+        return self.status.source.fps * (1.0 if self.live else self.status.speed)
 
     @property
     def recording_s(self) -> float | None:
