@@ -51,7 +51,7 @@ def compare() -> None:
     save("cockpit-light.png")
     window = the_window()
     window.toggle_theme()
-    window.cockpit.set_rival({"schedule": "every-frame", "mode": "sync"})
+    window.cockpit.set_comparison({"schedule": "every-frame", "mode": "sync"})
     window.toggle_compare()
 
 

@@ -55,6 +55,13 @@ def _deadline(value: object) -> object:
     return 1e3 / number if match[2] == "fps" else number
 
 
+def _seconds(value: object) -> object:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min)?", str(value))
+    if not match:
+        raise ValueError("Give a time, such as 30s or 5min")
+    return float(match[1]) * (60 if match[2] == "min" else 1)
+
+
 def _place(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("Give a path without a NUL byte")
@@ -106,6 +113,9 @@ class Settings(BaseModel):
         int | None, Field(ge=1), Flag(SOURCE, "N", "stop after N frames; a benchmark counts so many, after its warm-up")
     ] = None
     realtime: Annotated[bool, Flag(SOURCE, "", "keep the file's pace without a window too")] = False
+    give_up: Annotated[  # s
+        float | None, BeforeValidator(_seconds), Flag(SOURCE, "TIME", "end when a stream is away for so long: 30s, 5min", "never")
+    ] = None
 
     model: Annotated[NameOrPlace, Flag(NETWORK, "BUNDLE", "bundle, by name or folder, or net.onnx with its --class-names")] = DEFAULT_MODEL
     class_names: Annotated[  # a file, or its lines

@@ -8,7 +8,7 @@ from dataclasses import replace
 from drive_seg.contracts import Decision, Frame, Image, Key, Labels, Network, Result, Span, Tensors
 from drive_seg.network.cache import Cache
 from drive_seg.network.preprocess import to_input
-from drive_seg.network.propagate import Hold, Propagation
+from drive_seg.network.propagate import HOLD, Hold, Propagation
 from drive_seg.network.refresh import Refresher, Sync, renewed
 from drive_seg.network.schedule import Schedule, check_fits
 
@@ -71,7 +71,7 @@ class Pipeline:
     def headline(self) -> str:
         """The same in one line."""
         what = self.runs
-        propagated = "" if what["propagation"] == "hold" else f" {what['propagation']}"
+        propagated = "" if what["propagation"] == HOLD else f" {what['propagation']}"
         return f"{what['model']} · {what['backend']} {what['precision']} · {what['device']} · {what['schedule']} {what['mode']}{propagated}"
 
     def fit(self, frame_hw: tuple[int, int]) -> None:

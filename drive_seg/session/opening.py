@@ -208,13 +208,14 @@ def open_auditor(settings: Settings, frame_hw: tuple[int, int]) -> Auditor:
 def open_session(settings: Settings, tell: Callable[[str], None] | None = None) -> Iterator[Session]:
     """Opens everything for a run without a window, in the order in which a mistake is cheapest to find; closes it in the reverse one.
 
-    `tell` is given what is built first, as `prepare` says it.
+    `tell` is given what is built first, as `prepare` says it, and that a stream's server is waited for.
     """
     check_paths(settings)
     open_schedule(settings)  # what cannot be meant shows before a source is opened
     model = find_model(settings)
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(settings.source, loop=settings.loop or settings.benchmark))
+        source = open_source(settings.source, loop=settings.loop or settings.benchmark, give_up_s=settings.give_up, tell=tell)
+        stack.enter_context(source)
         if tell and not ready(settings, source.info.size_hw):
             prepare(settings, source.info.size_hw, tell)
         pipeline = open_pipeline(model, settings, source.info.size_hw)

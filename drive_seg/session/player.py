@@ -473,8 +473,8 @@ class Player:
 
 def open_for_player(settings: Settings) -> Source:
     """A seekable source is looped by its capture, so that it stays seekable. Raises UsageError, SourceError."""
-    source = open_source(settings.source, loop=False)
+    source = open_source(settings.source, give_up_s=settings.give_up)
     if not settings.loop or isinstance(source, Seekable):
         return source
     source.close()
-    return open_source(settings.source, loop=True)
+    return open_source(settings.source, loop=True, give_up_s=settings.give_up)

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
@@ -90,6 +89,8 @@ def _decoded(data: bytes, flags: int) -> Array:
 
 def _indexes(data: bytes) -> Array:
     """HxW uint8 of a PNG with a palette, which OpenCV only knows as colours."""
+    import av  # which machines that only train and measure need not have
+
     decoder = av.CodecContext.create("png", "r")
     try:
         frames = [*decoder.decode(av.Packet(data)), *decoder.decode(None)]

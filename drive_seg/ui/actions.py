@@ -147,7 +147,7 @@ ACTIONS: tuple[Entry, ...] = (
           lambda w: w.cockpit.refresh_now(), icon="refresh"),
     Entry("model", "network", "B", "Next bundle", "Run the next model", lambda w: w.panel.model.next(), gap=True),
     Entry("backend", "network", "E", "Next backend", "Run the network on the next backend", lambda w: w.panel.backend.next()),
-    Entry("propagation", "network", "N", "Next propagation", "Bring old features to new frames in the next way that the bundle has",
+    Entry("propagation", "network", "N", "Next propagation", "Propagate old features to new frames in the next way that the bundle has",
           lambda w: w.panel.propagation.next()),
     Entry("schedule", "network", "S", "Next schedule", "Decide on key frames by the next kind of schedule",
           lambda w: w.panel.schedule.kind.next(), gap=True),

@@ -23,15 +23,18 @@ def run_window(player: Player, *, title: str = "drive-seg", seconds: float | Non
     Raises DisplayError before the player is opened when no window can be opened here, and what the player's `open` raises.
     """
     require_display()
-    from PyQt6.QtCore import QEventLoop, QTimer
+    from PyQt6.QtCore import QCoreApplication, QEventLoop, QLocale, QTimer
     from PyQt6.QtWidgets import QApplication
 
+    from drive_seg.ui.catalogue import catalogue_for
     from drive_seg.ui.window import MainWindow
 
     app = QApplication.instance() or QApplication([sys.argv[0] or title])
     app.setApplicationName(title)
     if isinstance(app, QApplication):
         app.setStyle("Fusion")  # the one style that takes every colour of a palette, and is the same everywhere
+    if words := catalogue_for(QLocale.system().uiLanguages()):
+        QCoreApplication.installTranslator(words)
     loop = QEventLoop()  # its own: Qt's ends with the last window of all, a moment after ours
     try:
         with ended_by_signals(lambda: QTimer.singleShot(0, loop.quit)):  # in the loop, even if that has not begun yet
@@ -50,6 +53,8 @@ def run_window(player: Player, *, title: str = "drive-seg", seconds: float | Non
             window.deleteLater()
     finally:
         player.close()
+        if words:
+            QCoreApplication.removeTranslator(words)
     return window.meter
 
 

@@ -1,4 +1,4 @@
-"""What the window's controls do to the player and to how its labels are drawn: one method a wish, without a widget."""
+"""What the window's controls do to the player and to how its labels are drawn: one method a command, without a widget."""
 
 import json
 import time
@@ -26,10 +26,10 @@ from drive_seg.ui.keeping import CLOSE_LIMIT_S, Keeper, Memory
 from drive_seg.workers import Worker
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0)
-PLAIN: Mapping[str, object] = {"schedule": "every-frame", "mode": "sync"}  # the rival that takes no short cut
+PLAIN: Mapping[str, object] = {"schedule": "every-frame", "mode": "sync"}  # the reference, which takes no short cut
 CLOCK: Mapping[str, object] = {"schedule": "clockwork:4"}  # for a run that takes none itself
 BEHIND, BEHIND_S = 0.9, 2.0  # of the rate that frames come at; how long a loss is told
-SOON_MS = 60  # a wish takes effect between two frames
+SOON_MS = 60  # a command takes effect between two frames
 
 
 class Cockpit(QObject):
@@ -45,8 +45,8 @@ class Cockpit(QObject):
         self.player, self.memory = player, memory
         self.status: Status = player.status()
         self.view, self.versus, self.divider = View.OVERLAY, Versus.SPLIT, 0.5
-        self.rival: Mapping[str, object] = memory.rival or PLAIN  # who is compared with when comparing begins
-        self.comparing = False  # as it was wished: opening the rival takes its time
+        self.comparison: Mapping[str, object] = memory.comparison or PLAIN  # who is compared with when comparing begins
+        self.comparing = False  # as it was asked for: opening the second pipeline takes its time
         self.clear = memory.flag("look/clear", True)
         self.shown: Shown | None = None
         self.keeper = Keeper(player, memory)
@@ -60,7 +60,7 @@ class Cockpit(QObject):
         if "source" in self.status.settings.model_fields_set:
             memory.opened(self.status.settings.source)
         self._cards: dict[str, Card | None] = {}
-        self._wished: dict[str, object] = {}  # and not in force yet
+        self._requested: dict[str, object] = {}  # and not in force yet
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._now)
@@ -77,7 +77,7 @@ class Cockpit(QObject):
         if not self.status.classes:  # between two networks
             self.status = replace(self.status, classes=before.classes, palette=before.palette)
         trouble, settings = self.status.trouble, self.status.settings
-        self._wished = {name: value for name, value in self._wished.items() if getattr(settings, name) != value}
+        self._requested = {name: value for name, value in self._requested.items() if getattr(settings, name) != value}
         now_s = time.monotonic()
         self._dropped.append((now_s, self.status.dropped))
         while self._dropped[0][0] < now_s - BEHIND_S:
@@ -85,9 +85,9 @@ class Cockpit(QObject):
         if self.status.recording != before.recording:
             self._recording_since_s = now_s if self.status.recording else None
         if trouble and trouble != before.trouble:
-            if self._wished.keys() == {"backend"} and self._wished["backend"]:
-                self._failed[str(self._wished["backend"]), settings.model] = trouble.text
-            self._wished.clear()
+            if self._requested.keys() == {"backend"} and self._requested["backend"]:
+                self._failed[str(self._requested["backend"]), settings.model] = trouble.text
+            self._requested.clear()
             if trouble.what == "comparison":
                 self.comparing = self.status.comparison is not None
         if before.classes != self.status.classes or before.palette != self.status.palette:
@@ -147,7 +147,7 @@ class Cockpit(QObject):
         if self.shown is None:
             return None
         room_hw = room(self.shown.result.frame.image)
-        return compose(self.shown, self._painter, self.view, self.versus, self.divider, room_hw, self._rival_ids())
+        return compose(self.shown, self._painter, self.view, self.versus, self.divider, room_hw, self._comparison_ids())
 
     # -- playing
 
@@ -204,15 +204,15 @@ class Cockpit(QObject):
     def change(self, **settings: object) -> None:
         """Other settings of the run; what cannot be had is told, and the run goes on as it was."""
 
-        def wish() -> None:
+        def request() -> None:
             self.player.change(**settings)
-            self._wished.update(settings)
+            self._requested.update(settings)
 
-        self._try(wish)
+        self._try(request)
 
     def wanted(self, name: str) -> Any:
-        """A setting as it was wished last: what is loaded in the meantime is not in force yet."""
-        return self._wished.get(name, getattr(self.status.settings, name))
+        """A setting as it was asked for last: what is loaded in the meantime is not in force yet."""
+        return self._requested.get(name, getattr(self.status.settings, name))
 
     def set_model(self, model: str) -> None:
         """With the propagation as it is where the bundle has it, else the plain one."""
@@ -236,21 +236,21 @@ class Cockpit(QObject):
     def refresh_now(self) -> None:
         self.player.refresh()
 
-    def set_rival(self, changes: Mapping[str, object]) -> None:
+    def set_comparison(self, changes: Mapping[str, object]) -> None:
         """Who is compared with; at once, if a comparison is on."""
-        self.rival = dict(changes)
-        self.memory.keep(compare__rival=json.dumps(self.rival))
+        self.comparison = dict(changes)
+        self.memory.keep(compare__with=json.dumps(self.comparison))
         if self.comparing:
-            self._try(lambda: self.player.compare(self.rival))
+            self._try(lambda: self.player.compare(self.comparison))
         self.changed.emit()
 
     def toggle_compare(self) -> None:
         self.comparing = not self.comparing
-        if self.comparing and all(self.wanted(name) == value for name, value in self.rival.items()):
+        if self.comparing and all(self.wanted(name) == value for name, value in self.comparison.items()):
             differing = PLAIN if any(self.wanted(name) != value for name, value in PLAIN.items()) else CLOCK
-            self.set_rival(differing)  # compared with itself it would say nothing
+            self.set_comparison(differing)  # compared with itself it would say nothing
             return
-        changes = self.rival if self.comparing else None
+        changes = self.comparison if self.comparing else None
         self._try(lambda: self.player.compare(changes))
 
     def toggle_difference(self) -> None:
@@ -312,7 +312,7 @@ class Cockpit(QObject):
         """The comparison's side of a snapshot; other classes have their own colours."""
         if shown.comparison is None or self.status.comparison is None:
             return None
-        card = self.card(str(self.rival["model"])) if "model" in self.rival else None
+        card = self.card(str(self.comparison["model"])) if "model" in self.comparison else None
         other = card is not None and card.classes != self.status.classes
         look = replace(self.look, palette=card.palette, hidden=frozenset()) if card and other else self.look
         return Labelled(shown.comparison, look, dict(self.status.comparison), card.classes if card and other else self.status.classes)
@@ -336,16 +336,16 @@ class Cockpit(QObject):
                 except DriveSegError as error:
                     self._absent[name] = str(error)
 
-    def _try(self, wish: Callable[[], None]) -> None:
+    def _try(self, command: Callable[[], None]) -> None:
         try:
-            wish()
+            command()
         except DriveSegError as error:
             self.told.emit(str(error), True)
         self._soon.start(SOON_MS)
 
-    def _rival_ids(self) -> Labels | None:
+    def _comparison_ids(self) -> Labels | None:
         """Where A's colours stand for other ids of B's."""
-        card = self.card(str(self.rival["model"])) if self.shown and self.shown.comparison and "model" in self.rival else None
+        card = self.card(str(self.comparison["model"])) if self.shown and self.shown.comparison and "model" in self.comparison else None
         return same_ids(self.status.classes, card.classes) if card else None
 
     def _colours(self) -> dict[str, object]:

@@ -21,7 +21,7 @@ class View(Enum):
 
 
 class Versus(Enum):
-    """How a frame and its rival stand in one picture."""
+    """How a frame and its other stand in one picture."""
 
     SPLIT = "split"
     DIFFERENCE = "difference"
@@ -35,18 +35,18 @@ def compose(
 ) -> Image:
     """BGR at the frame's size, or at that of `room_hw` if it is smaller: what no screen shows need not be painted.
 
-    `divider`: the share of the width, from the left, that is the frame's own; the rest is its rival's. `ids`: of `same_ids`.
+    `divider`: the share of the width, from the left, that is the frame's own; the rest is its other's. `ids`: of `same_ids`.
     """
-    result, rival = shown.result, None if shown.comparison is None else shown.comparison.labels
-    if rival is not None and ids is not None:
-        rival = np.asarray(cv2.LUT(rival, ids), np.uint8)
+    result, other = shown.result, None if shown.comparison is None else shown.comparison.labels
+    if other is not None and ids is not None:
+        other = np.asarray(cv2.LUT(other, ids), np.uint8)
     image = result.frame.image
     if room_hw[0] < image.shape[0]:
         image = scaled(image, room_hw)
     size_hw = image.shape[0], image.shape[1]
-    if rival is not None and versus is Versus.DIFFERENCE:
-        return difference(image, result.labels, rival)
-    labels = result.labels if rival is None else split(result.labels, rival, size_hw, divider)
+    if other is not None and versus is Versus.DIFFERENCE:
+        return difference(image, result.labels, other)
+    labels = result.labels if other is None else split(result.labels, other, size_hw, divider)
     if view is View.PICTURE:
         return image
     if view is View.MASK:
@@ -64,12 +64,12 @@ def scaled(image: Image, size_hw: tuple[int, int]) -> Image:
     return image
 
 
-def same_ids(classes: Sequence[str], rival: Sequence[str]) -> Labels | None:
-    """(256,) the id among `classes` by the rival's, void where there is none of that name; None where all are the same already."""
-    if tuple(rival) == tuple(classes):
+def same_ids(classes: Sequence[str], other: Sequence[str]) -> Labels | None:
+    """(256,) the id among `classes` by the other's, void where there is none of that name; None where all are the same already."""
+    if tuple(other) == tuple(classes):
         return None
     ids = np.full(256, VOID, np.uint8)
-    for number, name in enumerate(rival):
+    for number, name in enumerate(other):
         if name in classes:
             ids[number] = classes.index(name)
     return ids

@@ -53,10 +53,10 @@ class Memory:
             self.settings.setValue(name.replace("__", "/"), kept)
 
     @property
-    def rival(self) -> dict[str, object] | None:
+    def comparison(self) -> dict[str, object] | None:
         """Who was compared with last."""
         try:
-            kept = json.loads(self.text("compare/rival", "null"))
+            kept = json.loads(self.text("compare/with", "null"))
         except ValueError:
             return None
         return kept if isinstance(kept, dict) and kept and kept.keys() <= {"model", "schedule", "mode"} else None

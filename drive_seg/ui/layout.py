@@ -160,10 +160,10 @@ def state_name(state: str) -> str:
     }.get(state, state)
 
 
-def tags(runs: Mapping[str, str], rival: Mapping[str, str]) -> tuple[str, str]:
+def tags(runs: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, str]:
     """What stands left and right of the divider: what the two do not share."""
-    told = [key for key in ("model", "schedule", "mode", "propagation", "precision", "backend") if runs.get(key) != rival.get(key)]
-    a, b = (" · ".join(lane.get(key, "") for key in told or ["schedule"]) for lane in (runs, rival))
+    told = [key for key in ("model", "schedule", "mode", "propagation", "precision", "backend") if runs.get(key) != other.get(key)]
+    a, b = (" · ".join(one.get(key, "") for key in told or ["schedule"]) for one in (runs, other))
     return f"A  {a}", f"B  {b}"
 
 

@@ -109,7 +109,7 @@ class Panel(QWidget):
             section.folded.connect(lambda away, name=name: cockpit.memory.keep(**{f"fold__{name}": away}))
 
     def show_state(self) -> None:
-        """The controls as things are in force, or wished."""
+        """The controls as things are in force, or asked for."""
         cockpit, wanted, look = self._cockpit, self._cockpit.wanted, self._cockpit.look
         self.model.offer([(name, name) for name in cockpit.models()], wanted("model"))
         best = (

@@ -20,7 +20,7 @@ class Theme:
     good: str
     warn: str
     bad: str
-    second: str  # the other lane of a comparison, a threshold
+    second: str  # the other side of a comparison, a threshold
     off: str  # words of what cannot be used now
 
 

@@ -39,7 +39,7 @@ def test_a_picture_without_labels_is_named(street: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "cannot be read"), (np.zeros((10, 10), np.uint8), "10x10"), (np.zeros((48, 64, 3), np.uint8), "one-channel")],
+    [(None, "cannot be decoded"), (np.zeros((10, 10), np.uint8), "10x10"), (np.zeros((48, 64, 3), np.uint8), "one-channel")],
 )
 def test_labels_that_cannot_be_used_are_named(street: Path, content: np.ndarray | None, said: str) -> None:
     path = street / "labels" / "A_000.png"

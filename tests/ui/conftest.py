@@ -35,7 +35,7 @@ def player() -> FakePlayer:
 
 
 @pytest.fixture
-def opened(memory: Memory) -> Iterator[Opened]:
+def opened(qapp: object, memory: Memory) -> Iterator[Opened]:
     """Opens windows, and holds them: one that nobody holds goes with the next garbage collection, also in the middle of its painting."""
     held: list[MainWindow] = []
 

@@ -42,10 +42,10 @@ class FakePlayer:
         )  # fmt: skip
         self.look = Look(self.now.palette, self.now.settings.opacity)
 
-    def put(self, result: Result | None = None, rival: Result | None = None) -> None:
+    def put(self, result: Result | None = None, other: Result | None = None) -> None:
         """As the pipeline's thread would."""
         result = result or make_result()
-        self._newest = Shown(result, rival)
+        self._newest = Shown(result, other)
         self._rolling.add(result, result.frame.time_s)
         self._moments.append(moment_of(result, len(self.now.classes)))
         self.now = replace(self.now, position=result.frame.index, numbers=self._rolling.numbers(result.frame.time_s))
@@ -83,8 +83,8 @@ class FakePlayer:
         self.now = replace(self.now, settings=changed, runs=runs)
 
     def compare(self, changes: Mapping[str, object] | None) -> None:
-        rival = None if changes is None else {**self.now.runs, **{key: str(value) for key, value in changes.items()}}
-        self.now = replace(self.now, comparison=rival)
+        other = None if changes is None else {**self.now.runs, **{key: str(value) for key, value in changes.items()}}
+        self.now = replace(self.now, comparison=other)
 
     def audit(self, on: bool) -> None:
         self.now = replace(self.now, auditing=on)

@@ -58,7 +58,7 @@ def test_the_picture_has_the_focus_at_start_and_arrow_keys_work(qtbot: QtBot, wi
 
 @pytest.mark.parametrize("page", ["compare", "areas"])
 def test_every_shortcut_works_from_every_focus(qtbot: QtBot, window: MainWindow, player: FakePlayer, page: str) -> None:
-    window.cockpit.set_rival({"schedule": "clockwork:6"})
+    window.cockpit.set_comparison({"schedule": "clockwork:6"})
     player.change(schedule="clockwork:4")
     player.put()
     window.cockpit.told.emit("a line that can be selected", True)

@@ -126,11 +126,11 @@ def test_the_divider_stands_between_a_and_b_and_can_be_dragged(qtbot: QtBot, win
     assert window.video.divider is None
 
 
-def test_a_rival_with_other_classes_is_drawn_in_the_same_colours(
+def test_a_comparison_with_other_classes_is_drawn_in_the_same_colours(
     qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path
 ) -> None:
     other = make_bundle(tmp_path / "other")  # road, car, sky
-    window.cockpit.set_rival({"model": str(other.folder)})
+    window.cockpit.set_comparison({"model": str(other.folder)})
     qtbot.keyClicks(window, "xm")
     player.put(make_result(1), make_result(1, labels=np.full((12, 16), other.card.classes.index("car"), np.uint8)))
     qtbot.waitUntil(lambda: window.video.image is not None, timeout=PATIENCE_MS)
@@ -151,17 +151,17 @@ def test_the_difference_map_shows_where_they_differ(qtbot: QtBot, window: MainWi
     assert window.video.divider is None
 
 
-def test_the_comparisons_page_chooses_the_rival_and_says_both_numbers(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+def test_the_comparisons_page_chooses_b_and_says_both_numbers(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     qtbot.keyClicks(window, "x")
     page = window.inspector.pages["compare"]
     assert isinstance(page, Compare)
-    page.rival.choose("schedule")
+    page.against.choose("schedule")
     window.refresh()
     assert player.now.comparison is not None
     assert player.now.comparison["schedule"] == "clockwork:4"
     page.schedule.slider.setValue(6)
     assert player.now.comparison["schedule"] == "clockwork:8"
-    page.rival.choose("bundle")
+    page.against.choose("bundle")
     assert player.now.comparison["model"] == "camvid-large"
     player.now = replace(
         player.now, differing=0.0125, numbers=Numbers(count=3, p50_ms=4.0, key_share=0.25), comparison_numbers=Numbers(count=3, p50_ms=9.5)

@@ -50,7 +50,7 @@ def test_the_seek_bar_of_an_endless_source_is_off(qtbot: QtBot, opened: Opened) 
 
 
 @pytest.mark.parametrize(
-    ("run", "rival"),
+    ("run", "other"),
     [
         ({}, {"schedule": "clockwork:4"}),
         ({"schedule": "keyframe:0.08"}, {"schedule": "every-frame", "mode": "sync"}),
@@ -58,18 +58,18 @@ def test_the_seek_bar_of_an_endless_source_is_off(qtbot: QtBot, opened: Opened) 
     ],
 )
 def test_x_compares_with_something_else(
-    qtbot: QtBot, window: MainWindow, player: FakePlayer, run: dict[str, object], rival: dict[str, object]
+    qtbot: QtBot, window: MainWindow, player: FakePlayer, run: dict[str, object], other: dict[str, object]
 ) -> None:
     player.change(**run)
     window.refresh()
     qtbot.keyClicks(window, "x")
     assert player.now.comparison is not None
-    assert {name: player.now.comparison[name] for name in rival} == rival
-    assert any(player.now.comparison[name] != player.now.runs[name] for name in rival)
+    assert {name: player.now.comparison[name] for name in other} == other
+    assert any(player.now.comparison[name] != player.now.runs[name] for name in other)
 
 
-def test_a_rival_that_has_become_the_same_is_replaced(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
-    window.cockpit.set_rival({"schedule": "clockwork:6"})
+def test_a_comparison_that_has_become_the_same_is_replaced(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    window.cockpit.set_comparison({"schedule": "clockwork:6"})
     player.change(schedule="clockwork:6")
     window.refresh()
     qtbot.keyClicks(window, "x")
@@ -160,7 +160,7 @@ def test_a_snapshot_of_a_comparison_holds_both_and_its_folder_can_be_shown(
     qtbot: QtBot, window: MainWindow, player: FakePlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make_bundle(tmp_path / "other")  # road, car, sky
-    window.cockpit.set_rival({"model": str(other.folder)})
+    window.cockpit.set_comparison({"model": str(other.folder)})
     qtbot.keyClicks(window, "x")
     player.put(make_result(7), make_result(7, labels=np.full((12, 16), 1, np.uint8)))
     qtbot.waitUntil(lambda: window.cockpit.shown is not None, timeout=PATIENCE_MS)

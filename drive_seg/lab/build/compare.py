@@ -21,7 +21,7 @@ from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.postprocess import at_size
-from drive_seg.network.propagate import make_propagation
+from drive_seg.network.propagate import HOLD, make_propagation
 from drive_seg.network.schedule import Clockwork, EveryFrame
 from drive_seg.network.score import Confusion
 
@@ -73,10 +73,10 @@ def compare(bundle: Bundle, runtime: str, examples: Iterable[Example], runs: int
         for name, precision in (("float", None), ("int8", "int8")):
             backend = open_backend(runtime, device=None, precision=precision, threads=None)
             for propagation in (None, *bundle.card.heads):
-                engine = stack.enter_context(Engine(bundle, backend, propagation or "hold"))
+                engine = stack.enter_context(Engine(bundle, backend, propagation or HOLD))
                 engine.cut = math.inf  # the pictures are of different places
                 schedule = Clockwork((WARM_UP + runs,), "once") if propagation else EveryFrame()
-                pipeline = Pipeline(engine, schedule, propagation=make_propagation(propagation or "hold"))
+                pipeline = Pipeline(engine, schedule, propagation=make_propagation(propagation or HOLD))
                 times = {timed: list[float]() for timed in (["head"] if propagation else [*bundle.card.stages, "total"])}
                 running[name, propagation] = _Side(pipeline, Confusion(bundle.card.classes), times)
         sides = {name: side for (name, propagation), side in running.items() if propagation is None}

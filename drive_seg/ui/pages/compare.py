@@ -22,21 +22,21 @@ SCHEDULE = "clockwork:4"  # the other schedule to begin with
 
 class Compare(Page):
     def build(self) -> None:
-        self.rival = Choice(self.tr("Who is compared with, on the same frames"))
+        self.against = Choice(self.tr("Who is compared with, on the same frames"))
         self.schedule = ScheduleBox()
         self.bundle = Choice(self.tr("The other bundle"))
         self._bundle_row = named(self.tr("Bundle"), self.bundle)
         self.table = _Table()
         self.differing = label(NONE, "big")
         buttons = row(*(action_button(self.actions_by_name[name]) for name in ("compare", "difference")), QWidget(), stretch=2)
-        self.add(named(self.tr("Against"), self.rival), self.schedule, self._bundle_row, buttons, self.table)
+        self.add(named(self.tr("Against"), self.against), self.schedule, self._bundle_row, buttons, self.table)
         self.plot = self.add_plot(self.tr("Labels that differ · running mean of 300 frames"), height_px=120)
         self.add(self.differing)
         self._line = self.plot.areas[0].line("#fff", 1.5)
         self._shares: deque[float] = deque(maxlen=KEPT)
-        self.rival.chosen.connect(self._choose)
-        self.schedule.chosen.connect(lambda text: self.cockpit.set_rival({"schedule": text}))
-        self.bundle.chosen.connect(lambda name: self.cockpit.set_rival({"model": name}))
+        self.against.chosen.connect(self._choose)
+        self.schedule.chosen.connect(lambda text: self.cockpit.set_comparison({"schedule": text}))
+        self.bundle.chosen.connect(lambda name: self.cockpit.set_comparison({"model": name}))
 
     def paint(self, theme: Theme) -> None:
         super().paint(theme)
@@ -44,8 +44,8 @@ class Compare(Page):
 
     def refresh(self, moments: tuple[Moment, ...]) -> None:
         status = self.cockpit.status
-        self._show_rival(self.cockpit.rival)
-        self.table.show_lanes(status.runs, status.numbers, status.comparison, status.comparison_numbers)
+        self._show_choice(self.cockpit.comparison)
+        self.table.show_both(status.runs, status.numbers, status.comparison, status.comparison_numbers)
         if status.differing is None:
             self.differing.setText(NONE)
             self._shares.clear()
@@ -58,26 +58,26 @@ class Compare(Page):
         self.plot.areas[0].scale(0, top * 1.05, [(0, "0"), (top, f"{top:.1%}")])
         self.plot.x_range(0, max(20.0, len(values)))
 
-    def _show_rival(self, rival: Mapping[str, object]) -> None:
-        kind = "bundle" if "model" in rival else "plain" if rival == PLAIN else "schedule"
+    def _show_choice(self, other: Mapping[str, object]) -> None:
+        kind = "bundle" if "model" in other else "plain" if other == PLAIN else "schedule"
         options = [
             ("plain", self.tr("every frame, sync")),
             ("schedule", self.tr("another schedule")),
             ("bundle", self.tr("another bundle")),
         ]
-        self.rival.offer(options, kind)
+        self.against.offer(options, kind)
         self.schedule.setVisible(kind == "schedule")
         self._bundle_row.setVisible(kind == "bundle")
         if kind == "schedule":
-            self.schedule.show_schedule(str(rival["schedule"]), self.cockpit.wanted("model"), self.cockpit.card())
+            self.schedule.show_schedule(str(other["schedule"]), self.cockpit.wanted("model"), self.cockpit.card())
         if kind == "bundle":
-            self.bundle.offer([(name, name) for name in self.cockpit.models()], str(rival["model"]))
+            self.bundle.offer([(name, name) for name in self.cockpit.models()], str(other["model"]))
 
     def _choose(self, kind: str) -> None:
         others = [name for name in self.cockpit.models() if name != self.cockpit.status.settings.model]
         chosen: dict[str, Mapping[str, object]] = {"plain": PLAIN, "schedule": {"schedule": SCHEDULE}}
-        self.cockpit.set_rival(chosen.get(kind, {"model": (others or self.cockpit.models())[0]}))
-        self._show_rival(self.cockpit.rival)
+        self.cockpit.set_comparison(chosen.get(kind, {"model": (others or self.cockpit.models())[0]}))
+        self._show_choice(self.cockpit.comparison)
 
 
 class _Table(QWidget):
@@ -93,7 +93,7 @@ class _Table(QWidget):
             "p95": self.tr("ms p95"), "keys": self.tr("Key frames"), "age": self.tr("Mean age"), "high": self.tr("Deep stage"),
         }  # fmt: skip
         self.cells: dict[tuple[str, int], QLabel] = {}
-        for at, head in enumerate((self.tr("A, this"), self.tr("B, rival")), 1):
+        for at, head in enumerate((self.tr("A, this"), self.tr("B, the other")), 1):
             grid.addWidget(label(head, "heading"), 0, at, Qt.AlignmentFlag.AlignRight)
         for line, (key, name) in enumerate(names.items(), 1):
             grid.addWidget(label(name, "dim"), line, 0)
@@ -105,8 +105,8 @@ class _Table(QWidget):
         grid.setColumnStretch(1, 1)
         grid.setColumnStretch(2, 1)
 
-    def show_lanes(self, runs: Mapping[str, str], numbers: Numbers, rival: Mapping[str, str] | None, rival_numbers: Numbers | None) -> None:
-        for at, (what, figures) in enumerate(((runs, numbers), (rival or {}, rival_numbers))):
+    def show_both(self, runs: Mapping[str, str], numbers: Numbers, other: Mapping[str, str] | None, other_numbers: Numbers | None) -> None:
+        for at, (what, figures) in enumerate(((runs, numbers), (other or {}, other_numbers))):
             known = figures is not None and figures.count > 0
             texts = {key: what.get(key, NONE).replace(":", ":\u200b") for key in ("model", "schedule", "mode")}
             texts["p50"] = f"{figures.p50_ms:.1f}" if known and figures else NONE

@@ -1,0 +1,101 @@
+"""German: that it is shown, and that no text of the window lacks it."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+from PyQt6.QtCore import QCoreApplication
+from PyQt6.QtWidgets import QLabel, QScrollArea
+
+from drive_seg.backends import BACKENDS
+from drive_seg.network.propagate import KINDS as PROPAGATIONS
+from drive_seg.network.schedule import KINDS as SCHEDULES
+from drive_seg.ui.actions import ACTIONS, MENUS
+from drive_seg.ui.catalogue import FOLDER, Catalogue, catalogue_for
+from drive_seg.ui.keys import KeyList
+from drive_seg.ui.pages.inspector import PAGES
+from tests.ui.fakes import FakePlayer, Opened
+
+LANGUAGES = sorted(path.stem for path in FOLDER.glob("*.ts"))
+
+
+class Texts(ast.NodeVisitor):
+    """What a module translates: `self.tr(text)` by its class, `translate(context, text)`."""
+
+    def __init__(self) -> None:
+        self.found: set[tuple[str, str]] = set()
+        self._inside = [""]
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._inside.append(node.name)
+        self.generic_visit(node)
+        self._inside.pop()
+
+    def visit_Call(self, node: ast.Call) -> None:
+        texts = [part.value for part in node.args if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "tr":
+            self.found |= {(self._inside[-1], text) for text in texts}
+        elif isinstance(node.func, ast.Name) and node.func.id == "translate" and len(texts) == 2:
+            self.found.add((texts[0], texts[1]))
+        self.generic_visit(node)
+
+
+def asked_for() -> set[tuple[str, str]]:
+    """All that the window can ask for: what stands in its modules, and what it shows of the tables."""
+    reader = Texts()
+    for path in FOLDER.rglob("*.py"):
+        reader.visit(ast.parse(path.read_text(encoding="utf-8")))
+    sliders = {kind.slider.says for kind in SCHEDULES.values() if kind.slider}
+    explained = {one.help for table in (BACKENDS, PROPAGATIONS) for one in table.values()} | {kind.help for kind in SCHEDULES.values()}
+    actions = {text for entry in ACTIONS for text in (entry.text, entry.tip)} | set(MENUS.values()) | {title for title, _ in PAGES.values()}
+    return (
+        reader.found
+        | {("ui", text) for text in sliders | explained | {kind.title for kind in SCHEDULES.values()}}
+        | {("actions", text) for text in actions | {"Play", "Play again"}}
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_has_its_translation_with_the_same_places_for_values(language: str) -> None:
+    texts = Catalogue(FOLDER / f"{language}.ts").texts
+    asked = asked_for()
+    assert len(asked) > 250
+    assert sorted(asked - texts.keys()) == []
+    assert sorted(texts.keys() - asked) == []  # nor one for what is not there any more
+    for (_, english), translated in texts.items():
+        assert sorted(re.findall(r"\{[^}]*\}", english)) == sorted(re.findall(r"\{[^}]*\}", translated))
+
+
+@pytest.fixture
+def german(qapp: object) -> Iterator[None]:
+    words = catalogue_for(["fr-FR", "de-AT", "en-GB"])
+    assert words is not None
+    QCoreApplication.installTranslator(words)
+    yield
+    QCoreApplication.removeTranslator(words)
+
+
+@pytest.mark.usefixtures("german")
+def test_the_window_is_shown_in_german(opened: Opened) -> None:
+    player = FakePlayer()
+    player.put()
+    window = opened(player)
+    window.show()
+    window.toggle_help()
+    said = {label.text() for label in window.findChildren(QLabel)}
+    assert {"Modell", "Backend", "Deckkraft", "Bilder / s"} <= said
+    assert window.keys["record"].text() == "Aufnehmen"
+    assert window.parts.state.text() == "● spielt"
+    for area in window.panel.findChildren(QScrollArea):
+        inside, viewport = area.widget(), area.viewport()
+        assert inside is not None
+        assert viewport is not None
+        assert inside.width() <= viewport.width()  # nothing of the longer words is cut off at the right
+    assert "Videodatei öffnen" in window.findChildren(KeyList)[0].text.text()
+
+
+def test_english_stays_where_it_is_wanted_or_nothing_else_is_there() -> None:
+    assert catalogue_for(["en-GB", "de-DE"]) is None
+    assert catalogue_for(["xx"]) is None
+    assert catalogue_for([]) is None
