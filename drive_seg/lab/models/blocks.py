@@ -54,6 +54,11 @@ class Doubling(nn.ConvTranspose2d):
             self.weight.copy_(torch.eye(classes)[:, :, None, None] * torch.outer(slope, slope))
 
 
+def halved(x: Tensor) -> Tensor:
+    """The maxima of 2x2 cells, (N, C, ceil(H / 2), ceil(W / 2))."""
+    return F.max_pool2d(x, 2, ceil_mode=True)
+
+
 def resize_to(x: Tensor, like: Tensor) -> Tensor:
     """`x` at the height and width of `like`, bilinear."""
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
@@ -68,21 +73,22 @@ def cropped(x: Tensor, like: Tensor, times: int = 1) -> Tensor:
     return x[:, :, : times * like.shape[2], : times * like.shape[3]]
 
 
-class Normalise(nn.Module):
-    """uint8 BGR (N, H, W, 3) to float (N, 3, H, W), by MEAN and STD."""
+class Normalising(nn.Module):
+    """Holds a mean and a deviation of each channel, in grey levels."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, mean: Tensor = MEAN, std: Tensor = STD) -> None:
         super().__init__()
-        self.register_buffer("mean", MEAN.clone())
-        self.register_buffer("std", STD.clone())
+        self.register_buffer("mean", mean.clone())
+        self.register_buffer("std", std.clone())
 
+    def normalised(self, image: Tensor) -> Tensor:
+        """uint8 BGR (N, H, W, 3) to float (N, 3, H, W)."""
+        return (image.float().permute(0, 3, 1, 2) - self.mean) / self.std  # the cast first: TensorRT lets uint8 feed nothing else
+
+
+class Normalise(Normalising):
     def forward(self, image: Tensor) -> Tensor:
-        return normalise(image, self.mean, self.std)
-
-
-def normalise(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """uint8 BGR (N, H, W, 3) to float (N, 3, H, W); the cast comes first because TensorRT lets uint8 feed nothing else."""
-    return (image.float().permute(0, 3, 1, 2) - mean) / std
+        return self.normalised(image)

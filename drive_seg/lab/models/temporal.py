@@ -37,12 +37,10 @@ class Selector(nn.Module):
 
     def cells(self, embedding: Tensor, key_embedding: Tensor) -> Tensor:
         """Log-odds (N, 1, 23, 30)."""
-        odds: Tensor = self.compare(torch.cat([embedding, key_embedding, (embedding - key_embedding).abs()], 1))
-        return odds
+        return self.compare(torch.cat([embedding, key_embedding, (embedding - key_embedding).abs()], 1))
 
     def forward(self, embedding: Tensor, key_embedding: Tensor) -> Tensor:
-        share: Tensor = self.cells(embedding, key_embedding).sigmoid().mean((1, 2, 3))  # (N,)
-        return share
+        return self.cells(embedding, key_embedding).sigmoid().mean((1, 2, 3))  # (N,)
 
 
 class Fuse(nn.Module):
@@ -58,8 +56,7 @@ class Fuse(nn.Module):
 
     def forward(self, context: Tensor, embedding: Tensor, key_embedding: Tensor) -> Tensor:
         x = torch.relu(self.enter(torch.cat([context, embedding, key_embedding], 1)))
-        fused: Tensor = context + self.leave(torch.relu(self.look(x)))
-        return fused
+        return context + self.leave(torch.relu(self.look(x)))
 
 
 class NetWarp(nn.Module):
@@ -77,8 +74,7 @@ class NetWarp(nn.Module):
 
     def forward(self, context: Tensor, embedding: Tensor, key_embedding: Tensor) -> Tensor:
         weighed = self.weigh_warped * context + self.weigh_own * self.own(embedding)
-        fused: Tensor = self.fuse(weighed, embedding, key_embedding)
-        return fused
+        return self.fuse(weighed, embedding, key_embedding)
 
 
 class Attend(nn.Module):
@@ -110,8 +106,7 @@ class Attend(nn.Module):
         gathered = values @ likeness.softmax(4).transpose(3, 4)  # (N, 3, 4, 128, 64)
         shaped = gathered.view(-1, rows // BLOCK, columns // BLOCK, context.shape[1], BLOCK, BLOCK).permute(0, 3, 1, 4, 2, 5)
         brought = shaped.reshape(-1, context.shape[1], rows, columns)[:, :, :height, :width]
-        fused: Tensor = self.fuse(brought, embedding, key_embedding)
-        return fused
+        return self.fuse(brought, embedding, key_embedding)
 
 
 def _blocks(x: Tensor) -> Tensor:
@@ -147,8 +142,7 @@ class Recurrent(nn.Module):
         x = torch.relu(self.enter(torch.cat([last_context, embedding, key_embedding], 1)))
         x = torch.relu(self.look(x))
         gate = self.gate(x).sigmoid()
-        state: Tensor = (1 - gate) * last_context + gate * self.new(x)
-        return state
+        return (1 - gate) * last_context + gate * self.new(x)
 
 
 PROPAGATIONS: dict[str, type[NetWarp] | type[Attend] | type[Recurrent]] = {"netwarp": NetWarp, "attend": Attend, "recurrent": Recurrent}
@@ -162,5 +156,4 @@ class PropagatingHead(Head):
         self.propagate, self.head = propagate, head
 
     def forward(self, fine: Tensor, detail: Tensor, *brought: Tensor) -> Tensor:
-        scores: Tensor = self.head(fine, detail, self.propagate(*brought))
-        return scores
+        return self.head(fine, detail, self.propagate(*brought))
