@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Mapping
 
+from drive_seg.backends.tensorrt.adapters import open_cuda
 from drive_seg.backends.tensorrt.ahead import QUANTISED, AheadOfTime, painter_of, with_shares
 from drive_seg.backends.tensorrt.beside import TensorRtBeside
-from drive_seg.backends.tensorrt.cuda import Cuda, find_gpu, open_cuda
+from drive_seg.backends.tensorrt.cuda import find_gpu
 from drive_seg.backends.tensorrt.flavour import find_flavour
 from drive_seg.backends.tensorrt.inspector import inspected_layers
 from drive_seg.backends.tensorrt.obtain import Tell, Wanted, Workshop
@@ -57,8 +58,7 @@ class TensorRtBackend:
         return self._stage(Wanted(onnx_path, input_shapes, self._asked, {picture: frame_hw}))
 
     def _stage(self, wanted: Wanted) -> TensorRtStage:
-        entry, engine, cuda = self._open(wanted)
-        return TensorRtStage(entry.about.key.source, entry.inputs, entry.outputs, engine, cuda, self._urgent, self._shared)
+        return TensorRtStage(self._open(wanted, self._urgent, self._shared))
 
     def load_beside(
         self, onnx_path: str, sources: Mapping[str, Stage | StageBeside], pictures: Mapping[str, tuple[int, ...]]
@@ -72,22 +72,21 @@ class TensorRtBackend:
             shapes[tensor], prepared[tensor] = pictures.get(tensor, shape), source.prepared
             if shapes[tensor] != shape:
                 frames[tensor] = (shape[1], shape[2])
-        entry, engine, cuda = self._open(Wanted(onnx_path, shapes, self._asked, frames))
-        return TensorRtBeside(entry.about.key.source, entry.inputs, entry.outputs, engine, cuda, self._shared, prepared)
+        own = self._open(Wanted(onnx_path, shapes, self._asked, frames), False, self._shared, timed=True)
+        return TensorRtBeside(own, prepared)
 
     def load_painter(self, stage: Stage, picture: str, labels_hw: tuple[int, int]) -> TensorRtPainter:
         if not isinstance(stage, TensorRtStage):
             raise BackendError("what is to be painted was loaded by another backend; load both with this one")
-        entry, engine, cuda = self._open(painter_of(self._workshop.store.folder, stage.inputs, picture, labels_hw, self._asked))
-        prepared = Prepared(entry.about.key.source, entry.inputs, entry.outputs, engine, cuda, self._urgent, {})
-        return TensorRtPainter(prepared, stage.prepared, picture)
+        wanted = painter_of(self._workshop.store.folder, stage.inputs, picture, labels_hw, self._asked)
+        return TensorRtPainter(self._open(wanted, self._urgent, {}), stage.prepared, picture)
 
     def ahead(self, tell: Tell | None) -> AheadOfTime:
         """The same engines, kept or built and not loaded; with nobody to tell, kept or BackendError."""
         say, progress = with_shares(tell) if tell else (None, None)
         return AheadOfTime(self._asked, say, progress, self._workshop)
 
-    def _open(self, wanted: Wanted) -> tuple[Entry, Engine, Cuda]:
+    def _open(self, wanted: Wanted, urgent: bool, shared: Shared, timed: bool = False) -> Prepared:
         entry = self._workshop.engine(wanted, tell_stderr)
         name = entry.about.key.source
         cuda = open_cuda(self._gpu.ordinal)
@@ -104,7 +103,7 @@ class TensorRtBackend:
             raise
         self._quantised = self._quantised or (entry.about.precision if entry.about.precision in QUANTISED else "")
         self.precision = self._quantised or entry.about.precision
-        return entry, engine, cuda
+        return Prepared(name, entry.inputs, entry.outputs, engine, cuda, urgent, shared, timed)
 
     def _check(self, name: str, engine: Engine, entry: Entry) -> None:
         """That the engine has layers of its precision. What TensorRT does in fp32 on the way, such as a resize, is its own affair."""

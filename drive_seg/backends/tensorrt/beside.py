@@ -6,9 +6,8 @@ from contextlib import ExitStack, suppress
 
 import numpy as np
 
-from drive_seg.backends.tensorrt.cuda import Cuda
-from drive_seg.backends.tensorrt.runtime import Prepared, Program, Shared
-from drive_seg.contracts import Tensors, TensorSpec
+from drive_seg.backends.tensorrt.runtime import Prepared
+from drive_seg.contracts import Tensors
 from drive_seg.errors import BackendError
 
 
@@ -19,24 +18,14 @@ class TensorRtBeside:
     itself, and this engine's stream waits for the copy's event. No host memory is touched, and nothing is waited for.
     """
 
-    def __init__(
-        self,
-        name: str,
-        inputs: tuple[TensorSpec, ...],
-        outputs: tuple[TensorSpec, ...],
-        program: Program,
-        cuda: Cuda,
-        shared: Shared,
-        sources: Mapping[str, Prepared],
-    ) -> None:
-        """See Prepared. `sources`: who puts out the tensor, for every input."""
-        self.inputs, self.outputs = inputs, outputs
+    def __init__(self, prepared: Prepared, sources: Mapping[str, Prepared]) -> None:
+        """Takes `prepared`, which has to be timed, over and closes it. `sources`: who puts out the tensor, for every input."""
+        self.prepared, self.inputs, self.outputs = prepared, prepared.inputs, prepared.outputs
         self._under_way = False
         self._by_source: dict[Prepared, list[str]] = {}
         for tensor, source in sources.items():
             self._by_source.setdefault(source, []).append(tensor)
-        self.prepared = Prepared(name, inputs, outputs, program, cuda, False, shared, timed=True)
-        self._sizes = {spec.name: math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in inputs}
+        self._sizes = {spec.name: math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in self.inputs}
         self._events = ExitStack()
         try:
             with self.prepared.entered():

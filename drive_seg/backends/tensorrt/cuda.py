@@ -1,4 +1,4 @@
-"""The CUDA layer: the driver's calls that the runtime needs, as a Protocol with two adapters, and which GPU there is.
+"""The CUDA layer: the driver's calls that the runtime needs, as a Protocol (adapters.py has what implements it), and which GPU there is.
 
 Handles are numbers that belong to the GPU's primary context, which torch and TensorRT use too: what one adapter made, another may use.
 A context is current in one thread at a time, and only inside `current()`: every other method is called there. Whoever makes something
@@ -7,7 +7,6 @@ frees it, before `close`.
 
 import ctypes
 import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -119,35 +118,6 @@ def find_gpu(ordinal: int = 0) -> Gpu:
         raise BackendError(f"cuda:{ordinal} does not answer (CUDA status {status}); check nvidia-smi")
     newest = f"{version.value // 1000}.{version.value % 1000 // 10}"
     return Gpu(ordinal, name.value.decode(), f"{major.value}.{minor.value}", newest)
-
-
-def _open_cuda_bindings(ordinal: int) -> Cuda:
-    from drive_seg.backends.tensorrt.cuda_bindings import CudaBindings
-
-    return CudaBindings(ordinal)
-
-
-def _open_pycuda(ordinal: int) -> Cuda:
-    from drive_seg.backends.tensorrt.pycuda import PyCuda
-
-    return PyCuda(ordinal)
-
-
-ADAPTERS: dict[str, Callable[[int], Cuda]] = {  # best first
-    "cuda-bindings": _open_cuda_bindings,
-    "pycuda": _open_pycuda,
-}
-
-
-def open_cuda(ordinal: int) -> Cuda:
-    """The first adapter whose package is here. Raises BackendError listing what was tried."""
-    reasons = []
-    for name, open_adapter in ADAPTERS.items():
-        try:
-            return open_adapter(ordinal)
-        except (ImportError, OSError) as error:
-            reasons.append(f"{name} ({one_line(error)})")
-    raise BackendError(f"no package to drive CUDA with; tried {', '.join(reasons)}; pip install cuda-bindings")
 
 
 _REMEDIES = {

@@ -64,9 +64,9 @@ class Workshop:
         if isinstance(found, Entry):
             return found
         if tell is None:
-            raise BackendError(f"{key.source} is not built: {found.why or 'there is no such engine'}; run `drive-seg build`")
-        if found.why:
-            tell(f"{found.why}; it is built again")
+            raise BackendError(f"{key.source} is not built: {found or 'there is no such engine'}; run `drive-seg build`")
+        if found:
+            tell(f"{found}; it is built again")
         return self._build(name, key, wanted, tell, progress)
 
     def _build(self, name: str, key: Key, wanted: Wanted, tell: Tell, progress: Progress | None) -> Entry:

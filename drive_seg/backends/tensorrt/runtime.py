@@ -1,5 +1,6 @@
 """One engine on a GPU: its stream, its buffers and its CUDA graph; and the same as a Stage (contracts.py)."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -26,6 +27,9 @@ class Program(Protocol):
 
     def capturable(self, stream: int) -> bool:
         """The work can be captured as a CUDA graph."""
+
+    def inspect(self) -> str:
+        """What is known of every layer, as JSON."""
 
     def close(self) -> None:
         """Frees the engine; with the context current."""
@@ -57,7 +61,8 @@ class Prepared:
 
         `timed`: the event `done` is.
         """
-        self.name, self.cuda, self._program, self._shared = name, cuda, program, shared
+        self.name, self.inputs, self.outputs = name, inputs, outputs
+        self.cuda, self.program, self._shared = cuda, program, shared
         self._busy = threading.Lock()
         self.closed = False
         self._graphs: dict[Route, int] = {}
@@ -66,31 +71,31 @@ class Prepared:
             with cuda.current():
                 try:
                     held.callback(program.close)
-                    self._prepare(inputs, outputs, held, urgent, timed)
+                    self._prepare(held, urgent, timed)
                 except BaseException:
                     held.close()  # here, where the context is current
                     raise
             self._held = held.pop_all()
             release.pop_all()
 
-    def _prepare(self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], held: ExitStack, urgent: bool, timed: bool) -> None:
+    def _prepare(self, held: ExitStack, urgent: bool, timed: bool) -> None:
         cuda = self.cuda
         self.stream = cuda.stream(urgent)
         held.callback(cuda.destroy_stream, self.stream)
         self.done = cuda.event(timed)
         held.callback(cuda.destroy_event, self.done)
-        taken = {spec.name: self._buffer(spec, held) for spec in inputs}
-        made = {spec.name: self._buffer(spec, held) for spec in outputs}
+        taken = {spec.name: self._buffer(spec, held) for spec in self.inputs}
+        made = {spec.name: self._buffer(spec, held) for spec in self.outputs}
         self._taken, self._made = list(taken.values()), list(made.values())
         self.results = {name: array for name, (_, array) in made.items()}
         self.places = {name: pointer for name, (pointer, _) in (taken | made).items()}
         held.callback(self._settle)
         for _, array in self._taken:
             array.fill(0)
-        self._give((None,) * len(inputs))  # the first time an engine runs it loads and compiles kernels, which no capture may see
+        self._give((None,) * len(self.inputs))  # the first time an engine runs it loads and compiles kernels, which no capture may see
         cuda.record(self.done, self.stream)
         cuda.wait(self.done)
-        self._capturable = cuda.captures and self._program.capturable(self.stream)
+        self._capturable = cuda.captures and self.program.capturable(self.stream)
         held.callback(self._forget_graphs)
         for pointer, array in self._made:
             self._shared[array.ctypes.data] = pointer
@@ -102,7 +107,7 @@ class Prepared:
         held.callback(self.cuda.unpin, array)
         pointer = self.cuda.allocate(max(1, array.nbytes))
         held.callback(self.cuda.free, pointer)
-        self._program.bind(spec.name, pointer)
+        self.program.bind(spec.name, pointer)
         return pointer, array
 
     def capture(self, route: Route) -> None:
@@ -123,7 +128,7 @@ class Prepared:
                 self.cuda.upload(pointer, array, self.stream)
             else:
                 self.cuda.copy(pointer, there, array.nbytes, self.stream)
-        self._program.enqueue(self.stream)
+        self.program.enqueue(self.stream)
         for pointer, array in self._made:
             self.cuda.download(array, pointer, self.stream)
 
@@ -199,20 +204,10 @@ class TensorRtStage:
     as it came, is copied on the GPU. A call is one launch and one wait.
     """
 
-    def __init__(
-        self,
-        name: str,
-        inputs: tuple[TensorSpec, ...],
-        outputs: tuple[TensorSpec, ...],
-        program: Program,
-        cuda: Cuda,
-        urgent: bool,
-        shared: Shared,
-    ) -> None:
-        """See Prepared."""
-        self.inputs, self.outputs = inputs, outputs
-        self._check = Inputs(name, inputs)
-        self.prepared = Prepared(name, inputs, outputs, program, cuda, urgent, shared)
+    def __init__(self, prepared: Prepared) -> None:
+        """Takes it over and closes it."""
+        self.prepared, self.inputs, self.outputs = prepared, prepared.inputs, prepared.outputs
+        self._check = Inputs(prepared.name, prepared.inputs)
 
     def __call__(self, tensors: Tensors) -> Tensors:
         arrays, prepared = self._check.take(tensors), self.prepared
@@ -220,6 +215,11 @@ class TensorRtStage:
             prepared.launch(arrays)
             prepared.cuda.wait(prepared.done)
             return prepared.results
+
+    def layers(self) -> int:
+        """Of the engine, by its inspector: each is a kernel or a few."""
+        with self.prepared.entered():
+            return len(json.loads(self.prepared.program.inspect())["Layers"])
 
     def close(self) -> None:
         """From any thread, when no call is under way; idempotent."""
@@ -255,7 +255,6 @@ class Engine:
         return asked is None or bool(asked(stream))
 
     def inspect(self) -> str:
-        """What the inspector says of every layer, as JSON."""
         return str(self._engine.create_engine_inspector().get_engine_information(self._api.LayerInformationFormat.JSON))
 
     def close(self) -> None:

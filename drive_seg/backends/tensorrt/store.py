@@ -46,12 +46,6 @@ class Key(_Strict):
         return f"{self.source.removesuffix('.onnx').replace('/', '-')}-{self.precision}-{digest}"
 
 
-class _Tensor(_Strict):
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-
-
 class Sidecar(_Strict):
     """What is known of an engine without loading it."""
 
@@ -59,8 +53,8 @@ class Sidecar(_Strict):
     key: Key
     sha256: str  # of the plan
     bytes: int
-    inputs: tuple[_Tensor, ...]
-    outputs: tuple[_Tensor, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
     precision: str  # what it came to
     layers: dict[str, dict[str, int]]  # by type and precision, read from the network before the build
     build_s: float
@@ -75,18 +69,11 @@ class Entry:
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        return tuple(TensorSpec(one.name, one.dtype, one.shape) for one in self.about.inputs)
+        return self.about.inputs
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        return tuple(TensorSpec(one.name, one.dtype, one.shape) for one in self.about.outputs)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Nothing that may be run: why, ready for people; "" when there is nothing of the kind at all."""
-
-    why: str
+        return self.about.outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +91,25 @@ class Store:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder()
 
-    def find(self, key: Key) -> Entry | Refused:
-        """The engine of this key, read and checked against its SHA-256, or why there is none. Raises nothing."""
+    def find(self, key: Key) -> Entry | str:
+        """The engine of this key, read and checked against its SHA-256; or why there is none, for people.
+
+        "" where there is nothing of the kind at all. Raises nothing.
+        """
         path = self.folder / f"{key.name}.plan"
         if not path.is_file():
-            return Refused(self._nearest(key))
+            return self._nearest(key)
         try:
             about = _read(path)
             plan = path.read_bytes()
         except ValueError as error:
-            return Refused(str(error))
+            return str(error)
         except OSError as error:
-            return Refused(f"{path.name} cannot be read ({error.strerror})")
+            return f"{path.name} cannot be read ({error.strerror})"
         if about.key != key:
-            return Refused(f"{path.name} {why_not(key, about.key)}")
+            return f"{path.name} {why_not(key, about.key)}"
         if hashlib.sha256(plan).hexdigest() != about.sha256:
-            return Refused(f"{path.name} is damaged: it is not the engine that was written (SHA-256 differs)")
+            return f"{path.name} is damaged: it is not the engine that was written (SHA-256 differs)"
         return Entry(about, plan)
 
     def put(self, key: Key, built: Built) -> Entry:
@@ -128,8 +118,8 @@ class Store:
             key=key,
             sha256=hashlib.sha256(built.plan).hexdigest(),
             bytes=len(built.plan),
-            inputs=tuple(_Tensor(name=one.name, dtype=one.dtype, shape=one.shape) for one in built.inputs),
-            outputs=tuple(_Tensor(name=one.name, dtype=one.dtype, shape=one.shape) for one in built.outputs),
+            inputs=built.inputs,
+            outputs=built.outputs,
             precision=built.precision,
             layers={kind: dict(counts) for kind, counts in built.layers.items()},
             build_s=round(built.build_s, 3),

@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 
 from drive_seg.backends import open_backend
-from drive_seg.backends.tensorrt.flavour import TITLES
 from drive_seg.backends.validation import one_line
 from drive_seg.bench.gpu.load import border_bytes, close, count_kernels, load_stages, run_stages
 from drive_seg.contracts import Array, Backend, Frame
@@ -150,10 +149,9 @@ def attempt_load(job: Job) -> dict[str, Any]:
     try:
         for _ in range(WATCH_AFTER):
             run_stages(bundle.card, loaded, images[:1])
-        package = job.runtime if job.runtime in TITLES else None
         found: dict[str, Any] = {"stages": len(loaded), "border_bytes": border_bytes(loaded)}
         try:
-            found |= count_kernels(lambda: run_stages(bundle.card, loaded, images[:1]), loaded, job.precision, package)
+            found |= count_kernels(lambda: run_stages(bundle.card, loaded, images[:1]), loaded)
         except BackendError as error:
             found["not_measured"] = str(error)
         return found

@@ -83,7 +83,7 @@ def test_the_frame_is_taken_from_where_it_is_and_one_copy_leaves() -> None:
     cudas = FakeCuda(gpu=gpu), FakeCuda(gpu=gpu)
     picture, mean = (TensorSpec("image", "uint8", (1, 4, 6, 3)),), (TensorSpec("mean", "float32", (1,)),)
     program = FakeProgram(cudas[0], picture, mean, lambda image: {"mean": np.float32(image.mean(dtype=np.float64))})
-    low = TensorRtStage("low", picture, mean, program, cudas[0], True, {})
+    low = TensorRtStage(Prepared("low", picture, mean, program, cudas[0], True, {}))
     kinds = zip(INPUTS, ["uint8", "uint8", "float32", "float32"], shapes((4, 6), (2, 3)).values(), strict=True)
     inputs, overlay = tuple(TensorSpec(*kind) for kind in kinds), (TensorSpec("overlay", "uint8", (1, 4, 6, 3)),)
 

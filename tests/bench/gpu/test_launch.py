@@ -109,5 +109,5 @@ def test_a_batch_of_frames_compiles_stage_by_stage(tmp_path: Path, precision: st
     made = AheadOfTime(precision, lambda line: None, workshop=workshop_here(Store(tmp_path / "store")))
     loaded = load_stages(load_bundle("camvid"), made, 2, tmp_path)
     assert {entry.about.precision for entry in made.entries} == {precision}
-    (labels,) = loaded["head"].stage.outputs
+    (labels,) = loaded["head"].outputs
     assert labels.shape == (2, 180, 240)
