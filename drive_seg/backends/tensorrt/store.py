@@ -26,7 +26,7 @@ class _Strict(BaseModel):
 
 
 class Key(_Strict):
-    """All that an engine depends on."""
+    """Everything that an engine depends on; its digest names the files."""
 
     source: str  # bundle/file.onnx
     onnx: str  # its SHA-256
@@ -47,7 +47,7 @@ class Key(_Strict):
 
 
 class Sidecar(_Strict):
-    """What is known of an engine without loading it."""
+    """The JSON beside an engine: its key, hash, tensors and layers."""
 
     format: int = 1
     key: Key
@@ -62,7 +62,7 @@ class Sidecar(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An engine that may be run."""
+    """A stored engine that fits its key and is whole."""
 
     about: Sidecar
     plan: bytes
@@ -77,8 +77,8 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A file of the store."""
+class StoredEngine:
+    """A file of the store, and why it cannot be used."""
 
     path: Path
     about: Sidecar | None
@@ -107,7 +107,7 @@ class Store:
         except OSError as error:
             return f"{path.name} cannot be read ({error.strerror})"
         if about.key != key:
-            return f"{path.name} {why_not(key, about.key)}"
+            return f"{path.name} {mismatch(key, about.key)}"
         if hashlib.sha256(plan).hexdigest() != about.sha256:
             return f"{path.name} is damaged: it is not the engine that was written (SHA-256 differs)"
         return Entry(about, plan)
@@ -130,15 +130,15 @@ class Store:
         _write(path.with_suffix(".json"), (about.model_dump_json(indent=2) + "\n").encode())
         return Entry(about, built.plan)
 
-    def listed(self) -> Iterator[Listed]:
+    def listed(self) -> Iterator[StoredEngine]:
         """Every engine, by name."""
         for path in sorted(self.folder.glob("*.plan")):
             try:
                 about = _read(path)
                 whole = sha256(path) == about.sha256
-                yield Listed(path, about, "" if whole else "damaged: SHA-256 differs")
+                yield StoredEngine(path, about, "" if whole else "damaged: SHA-256 differs")
             except (ValueError, OSError) as error:
-                yield Listed(path, None, str(error))
+                yield StoredEngine(path, None, str(error))
 
     def clear(self) -> tuple[int, int]:
         """Removes every engine. Returns how many, and their bytes. Raises OSError."""
@@ -151,7 +151,7 @@ class Store:
     def _nearest(self, key: Key) -> str:
         """Why the engines of this stage, size and precision that are here are not the one."""
         others = [one for one in self._of(key) if (one.inputs, one.frames, one.precision) == (key.inputs, key.frames, key.precision)]
-        return f"the engine of {key.source} that is here {why_not(key, others[-1])}" if others else ""
+        return f"the engine of {key.source} that is here {mismatch(key, others[-1])}" if others else ""
 
     def _of(self, key: Key) -> Iterator[Key]:
         for path in sorted(self.folder.glob(f"{key.source.removesuffix('.onnx').replace('/', '-')}-{key.precision}-*.plan")):
@@ -161,8 +161,8 @@ class Store:
                 continue
 
 
-def why_not(wanted: Key, there: Key) -> str:
-    """What is wrong with an engine: foreign before stale, in a half sentence that begins with a verb."""
+def mismatch(wanted: Key, there: Key) -> str:
+    """Why a stored engine does not fit the wanted key, as a half sentence that begins with a verb."""
     if wanted.flavour != there.flavour or wanted.version != there.version:
         return f"was built by {there.flavour} {there.version}, and {wanted.flavour} {wanted.version} would run it"
     if (wanted.gpu, wanted.compute_capability) != (there.gpu, there.compute_capability):

@@ -99,7 +99,7 @@ def close(loaded: Mapping[str, Stage]) -> None:
 
 
 def run_stages(card: Card, loaded: Mapping[str, Stage], images: Array) -> Array:
-    """(N, H, W, 3) to labels (N, h, w), which the last stage owns."""
+    """Labels (N, h, w) of uint8 images (N, H, W, 3); the last stage's own memory."""
     none = {name: np.zeros((len(images), *shape[1:]), np.float32) for name, shape in key_shapes(card, images.shape[1:3]).items()}
     tensors: dict[str, Array] = {card.input.name: images, **none}
     for stage in loaded.values():
@@ -123,7 +123,7 @@ def write_batched(path: Path, batch: int, folder: Path) -> str:
 
 
 def border_bytes(loaded: Mapping[str, Stage]) -> int:
-    """What crosses the stages' borders, in and out."""
+    """Bytes of all inputs and outputs of the stages."""
     specs = [spec for stage in loaded.values() for spec in (*stage.inputs, *stage.outputs)]
     return sum(int(np.prod(spec.shape)) * np.dtype(spec.dtype).itemsize for spec in specs)
 

@@ -1,4 +1,4 @@
-"""The pieces that the networks share: convolution with batch norm, the residual block, and bringing a map to another one's size."""
+"""The pieces that the networks share: convolution with batch norm, the residual block, and resizing a map to another one's size."""
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,10 @@ STD = torch.tensor([78.0, 78.0, 77.0]).view(1, 3, 1, 1)
 class ConvBN(nn.Sequential):
     """Convolution, batch norm and, unless told otherwise, ReLU; the padding keeps ceil(size / stride)."""
 
-    def __init__(
-        self, cin: int, cout: int, kernel: int | tuple[int, int] = 3, stride: int = 1, rate: int = 1, relu: bool = True, groups: int = 1
-    ) -> None:
+    def __init__(self, cin: int, cout: int, kernel: int | tuple[int, int] = 3, stride: int = 1, rate: int = 1, relu: bool = True) -> None:
         high, wide = (kernel, kernel) if isinstance(kernel, int) else kernel
         padding = (rate * (high // 2), rate * (wide // 2))
-        conv = nn.Conv2d(cin, cout, (high, wide), stride, padding, dilation=rate, groups=groups, bias=False)
+        conv = nn.Conv2d(cin, cout, (high, wide), stride, padding, dilation=rate, bias=False)
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
         super().__init__(conv, nn.BatchNorm2d(cout), *([nn.ReLU(inplace=True)] if relu else []))
 
