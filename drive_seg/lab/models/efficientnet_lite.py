@@ -2,8 +2,7 @@
 
 Tan, Le 2019, https://arxiv.org/abs/1905.11946; the Lite variants have neither squeeze-and-excitation nor swish, which few accelerators
 like. Depthwise layers leave matrix units idle, so they are kept off the frames that are no key frame: `low` and `head` are the dense ones
-of deeplab.py, and `high` reads the picture itself. EfficientNetLiteSingle is the cut that is usual elsewhere, for comparison: `low` is the
-backbone's first blocks. Shapes in the comments are for a 480x360 image and Lite0.
+of deeplab.py, and `high` reads the picture itself. Shapes in the comments are for a 480x360 image and Lite0.
 """
 
 import math
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from drive_seg.errors import DataError
 from drive_seg.lab.models import deeplab, staged
-from drive_seg.lab.models.blocks import BasicBlock, ConvBN, normalise, resize_to
+from drive_seg.lab.models.blocks import BasicBlock, ConvBN, Normalise, resize_to
 
 SCALES = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2))  # width and depth of Lite0, 1, 2
 GROUPS = (  # expansion, channels, blocks, kernel, stride of Lite0's seven groups of blocks
@@ -109,19 +108,11 @@ class Backbone(nn.Sequential):
         return maps
 
 
-class Picture(nn.Module):
+class Picture(Normalise):
     """uint8 BGR (N, H, W, 3) as the backbone's stem wants it; BGR, since the stem's weights are turned round when they are loaded."""
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.full((1, 3, 1, 1), GREY))
-        self.register_buffer("std", torch.full((1, 3, 1, 1), HALF_RANGE))
-
-    def forward(self, image: Tensor) -> Tensor:
-        return normalise(image, self.mean, self.std)
+        super().__init__(torch.full((1, 3, 1, 1), GREY), torch.full((1, 3, 1, 1), HALF_RANGE))
 
 
 class Context(nn.Module):
@@ -140,8 +131,7 @@ class Context(nn.Module):
     def forward(self, near: Tensor, deep: Tensor, last: Tensor) -> Tensor:  # (N, 40, 45, 60), (N, 112, 23, 30), (N, 320, 23, 30)
         x = torch.relu(self.deep(deep) + resize_to(self.pyramid(last), deep))  # (N, 128, 23, 30)
         x = torch.relu(self.near(near) + resize_to(self.join(x), near))  # (N, 96, 45, 60)
-        context: Tensor = self.fuse(x)
-        return context
+        return self.fuse(x)
 
 
 class High(nn.Module):
@@ -153,8 +143,7 @@ class High(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:  # (N, 360, 480, 3) uint8 BGR
         _, _, near, _, deep, _, last = self.backbone(self.picture(image))
-        context: Tensor = self.context(near, deep, last)  # (N, 96, 45, 60)
-        return context
+        return self.context(near, deep, last)  # (N, 96, 45, 60)
 
 
 class Head(deeplab.Head):
@@ -163,8 +152,7 @@ class Head(deeplab.Head):
     def cells(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
         x = self.refine(torch.cat([self.enter(context), detail], 1))  # (N, 64, 45, 60)
         x = self.sharpen(torch.cat([resize_to(self.narrow(x), fine), fine], 1))  # (N, 32, 90, 120)
-        cells: Tensor = self.classify(x)  # (N, 44, 90, 120)
-        return cells
+        return self.classify(x)  # (N, 44, 90, 120)
 
 
 class Pretrained(staged.Staged):
@@ -181,78 +169,25 @@ class Pretrained(staged.Staged):
         load_groups(self.config.lite, self.groups())
 
 
-class Ours(Pretrained):
-    """What both cuts share; the auxiliary scores, at 1/8, teach the cached context itself."""
+class EfficientNetLite(Pretrained):
+    """Thin `low`, pretrained `high` on the picture, thin `head`; the auxiliary scores, at 1/8, teach the cached context itself."""
 
-    auxiliary: nn.Conv2d
+    wiring = staged.Wiring(
+        low=("fine", "detail"), high_takes=(staged.IMAGE,), high=("context",), head_takes=("fine", "detail", "context"), change="detail"
+    )
+    made_of = EfficientNetLiteConfig, lambda c: deeplab.Low(deeplab_config(c)), High, lambda c: Head(deeplab_config(c))
+    high: High
+
+    def __init__(self, config: EfficientNetLiteConfig | None = None) -> None:
+        super().__init__(config)
+        self.auxiliary = nn.Conv2d(self.config.context, self.config.classes, 1)
 
     def training_scores(self, image: Tensor) -> tuple[Tensor, ...]:
         features = self.features(image)
         return self.head(*self.head_inputs(features)), self.auxiliary(features["context"])
 
-
-class EfficientNetLite(Ours):
-    """Thin `low`, pretrained `high` on the picture, thin `head`."""
-
-    wiring = staged.Wiring(
-        low=("fine", "detail"), high_takes=(staged.IMAGE,), high=("context",), head_takes=("fine", "detail", "context"), change="detail"
-    )
-    high: High
-
-    def __init__(self, config: EfficientNetLiteConfig | None = None) -> None:
-        super().__init__()
-        self.config = c = config or EfficientNetLiteConfig()
-        self.low, self.high = deeplab.Low(deeplab_config(c)), High(c)
-        self.head, self.auxiliary = Head(deeplab_config(c)), nn.Conv2d(c.context, c.classes, 1)
-
     def groups(self) -> list[nn.Module]:
         return list(self.high.backbone)
-
-
-class SingleLow(nn.Module):
-    """Every frame: the backbone's first three groups."""
-
-    def __init__(self, c: EfficientNetLiteConfig) -> None:
-        super().__init__()
-        self.picture, self.backbone = Picture(), Backbone(c.lite, c.stride, 0, 3)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:  # (N, 360, 480, 3) uint8 BGR
-        _, fine, detail = self.backbone(self.picture(image))
-        return fine, detail  # (N, 24, 90, 120), (N, 40, 45, 60)
-
-
-class SingleHigh(nn.Module):
-    """Key frames only: the other four."""
-
-    def __init__(self, c: EfficientNetLiteConfig) -> None:
-        super().__init__()
-        self.backbone, self.context = Backbone(c.lite, c.stride, 3), Context(c)
-
-    def forward(self, detail: Tensor) -> Tensor:
-        _, deep, _, last = self.backbone(detail)
-        context: Tensor = self.context(detail, deep, last)  # (N, 96, 45, 60)
-        return context
-
-
-class EfficientNetLiteSingle(Ours):
-    """One path: `low` is the backbone's first blocks, `high` the rest of it."""
-
-    wiring = staged.Wiring(
-        low=("fine", "detail"), high_takes=("detail",), high=("context",), head_takes=("fine", "detail", "context"), change="detail"
-    )
-    low: SingleLow
-    high: SingleHigh
-
-    def __init__(self, config: EfficientNetLiteConfig | None = None) -> None:
-        super().__init__()
-        self.config = c = config or EfficientNetLiteConfig()
-        _, fine, detail, *_ = widths(c.lite)
-        self.low, self.high = SingleLow(c), SingleHigh(c)
-        self.head = Head(deeplab.DeepLabConfig(classes=c.classes, fine=fine, detail=detail, context=c.context))
-        self.auxiliary = nn.Conv2d(c.context, c.classes, 1)
-
-    def groups(self) -> list[nn.Module]:
-        return [*self.low.backbone, *self.high.backbone]
 
 
 def deeplab_config(c: EfficientNetLiteConfig) -> deeplab.DeepLabConfig:
