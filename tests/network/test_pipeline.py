@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,6 +32,17 @@ def play(tmp_path: Path, schedule: str, frames: list[Frame]) -> tuple[list[Resul
 def contexts(results: list[Result]) -> list[int]:
     """The value of the frame whose context made each result's labels."""
     return [int(result.labels[0, 0]) for result in results]
+
+
+@pytest.mark.parametrize("schedule", ["clockwork:4", "clockwork:1000"])
+@pytest.mark.parametrize(("step", "fps"), [(36, 30.0), (1, 1 / 1.2)])  # of 36 frames one is computed; or no more come
+def test_frames_that_are_far_apart_in_time_are_not_cold_for_ever(tmp_path: Path, schedule: str, step: int, fps: float) -> None:
+    frames = [Frame(np.full((24, 32, 3), 100 + i, np.uint8), i * step, i * 1.2, period_s=1 / fps) for i in range(8)]
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        for mode in (None, Delayed(engine, 1, 1, "async:1")):
+            pipeline = Pipeline(engine, parse_schedule(schedule), refresher=mode)
+            results = [pipeline.step(one) for one in frames]
+            assert [result.decision.reason for result in results if result.cold] == ["first"]
 
 
 def test_every_frame_uses_its_own_context(tmp_path: Path) -> None:
@@ -88,11 +98,7 @@ def test_dropped_frames_count_into_the_age(tmp_path: Path) -> None:
     assert [result.age_frames for result in results] == [0, 3, 0]
 
 
-def test_the_overlay_is_painted_only_when_it_is_wanted_and_not_counted_as_latency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now_s = [0.0]
-    for module in ("network.pipeline", "network.refresh"):
-        monkeypatch.setattr(f"drive_seg.{module}.time", SimpleNamespace(perf_counter=lambda: now_s[0]))
-
+def test_the_overlay_is_painted_only_when_it_is_wanted_and_not_counted_as_latency(tmp_path: Path, now_s: list[float]) -> None:
     def take(ms: float) -> None:
         now_s[0] += ms / 1e3
 
