@@ -25,22 +25,13 @@ class DemoSource:
         self._drive = DemoDrive(seed, size_hw, fps)
         self._frames = frames
         name = _name(seed, size_hw, fps, frames)
-        self._info = SourceInfo(name, size_hw, fps, live=False, frame_count=frames, labelled=True, classes=CLASSES)
+        self.info = SourceInfo(name, size_hw, fps, live=False, frame_count=frames, labelled=True, classes=CLASSES)
         self._start(0)
 
     def _start(self, index: int) -> None:
         """Renders from this frame on. The old mailbox stays the old thread's."""
         self._mailbox = mailbox = Mailbox[Frame](_AHEAD_FRAMES, Overflow.WAIT)
         self._worker = Worker("demo-renderer", lambda: self._render(index, mailbox), on_error=mailbox.close).start()
-
-    @property
-    def info(self) -> SourceInfo:
-        return self._info
-
-    @property
-    def cut_time_s(self) -> float:
-        """When the picture jumps to another street; `take` does not tell."""
-        return self._drive.cut_time_s
 
     def read(self) -> Frame | None:
         """The next frame, or None at the end and after `close`. Raises what went wrong in the renderer."""
