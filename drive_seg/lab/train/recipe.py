@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, field_validator, model_validator
 
@@ -39,18 +39,32 @@ class TomlRecipe(BaseModel):
 
     @classmethod
     def load(cls, path: Path, **overrides: object) -> Self:
-        """Raises UsageError that names the file, the key and what is wrong with it."""
+        """`base = "other.toml"`, beside the file, gives what the file itself does not say.
+
+        Raises UsageError that names the file, the key and what is wrong with it.
+        """
+        values = cls._read(path)
+        try:
+            return cls(**(values | {key: value for key, value in overrides.items() if value is not None}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+    @classmethod
+    def _read(cls, path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+        if path.resolve() in above:
+            raise UsageError(f"{path}: is its own base; take base out of one of {', '.join(one.name for one in above)}")
         try:
             values = tomllib.loads(path.read_text())
         except OSError as error:
             raise UsageError(f"{path}: cannot be read ({error.strerror}); give a {cls.kind} recipe in TOML") from error
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{path}: not valid TOML: {error}") from error
-        try:
-            return cls(**(values | {key: value for key, value in overrides.items() if value is not None}))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        if (base := values.pop("base", None)) is None:
+            return values
+        if not isinstance(base, str):
+            raise UsageError(f"{path}: base: give the name of a recipe beside it, not {base!r}")
+        return cls._read(path.parent / base, (*above, path.resolve())) | values
 
 
 class Recipe(TomlRecipe):
