@@ -31,7 +31,7 @@ class Painter:
     """Turns class ids into colours; ids beyond the palette (void) are black. Keeps no buffers: what it returns is the caller's."""
 
     def __init__(self, look: Look) -> None:
-        self._look = look
+        self.look = look
         self._bgr_of_id = np.zeros((256, 1, 3), np.uint8)
         if look.palette:
             self._bgr_of_id[: len(look.palette), 0] = np.asarray(look.palette, np.uint8)[:, ::-1]
@@ -47,8 +47,8 @@ class Painter:
     @property
     def tables(self) -> tuple[Array, Array] | None:
         """By id the BGR colour, float32 (256, 3), and the share of it in a pixel, float32 (256, 1); None where that does not say it all."""
-        shares = np.where(self._hidden_of_id[:, None] > 0, 0, self._look.opacity).astype(np.float32)
-        return None if self._look.contours or self._outlined_of_id.any() else (self._bgr_of_id[:, 0].astype(np.float32), shares)
+        shares = np.where(self._hidden_of_id[:, None] > 0, 0, self.look.opacity).astype(np.float32)
+        return None if self.look.contours or self._outlined_of_id.any() else (self._bgr_of_id[:, 0].astype(np.float32), shares)
 
     def colour(self, labels: Labels, size_hw: tuple[int, int]) -> Image:
         """The mask alone: uint8 HxW ids of any size -> areas in BGR uint8 at `size_hw`, the hidden ones black."""
@@ -56,7 +56,7 @@ class Painter:
 
     def paint(self, image: Image, labels: Labels) -> Image:
         """The labels over the picture, BGR uint8 at the image's size. `image` stays as it is."""
-        look, size_hw = self._look, (image.shape[0], image.shape[1])
+        look, size_hw = self.look, (image.shape[0], image.shape[1])
         if look.contours:
             labels = _at_contour_size(labels, size_hw)
         mask = self.colour(labels, size_hw) if not self._outlined_of_id.any() else self._outlined(labels, size_hw)
@@ -77,7 +77,7 @@ class Painter:
     def _untouched(self, labels: Labels) -> Array:
         """Where the picture stays as it is: 255, elsewhere 0, at the labels' size."""
         hidden = cv2.LUT(labels, self._hidden_of_id)
-        if not self._look.contours:
+        if not self.look.contours:
             return hidden
         steps = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, _AROUND)
         return cv2.bitwise_or(hidden, cv2.threshold(steps, 0, 255, cv2.THRESH_BINARY_INV)[1])

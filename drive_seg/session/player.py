@@ -144,11 +144,17 @@ class Player:
     @property
     def look(self) -> Look:
         """How labels are drawn, in a recording too. Where it has the network's own palette, it takes the next network's."""
-        return self._look
+        return self.painter.look
 
     @look.setter
     def look(self, look: Look) -> None:
-        self._look, self._session.painter = look, Painter(look)
+        self._session.painter = Painter(look)
+
+    @property
+    def painter(self) -> Painter:
+        """What draws them so."""
+        assert self._session.painter is not None
+        return self._session.painter
 
     def change(self, **settings: object) -> None:
         """Other settings, by their fields (CHANGEABLE). Raises UsageError at once for what cannot be meant."""
@@ -339,9 +345,9 @@ class Player:
         assert pipeline is not None
         before, self._session.pipeline = self._network, pipeline
         self._network = (pipeline.engine.classes, pipeline.engine.palette)
-        if self._look.palette == before[1]:
-            hidden = self._look.hidden if self._network[0] == before[0] else frozenset[int]()
-            self.look = replace(self._look, palette=self._network[1], hidden=hidden)
+        if self.look.palette == before[1]:
+            hidden = self.look.hidden if self._network[0] == before[0] else frozenset[int]()
+            self.look = replace(self.look, palette=self._network[1], hidden=hidden)
         if "audit" in self._session.observers:
             self._audit(True)
         if self._held:

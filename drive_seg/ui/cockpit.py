@@ -15,7 +15,7 @@ from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
 from drive_seg.network.propagate import FOR_ALL, HOLD
-from drive_seg.overlay import Look, Painter
+from drive_seg.overlay import Look
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.sinks.snapshot import Labelled
@@ -66,7 +66,6 @@ class Cockpit(QObject):
         self._soon.timeout.connect(self._now)
         given = self.status.settings.model_fields_set
         opacity = self.status.settings.opacity if "opacity" in given else memory.number("look/opacity", self.status.settings.opacity)
-        self._painter = Painter(player.look)
         self._draw(opacity=min(max(opacity, 0.0), 1.0), contours=memory.flag("look/contours", False))
         self._draw(**self._colours(self.status.classes, self.status.palette))
 
@@ -159,7 +158,7 @@ class Cockpit(QObject):
         if self.shown is None:
             return None
         room_hw = room(self.shown.result.frame.image)
-        return compose(self.shown, self._painter, self.view, self.versus, self.divider, room_hw, self._comparison_ids())
+        return compose(self.shown, self.player.painter, self.view, self.versus, self.divider, room_hw, self._comparison_ids())
 
     # -- playing
 
@@ -370,7 +369,6 @@ class Cockpit(QObject):
 
     def _draw(self, **changes: object) -> None:
         self.player.look = replace(self.player.look, **changes)  # type: ignore[arg-type]
-        self._painter = Painter(self.player.look)
         self._seen()
 
     def _seen(self) -> None:

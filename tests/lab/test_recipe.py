@@ -8,6 +8,7 @@ from drive_seg.errors import UsageError
 from drive_seg.lab.train.recipe import Recipe, TomlRecipe
 from drive_seg.lab.train.temporal import TemporalRecipe
 
+GIVEN = 'images = "i"\nlabels = "l"\nclasses = ["road", "sky"]\n'
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from drive_seg.contracts import Reason, Result, SourceInfo
 from drive_seg.errors import UsageError
-from drive_seg.overlay import Look
+from drive_seg.overlay import Look, Painter
 from drive_seg.session.audit import Agreement
 from drive_seg.session.figures import Numbers, Rolling
 from drive_seg.session.history import Moment, moment_of
@@ -41,6 +41,10 @@ class FakePlayer:
             comparison_numbers=None, trouble=None,
         )  # fmt: skip
         self.look = Look(self.now.palette, self.now.settings.opacity)
+
+    @property
+    def painter(self) -> Painter:
+        return Painter(self.look)
 
     def put(self, result: Result | None = None, other: Result | None = None) -> None:
         """As the pipeline's thread would."""

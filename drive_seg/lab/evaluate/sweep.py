@@ -121,26 +121,29 @@ class Drive:
         work_ms = latency_ms["total"]["mean"]
         if mode != "sync":  # there the deep stage's time counts for no frame
             work_ms += rate * sum(latency_ms[stage]["mean"] or 0.0 for stage in pipeline.engine.cached)
+        same = (
+            "model",
+            "schedule",
+            "mode",
+            "propagation",
+            "miou",
+            "pixel_accuracy",
+            "temporal_consistency",
+            "truth_consistency",
+            "flicker",
+            "iou",
+        )
         return Row(
             kind=kind,
             family=BASELINES[scores["propagation"]] if kind == "labels" else family(schedule, mode),
-            model=scores["model"],
-            schedule=schedule,
-            mode=mode,
-            propagation=scores["propagation"],
-            miou=scores["miou"],
-            pixel_accuracy=scores["pixel_accuracy"],
             boundary_f1=scores["mean_boundary_f1"],
-            temporal_consistency=scores["temporal_consistency"],
-            truth_consistency=scores["truth_consistency"],
-            flicker=scores["flicker"],
             key_frame_rate=rate,
             gflop=gflop * rate if gflop else scores["gflop_per_frame"],
             work_ms=work_ms,
             latency_ms=latency_ms["total"],
             key_ms=scores["total_ms"]["key"],
             other_ms=scores["total_ms"]["other"],
-            iou=scores["iou"],
+            **{name: scores[name] for name in same},
         )
 
 
