@@ -24,7 +24,7 @@ PLACEHOLDERS = {  # what stands for something else, and what can be parsed in it
     "…/": "",
     "[BUNDLE …]": "camvid",
     "[--clip DIR]": "--clip DIR",
-    "[--mean … --std … --channels bgr --input-size 1024x512]": "--mean 0,0,0 --std 1,1,1 --channels bgr --input-size 1024x512",
+    "[--mean … --std … --scale … --channels bgr --input-size 1024x512]": "--mean 0,0,0 --std 1,1,1 --scale 255 --channels bgr",
     "fp16|int8|fp8|fp32 [--input-size WxH] [--frame-size WxH]": "fp16 --input-size 640x480 --frame-size 1280x720",
     "--precision …": "--precision fp16",
     " …": "",
