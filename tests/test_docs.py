@@ -25,6 +25,7 @@ PLACEHOLDERS = {  # what stands for something else, and what can be parsed in it
     "[BUNDLE …]": "camvid",
     "[--clip DIR]": "--clip DIR",
     "[--mean … --std …": "--mean 0,0,0 --std 1,1,1",
+    "--scale …": "--scale 255",
     "1024x512]": "1024x512",
     "fp16|int8|fp8|fp32 [--input-size WxH] [--frame-size WxH]": "fp16 --input-size 640x480 --frame-size 1280x720",
     "--precision …": "--precision fp16",

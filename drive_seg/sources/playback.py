@@ -13,8 +13,8 @@ from drive_seg.errors import SourceError
 from drive_seg.sources.video import Plan, Video
 
 SLACK_FRAMES = 2  # headers are off by one or two
-SLACK_SHARE = 0.05  # where only an estimate of the length is known
-SLACK_S = 0.5
+SLACK_S = 0.25  # where the frames are not counted: how long the last one is shown is not always written
+SLACK_SHARE = 0.05  # where only the longest track's length is known, which some writers estimate
 JUMP_S = 10.0  # a longer step than this, as in ffplay, …
 JUMP_STEPS = 10  # … and than so many of the step before it, is a hole in the recording
 BACK_S = 0.2  # a step so far back is a recording that begins anew; a smaller one is carelessness
@@ -112,15 +112,15 @@ class Playback:
         return True
 
     def ends_early(self) -> bool:
-        """At the end: whether the headers promise more than half a second of picture, or, where they count the frames, more than two."""
+        """At the end: whether the headers promise more picture than came."""
         video = self.video
         if video.counted and not video.may_hide:
             return video.counted - self.index > SLACK_FRAMES
         if own_s := video.own_s:
-            slack_s = SLACK_FRAMES / video.rate if video.counted else max(SLACK_S, SLACK_SHARE * own_s)
+            slack_s = max(SLACK_FRAMES / video.rate, 0 if video.counted else SLACK_S)
             return video.start_s + own_s - video.end_s > slack_s
         if whole_s := video.whole_s:  # all tracks were read: the sound may go on longer than the picture
-            return video.container_start_s + whole_s - video.end_s > max(SLACK_S, SLACK_SHARE * whole_s)
+            return video.container_start_s + whole_s - video.end_s > max(2 * SLACK_S, SLACK_SHARE * whole_s)
         return False
 
     def close(self) -> None:

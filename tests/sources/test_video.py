@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from drive_seg import cli
 from drive_seg.contracts import Frame, Image
 from drive_seg.errors import SourceError
 from drive_seg.sources.appearance import PQ, linear_light, shown_hw, turned
@@ -341,3 +342,16 @@ def test_a_hole_in_time_is_a_new_segment_and_no_wait(tmp_path: Path, suffix: str
     assert frame is not None
     assert (frame.index, frame.time_s, frame.segment) == (20, frames[20].time_s, 1)
     assert np.array_equal(frame.image, frames[20].image)
+
+
+def test_damage_is_told_at_the_end_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "drive.mp4", [picture(number, (180, 240)) for number in range(20)])
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 4000] = bytes(4000)
+    path.write_bytes(data)
+    _, note = play(path)
+    assert note
+    with pytest.raises(SystemExit) as end:
+        cli.main(["run", "--headless", "--video", str(path), "--backend", "openvino", "--threads", "1"])
+    assert end.value.code == 0
+    assert note in capsys.readouterr().err.splitlines()
