@@ -31,7 +31,7 @@ class Frame:
     """One picture from a source."""
 
     image: Image
-    index: int  # the source's own count from 0; a gap means frames that were dropped
+    index: int  # the source's own count from 0, again in each loop; what is missing was dropped. With `segment` it names the frame
     time_s: float  # the source's own clock: presentation time of a file, capture time of a camera
     decode_ms: float = 0.0
     labels: Labels | None = None  # the truth at the image's size, where the source knows it
@@ -92,6 +92,7 @@ class View:
     key_ms: float  # the same of the last frame that had a refresh to bear, in it or beside it
     other_ms: float | None  # and of the last that had none
     mid_age_frames: int  # age_frames, or less where `mid` has run alone since
+    segment: int = 0  # of the frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,12 +46,13 @@ def load(
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
     channels: Literal["rgb", "bgr"] | None = None,
+    scale: float | None = None,
 ) -> "Segmenter":
     """A network, made ready to label frames. Every argument is the program's flag of the same name (`drive-seg run --help`).
 
     `model` is the name of a bundle (`drive-seg models` lists them), its folder (with a slash in it, or a Path), or an ONNX network:
-    then `labels` are its classes, a file with one a line or the lines themselves, `name` or `name #rrggbb`; `mean`, `std` and
-    `channels` are what its input wants. `input_size` is (width, height) in pixels. Everything is checked here, but compiled when the
+    then `labels` are its classes, a file with one a line or the lines themselves, `name` or `name #rrggbb`; `mean`, `std`, `channels`
+    and `scale` are what its input wants. `input_size` is (width, height) in pixels. Everything is checked here, but compiled when the
     first frame comes, whose size it is for.
 
     Raises UsageError for what cannot be meant, BundleError for a bundle that is not whole, BackendError for a backend that cannot run:
@@ -67,6 +68,7 @@ def load(
         "class_names": Path(labels) if isinstance(labels, str) else labels,
         "schedule": schedule, "mode": mode, "propagation": propagation, "backend": backend, "device": device, "precision": precision,
         "threads": threads, "input_size": input_size, "refine": refine, "mean": mean, "std": std, "channels": channels,
+        "scale": scale,
     }  # fmt: skip
     settings = Settings.load(None, given)
     opening.open_schedule(settings)  # what cannot be meant is told before the bundle is read
@@ -80,8 +82,9 @@ def frames(source: str | int | Path, *, loop: bool = False, realtime: bool = Fal
     """The frames of a source, read one ahead in a thread of its own.
 
     `source` is what --source takes: a camera's number or /dev/videoN, a video file, a folder or glob of pictures, rtsp://…, http://…,
-    or demo:. With `loop` what has an end begins again there. With `realtime` a file keeps its own pace, and what comes too late is lost,
-    as it always is with cameras and streams. Raises UsageError, and SourceError for what cannot be opened.
+    or demo:. With `loop` what has an end begins again there, its frames' indices and times too. With `realtime` a file keeps its own
+    pace, and what comes too late is lost, as it always is with cameras and streams. Raises UsageError, and SourceError for what cannot
+    be opened.
 
     >>> import drive_seg
     >>> for frame in drive_seg.frames("demo:?seed=7&size=320x240&frames=2"):
@@ -89,7 +92,7 @@ def frames(source: str | int | Path, *, loop: bool = False, realtime: bool = Fal
     0 0.0 (240, 320, 3) uint8
     1 0.033 (240, 320, 3) uint8
     """
-    return Frames(opening.open_capture(open_source(str(source), loop=loop), paced=realtime))
+    return Frames(opening.open_capture(open_source(str(source), loop=loop), paced=realtime, loop=loop))
 
 
 class Frames:

@@ -20,7 +20,7 @@ from drive_seg.network import propagate, schedule
 DEFAULT_MODEL = "camvid"
 DEFAULT_SOURCE = "demo:"
 PRODUCT = ("model", "backend", "precision", "schedule", "mode", "propagation")  # of which a benchmark takes several values
-FOREIGN = ("class_names", "mean", "std", "channels")  # what only a network without a card has to be told
+FOREIGN = ("class_names", "mean", "std", "channels", "scale")  # what only a network without a card has to be told
 
 
 def _three(value: object) -> object:
@@ -124,6 +124,9 @@ class Settings(BaseModel):
     ] = None
     mean: Annotated[Three | None, Flag(NETWORK, "R,G,B", "net.onnx: subtracted from pixels of 0 to 1", "its metadata, or 0")] = None
     std: Annotated[Three | None, Flag(NETWORK, "R,G,B", "net.onnx: divides them", "its metadata, or 1")] = None
+    scale: Annotated[
+        float | None, Field(gt=0), Flag(NETWORK, "MAX", "net.onnx: its brightest pixel, 1 or 255", "255 with a mean or std above 1, else 1")
+    ] = None
     channels: Annotated[Literal["rgb", "bgr"] | None, Flag(NETWORK, "ORDER", "net.onnx: rgb, bgr", "its metadata, or rgb")] = None
     input_size: Annotated[  # width, height
         tuple[int, int] | None,

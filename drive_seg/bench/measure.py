@@ -16,7 +16,6 @@ from drive_seg.session.figures import percentiles
 from drive_seg.session.observer import Observer
 from drive_seg.session.session import Session
 from drive_seg.settings import Settings
-from drive_seg.sources.looping import Looping
 
 SAMPLE_S = 1.0  # between two looks at the clocks
 DRIFT, DRIFT_FRAMES = 0.10, 30  # between the thirds of a run, for a kind of which each third has so many
@@ -233,7 +232,8 @@ def measure(session: Session, settings: Settings, gauges: Gauges, clock: Callabl
     assert session.capture is not None
     source = session.capture.source
     wanted = BenchmarkSettings.of(settings, source.info.live)
-    benchmark = Benchmark(Tally(wanted, source.round_frames if isinstance(source, Looping) else None, clock()), gauges, clock)
+    loops = session.capture.looping and not source.info.live
+    benchmark = Benchmark(Tally(wanted, source.info.frame_count if loops else None, clock()), gauges, clock)
     session.observers = {"benchmark": benchmark, **session.observers}  # the first to be asked, and to be closed
     session.run()
     tally = benchmark.tally

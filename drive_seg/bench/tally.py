@@ -72,15 +72,15 @@ class _Round:
     """Whether the frames so far are a whole number of rounds of a looped source, wherever in it they began."""
 
     def __init__(self) -> None:
-        self._segment, self._first_index, self._position = -1, 0, 0
+        self._segment, self._position = -1, 0
         self._from: int | None = None  # where counting began
         self._in_later_segment = self.restarted = False
 
     def see(self, frame: Frame) -> None:
         self.restarted = frame.segment != self._segment
         if self.restarted:
-            self._segment, self._first_index, self._in_later_segment = frame.segment, frame.index, self._from is not None
-        self._position = frame.index - self._first_index
+            self._segment, self._in_later_segment = frame.segment, self._from is not None
+        self._position = frame.index
 
     def begin(self) -> None:
         """With the frame that was seen last."""

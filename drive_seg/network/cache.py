@@ -4,7 +4,9 @@ import numpy as np
 
 from drive_seg.contracts import Array, Decision, Frame, Key, Labels, Reason, Tensors, View
 
-MAX_GAP_S = 1.0  # a longer silence, or a step back in time, and the scene may be another one
+# A longer silence of the source, per frame of its own count, or a step back in its time, and the scene may be another one. Frames that came
+# and were dropped, because computing took longer, are counted and so no silence.
+MAX_GAP_S, GAP_PERIODS = 1.0, 3  # whichever is longer; a source that gives a picture every two seconds has its own idea of a silence
 CUT = 1.1  # of `change`: neighbours in 10 to 30 fps drives stayed at 1.02 and under, cuts lay at 1.35 and above (docs/measured.md)
 
 TEXTS: dict[Reason, str] = {
@@ -16,17 +18,19 @@ TEXTS: dict[Reason, str] = {
 }
 
 
-def why_invalid(key: Key | None, frame: Frame, last_time_s: float) -> Reason | None:
-    """Why the cache may not be used for this frame, as far as can be told before looking at the picture; None when it may."""
+def why_invalid(key: Key | None, frame: Frame, last_index: int, last_time_s: float) -> Reason | None:
+    """Why the cache may not be used for this frame, as far as can be told before looking at the picture; None when it may.
+
+    `last_index` and `last_time_s`: of the frame before.
+    """
     if key is None:
         return "first"
     if key.size_hw != frame.size_hw:
         return "size"
     if key.segment != frame.segment:
         return "jump"
-    if not 0 <= frame.time_s - last_time_s <= MAX_GAP_S:
-        return "gap"
-    return None
+    silence_s = (frame.time_s - last_time_s) / max(1, frame.index - last_index)
+    return None if 0 <= silence_s <= max(MAX_GAP_S, GAP_PERIODS * frame.period_s) else "gap"
 
 
 def change(before: Array, now: Array) -> float:
@@ -43,7 +47,7 @@ class Cache:
         self.key: Key | None = None
         self.refused: Decision | None = None  # why the frame that is under way has to make its own key
         self._cut = cut
-        self._time_s = 0.0  # of the last frame
+        self._index, self._time_s = 0, 0.0  # of the last frame
         self._features: Array | None = None
         self._first: Labels | None = None  # shown with this key
         self._last: Labels | None = None
@@ -66,8 +70,8 @@ class Cache:
 
     def check(self, frame: Frame) -> None:
         """Drops a key that may not be used for this frame, before the frame is looked at."""
-        self._refuse(why_invalid(self.key, frame, self._time_s))
-        self._time_s = frame.time_s
+        self._refuse(why_invalid(self.key, frame, self._index, self._time_s))
+        self._index, self._time_s = frame.index, frame.time_s
 
     def check_features(self, features: Array) -> None:
         """The same once the network's features of the frame are known: drops the key at a scene cut. To be called for every frame."""
@@ -81,7 +85,7 @@ class Cache:
         if self._first is not None and self._last is not None:
             changed = float(np.count_nonzero(self._last != self._first) / self._last.size)
         age, mid_age = (frame.index - part.index for part in (self.in_use(), self.in_use().parts[-1]))
-        return View(frame.index, age, score, changed, self._last_ms, self._key_ms, self._other_ms, mid_age)
+        return View(frame.index, age, score, changed, self._last_ms, self._key_ms, self._other_ms, mid_age, frame.segment)
 
     def shown(self, labels: Labels, ms: float, refreshing: bool) -> None:
         """What became of the frame: its labels (kept, not copied), how long it took, and whether a refresh was in it or beside it."""

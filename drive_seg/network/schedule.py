@@ -144,7 +144,7 @@ class Budget:
 class Replay:
     """The decisions of another run, frame by frame; what it did not see is no key frame."""
 
-    recorded: Mapping[int, Decision]
+    recorded: Mapping[tuple[int | None, int], Decision]  # by segment and index; segment None: by the index alone
     name: str
     needs_score: ClassVar[bool] = False
 
@@ -153,7 +153,8 @@ class Replay:
         return 2 if any(decision.run_mid for decision in self.recorded.values()) else None
 
     def decide(self, view: View) -> Decision:
-        return self.recorded.get(view.index) or Decision(False, "replay", "not in the record")
+        found = self.recorded.get((view.segment, view.index)) or self.recorded.get((None, view.index))
+        return found or Decision(False, "replay", "not in the record")
 
 
 def _too_old(view: View, max_age: int) -> Decision | None:

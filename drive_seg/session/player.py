@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from drive_seg.contracts import Frame, Result, Seekable, Source, SourceInfo
+from drive_seg.contracts import Frame, Result, SourceInfo
 from drive_seg.errors import UsageError
 from drive_seg.overlay import Look, Painter
 from drive_seg.session import opening
@@ -308,20 +308,21 @@ class Player:
 
     def _begin(self, settings: Settings, pipeline: Settings) -> None:
         """Plays the settings' source by the wanted pipeline. The source before is closed in a thread of its own, as it may hang."""
-        source = open_for_player(settings)
+        source = open_source(settings.source, loop=settings.loop, give_up_s=settings.give_up)
         try:
             other = self._main.want(with_pipeline(settings, pipeline), source.info.size_hw)
         except BaseException:
             source.close()
             raise
-        before, self._session.capture = self._capture, opening.open_capture(source, paced=True, stay=True)
+        before, self._session.capture = self._capture, opening.open_capture(source, paced=True, loop=settings.loop, stay=True)
         if before:
             self._session.dropped_before += before.dropped
             self._end("close source", before.close)
-        self._session.capture.looping, self._session.capture.pace.speed = settings.loop, self._speed
+        self._session.capture.pace.speed = self._speed
         self._source, self._source_failed, self._segment = source.info, False, self._last_segment + 1 if before else 0
+        if settings.source != self._settings.source:
+            self._history.clear()  # another source's frames have the same numbers, and are others
         self._settings, self._frame_hw = settings, source.info.size_hw
-        self._history.clear()  # another source's frames have the same numbers, and are others
         self._last, self._count, self._over, self._held = None, 0, False, False
         if other:
             self._adopt()
@@ -469,12 +470,3 @@ class Player:
 
     def _end(self, name: str, close: Callable[[], None]) -> None:
         self._ending = [worker for worker in self._ending if worker.alive] + [Worker(name, close).start()]
-
-
-def open_for_player(settings: Settings) -> Source:
-    """A seekable source is looped by its capture, so that it stays seekable. Raises UsageError, SourceError."""
-    source = open_source(settings.source, give_up_s=settings.give_up)
-    if not settings.loop or isinstance(source, Seekable):
-        return source
-    source.close()
-    return open_source(settings.source, loop=True, give_up_s=settings.give_up)

@@ -62,6 +62,7 @@ def line(result: Result) -> dict[str, Any]:
     decision = result.decision
     return {
         "index": result.frame.index,
+        "segment": result.frame.segment,
         "time_s": round(result.frame.time_s, 6),
         "key": decision.run_high,
         "mid": decision.run_mid,
@@ -77,8 +78,11 @@ def line(result: Result) -> dict[str, Any]:
     }
 
 
-def read_decisions(path: Path) -> dict[int, Decision]:
-    """By frame index, from the lines of an earlier run. Raises UsageError naming the line that is none."""
+def read_decisions(path: Path) -> dict[tuple[int | None, int], Decision]:
+    """By segment and index, from the lines of an earlier run; by None and index where they do not tell the segment yet.
+
+    Raises UsageError naming the line that is none.
+    """
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -87,7 +91,8 @@ def read_decisions(path: Path) -> dict[int, Decision]:
     for number, text in enumerate(lines, 1):
         try:
             kept = json.loads(text)
-            decisions[int(kept["index"])] = _decision(kept)
+            segment = kept.get("segment")
+            decisions[None if segment is None else int(segment), int(kept["index"])] = _decision(kept)
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"--replay {path}: line {number} is no frame's; give the lines that --trace wrote, not {PERFETTO}") from error
     return decisions

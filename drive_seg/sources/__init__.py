@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from drive_seg.contracts import Source
+from drive_seg.contracts import Seekable, Source
 from drive_seg.errors import SourceError, UsageError
 from drive_seg.files import expanded
 from drive_seg.sources.address import redacted
@@ -95,13 +95,14 @@ GRAMMAR = ", ".join(f"{kind.help} ({kind.form})" for kind in KINDS)
 def open_source(uri: str, *, loop: bool = False, give_up_s: float | None = None, tell: Callable[[str], None] | None = None) -> Source:
     """The source that `uri` names (GRAMMAR), opened; the caller closes it.
 
-    With `loop`, what has an end starts again there. `give_up_s` and `tell` are for streams, as StreamSource says. Raises
-    UsageError when `uri` cannot be meant, SourceError when what it names cannot be opened.
+    With `loop`, what has an end and cannot be sought starts again there; what can be sought is looped by its capture. `give_up_s` and
+    `tell` are for streams, as StreamSource says. Raises UsageError when `uri` cannot be meant, SourceError when what it names cannot be
+    opened.
     """
     uri = _meant(uri)
     kind = _kind(uri)
     source = kind.open(uri, give_up_s, tell)
-    if not loop or source.info.live:
+    if not loop or source.info.live or isinstance(source, Seekable):
         return source
     from drive_seg.sources.looping import Looping
 

@@ -42,7 +42,7 @@ class Capture:
     All methods may be called from any thread, the frames be taken by one.
     """
 
-    def __init__(self, source: Source, overflow: Overflow, realtime: bool, stay: bool = False) -> None:
+    def __init__(self, source: Source, overflow: Overflow, realtime: bool, stay: bool = False, looping: bool = False) -> None:
         self.source = source
         self._stay = stay
         self.pace = Pace(realtime)  # pauses, steps and speeds up; of any thread
@@ -51,10 +51,12 @@ class Capture:
         self._state = "opening"
         self._reading_since_s: float | None = None
         self._changed = threading.Condition()  # guards the next five; Pace has a lock of its own, taken within this one
-        self._looping = False
+        self._looping = looping
         self._wish: int | None = None  # where the source is to go next
         self._seeks = 0  # asked for, those of the loop included
         self._wanted = 0  # what was read after fewer seeks is not wanted any more
+        self._jumps = 0  # of a live source, which went on unseen while it was paused
+        self._unseen = False
         self._arrived = 0  # the seeks that the source has done
         self._end_s: float | None = None  # when the frame that went on last is over, by the source's clock
         self._worker = Worker("capture", self._run, on_error=self._fail).start()
@@ -77,7 +79,7 @@ class Capture:
 
     @property
     def looping(self) -> bool:
-        """Whether a seekable source goes on from its start at its end, which counts as a seek."""
+        """Whether a source that can be sought goes on from its start at its end, which counts as a seek."""
         return self._looping
 
     @looping.setter
@@ -161,10 +163,16 @@ class Capture:
         self._mailbox.close()
 
     def _released(self, frame: Frame) -> Frame:
-        return replace(frame, segment=frame.segment + self._arrived, released_s=time.perf_counter())
+        segment = frame.segment + self._arrived + self._jumps
+        return replace(frame, segment=segment, released_s=time.perf_counter(), period_s=1 / self.source.info.fps)
 
     def _passes(self, frame: Frame) -> bool:
-        return self.pace.passes_live() if self.source.info.live else self.pace.wait_for(frame.time_s)
+        if not self.source.info.live:
+            return self.pace.wait_for(frame.time_s)
+        passes = self.pace.passes_live()
+        self._jumps += passes and self._unseen
+        self._unseen = not passes
+        return passes
 
     def _follow_wishes(self) -> None:
         """Takes the source to where it was last asked to go."""

@@ -22,9 +22,8 @@ from drive_seg.session.observer import Observer
 from drive_seg.session.session import Session
 from drive_seg.settings import Settings
 from drive_seg.sources.capture import Capture
-from drive_seg.sources.looping import Looping
 from drive_seg.workers import Overflow
-from tests.fakes import FakeBackend, FakeSource, make_bundle
+from tests.fakes import FakeBackend, FakeFile, FakeSource, make_bundle
 
 RAN = dict.fromkeys(("model", "backend", "precision", "device", "schedule", "mode", "propagation"), "x")
 QUIET = Usage(10.0, 1.5, 0.75, 0.02, 400.0, 0, (), (), {}, {"CPU": "no counter", "GPU": "no driver"})
@@ -133,9 +132,9 @@ def test_a_quiet_run_has_no_note(told: Measurement) -> None:
     assert notes(told) == []
 
 
-def opened(folder: Path, source: Source, schedule: Schedule | None = None) -> Session:
+def opened(folder: Path, source: Source, schedule: Schedule | None = None, looping: bool = False) -> Session:
     engine = Engine(make_bundle(folder), FakeBackend(noise=100.0))  # so that a frame is like the one before
-    return Session(Pipeline(engine, schedule or EveryFrame()), Capture(source, Overflow.WAIT, realtime=False))
+    return Session(Pipeline(engine, schedule or EveryFrame()), Capture(source, Overflow.WAIT, realtime=False, looping=looping))
 
 
 class Seen(Observer):
@@ -152,16 +151,12 @@ def measured_in(session: Session, settings: Settings) -> dict[str, Any]:
         return measure(session, settings, Gauges()).summary()
 
 
-def looping(count: int) -> Looping:
-    return Looping(FakeSource(count), lambda: FakeSource(count))
-
-
 def test_a_source_with_an_end_is_looped_and_counted_whole(tmp_path: Path) -> None:
     settings = Settings.load(None, {"warmup": 4, "min_frames": 7, "min_time": 0})
-    session, seen = opened(tmp_path / "net", looping(6), parse_schedule("clockwork:3")), Seen()
+    session, seen = opened(tmp_path / "net", FakeFile(6), parse_schedule("clockwork:3"), looping=True), Seen()
     session.observers["seen"] = seen
     summary = measured_in(session, settings)
-    assert seen.indices == list(range(4 + 12))
+    assert seen.indices == [*range(6), *range(6), *range(4)]
     assert (summary["frames"], summary["warmup"], summary["source"]["whole"], summary["source"]["rounds"]) == (12, 4, True, 2)
     assert {kind: row["frames"] for kind, row in summary["total_ms"].items()} == {"cold": 2, "key": 2, "other": 8}
     assert len(summary["per_frame"]["at_s"]) == 12
@@ -182,11 +177,11 @@ def test_a_clock_that_never_settles_is_a_note_and_nothing_else(tmp_path: Path, m
     monkeypatch.setattr("drive_seg.bench.tally.WARMUP_FRAMES", 90)
     times = itertools.accumulate(1.01**count * 1e-6 for count in itertools.count())  # each step is longer than the one before
     monkeypatch.setattr("drive_seg.network.pipeline.time", SimpleNamespace(perf_counter=lambda: next(times)))
-    summary = measured_in(opened(tmp_path / "net", looping(6)), Settings.load(None, {"max_frames": 9}))
+    summary = measured_in(opened(tmp_path / "net", FakeFile(6), looping=True), Settings.load(None, {"max_frames": 9}))
     assert (summary["frames"], summary["warmup"]) == (9, 90)
     assert "unstable: the warm-up ended at its bound, after 90 frames" in summary["notes"]
 
 
 def test_no_frame_at_all_is_an_error_that_names_the_source(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no frame came"):
-        measured_in(opened(tmp_path / "net", looping(0)), Settings.load(None, {}))
+        measured_in(opened(tmp_path / "net", FakeFile(0), looping=True), Settings.load(None, {}))

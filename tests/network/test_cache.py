@@ -9,12 +9,12 @@ from drive_seg.network.cache import CUT, MAX_GAP_S, Cache, change, why_invalid
 KEY = Key(index=10, time_s=1.0, segment=0, size_hw=(48, 64))
 
 
-def frame(time_s: float = 1.1, segment: int = 0, size_hw: tuple[int, int] = (48, 64), index: int = 11) -> Frame:
-    return Frame(np.zeros((*size_hw, 3), np.uint8), index, time_s, segment=segment)
+def frame(time_s: float = 1.1, segment: int = 0, size_hw: tuple[int, int] = (48, 64), index: int = 11, period_s: float = 1 / 30) -> Frame:
+    return Frame(np.zeros((*size_hw, 3), np.uint8), index, time_s, segment=segment, period_s=period_s)
 
 
 def test_a_cache_is_good_for_the_next_frame() -> None:
-    assert why_invalid(KEY, frame(), 1.05) is None
+    assert why_invalid(KEY, frame(), 10, 1.05) is None
 
 
 @pytest.mark.parametrize(
@@ -24,14 +24,30 @@ def test_a_cache_is_good_for_the_next_frame() -> None:
         (frame(segment=1), "jump"),
         (frame(time_s=1.06 + MAX_GAP_S), "gap"),
         (frame(time_s=0.5), "gap"),
+        (frame(time_s=0.5, index=4), "gap"),
+        (frame(time_s=61.0, index=12), "gap"),
+        (frame(time_s=8.0, period_s=2.0), "gap"),
+        (frame(time_s=2.2, period_s=0.0), "gap"),
     ],
 )
 def test_a_cache_is_bad_after(now: Frame, why: str) -> None:
-    assert why_invalid(KEY, now, 1.05) == why
+    assert why_invalid(KEY, now, 10, 1.05) == why
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        frame(time_s=3.45, index=82),  # 2.4 s of 30 fps were dropped, because computing took so long
+        frame(time_s=1.05 + 2.4, index=22),  # a camera that gives 5 a second in the dark and says 30
+        frame(time_s=3.05, period_s=2.0),
+    ],
+)
+def test_what_was_dropped_is_no_gap_nor_what_is_the_sources_own_pace(now: Frame) -> None:
+    assert why_invalid(KEY, now, 10, 1.05) is None
 
 
 def test_without_a_key_there_is_nothing_to_use() -> None:
-    assert why_invalid(None, frame(), 1.05) == "first"
+    assert why_invalid(None, frame(), 10, 1.05) == "first"
 
 
 def test_change_is_nothing_for_the_same_and_large_for_another() -> None:

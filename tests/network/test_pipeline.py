@@ -34,6 +34,17 @@ def contexts(results: list[Result]) -> list[int]:
     return [int(result.labels[0, 0]) for result in results]
 
 
+@pytest.mark.parametrize("schedule", ["clockwork:4", "clockwork:1000"])
+@pytest.mark.parametrize(("step", "fps"), [(36, 30.0), (1, 1 / 1.2)])  # of 36 frames one is computed; or no more come
+def test_frames_that_are_far_apart_in_time_are_not_cold_for_ever(tmp_path: Path, schedule: str, step: int, fps: float) -> None:
+    frames = [Frame(np.full((24, 32, 3), 100 + i, np.uint8), i * step, i * 1.2, period_s=1 / fps) for i in range(8)]
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        for mode in (None, Delayed(engine, 1, 1, "async:1")):
+            pipeline = Pipeline(engine, parse_schedule(schedule), refresher=mode)
+            results = [pipeline.step(one) for one in frames]
+            assert [result.decision.reason for result in results if result.cold] == ["first"]
+
+
 def test_every_frame_uses_its_own_context(tmp_path: Path) -> None:
     results, backend = play(tmp_path, "every-frame", [frame(i, 100 + i) for i in range(4)])
     assert contexts(results) == [100, 101, 102, 103]

@@ -1,6 +1,7 @@
 """Which frames become key frames: decisions on hand-made sequences, and a budget against a simulated load."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -138,11 +139,14 @@ def test_a_still_scene_is_looked_at_again_at_the_largest_age(kind: str) -> None:
 
 
 def test_a_record_decides_again_as_it_did_and_what_it_did_not_see_is_no_key_frame() -> None:
-    kept = {3: Decision(True, "score", "score 0.2 of 0.1", 0.2, 0.1), 4: Decision(False, "score", "score 0.0 of 0.1", 0.0, 0.1)}
-    replay = Replay(kept, "replay")
-    assert [replay.decide(view(index)) for index in (3, 4)] == [kept[3], kept[4]]
+    yes, no = Decision(True, "score", "score 0.2 of 0.1", 0.2, 0.1), Decision(False, "score", "score 0.0 of 0.1", 0.0, 0.1)
+    replay = Replay({(0, 3): yes, (0, 4): no, (1, 3): no}, "replay")
+    assert [replay.decide(view(index)) for index in (3, 4)] == [yes, no]
+    assert replay.decide(replace(view(3), segment=1)) == no
     unseen = replay.decide(view(5))
     assert (unseen.run_high, unseen.run_mid, unseen.reason, unseen.text) == (False, False, "replay", "not in the record")
+    older = Replay({(None, 3): yes}, "replay of a record that does not tell segments")
+    assert [older.decide(replace(view(3), segment=segment)) for segment in (0, 7)] == [yes, yes]
 
 
 ALL = [

@@ -16,12 +16,17 @@ from drive_seg.backends import open_backend
 from drive_seg.contracts import Backend, Frame, Result, SourceInfo, Stage
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import SinkError, SourceError, UsageError
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.schedule import EveryFrame
+from drive_seg.session.observer import Observer
 from drive_seg.session.opening import open_session, open_sinks
+from drive_seg.session.session import Session
 from drive_seg.settings import Settings
 from drive_seg.sinks.background import DEPTH
 from drive_seg.sinks.masks import MaskWriter
 from drive_seg.sinks.recorder import Recorder
-from tests.fakes import FakeSource, make_result
+from tests.fakes import FakeBackend, FakeSource, make_bundle, make_result
 from tests.sources.clips import DATA
 from tests.waiting import PATIENCE_S
 
@@ -50,6 +55,42 @@ def test_clockwork_makes_every_third_frame_a_key_frame() -> None:
     assert summary["key_frame_rate"] == pytest.approx(1 / 3)
 
 
+class Watching(Observer):
+    """Has enough after so many frames, and notes what it sees."""
+
+    def __init__(self, enough: int) -> None:
+        self.enough, self.asked = enough, list[int]()
+        self.seen: list[tuple[int, int | None, int]] = []  # index, the comparison's, OpenCV's threads
+        self.closed = False
+
+    def wants(self, frame: Frame) -> bool:
+        self.asked.append(frame.index)
+        return len(self.seen) < self.enough
+
+    def on_result(self, result: Result, comparison: Result | None) -> None:
+        self.seen.append((result.frame.index, comparison and comparison.frame.index, cv2.getNumThreads()))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_an_observer_that_has_enough_ends_the_session_before_the_next_frames_work(tmp_path: Path) -> None:
+    """And while it runs OpenCV's own threads are off, whoever runs it."""
+    cv2.setNumThreads(4)
+    watching, backend = Watching(2), FakeBackend()
+    with Engine(make_bundle(tmp_path / "net"), backend) as engine:
+        pipelines = [Pipeline(engine, EveryFrame()) for _ in range(2)]
+        frames = (Frame(np.full((24, 32, 3), 100, np.uint8), i, i / 30) for i in range(10))
+        session = Session(pipelines[0], frames, {"watching": watching}, comparison=pipelines[1])
+        session.run()
+        assert next(frames).index == 3
+    assert watching.asked == [0, 1, 2]
+    assert watching.seen == [(0, 0, 1), (1, 1, 1)]
+    assert watching.closed
+    assert backend.calls("head") == 2 * 2
+    assert session.summary()["frames"] == 2
+
+
 def test_max_frames_stops_an_endless_source() -> None:
     results, _ = play(source="demo:?size=128x96", max_frames=4)
     assert [result.frame.index for result in results] == [0, 1, 2, 3]
@@ -57,7 +98,7 @@ def test_max_frames_stops_an_endless_source() -> None:
 
 def test_a_looping_source_begins_again_with_a_fresh_cache() -> None:
     results, _ = play(source="demo:?size=128x96&frames=3", loop=True, max_frames=5, schedule="clockwork:10")
-    assert [result.frame.index for result in results] == [0, 1, 2, 3, 4]
+    assert [(result.frame.segment, result.frame.index) for result in results] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
     assert [result.is_key for result in results] == [True, False, False, True, False]
     assert results[3].decision.reason == "jump"
 

@@ -83,10 +83,30 @@ def test_a_record_from_before_there_was_a_mid_is_still_read(tmp_path: Path) -> N
     assert read_decisions(tmp_path / "old.jsonl") == read_decisions(tmp_path / "a.jsonl")
 
 
+def test_a_record_of_frames_that_came_twice_has_a_decision_for_each_time(tmp_path: Path) -> None:
+    """As in a source that is looped, or sought back."""
+    path = tmp_path / "run.jsonl"
+    with closing(Tracer(path)) as tracer:
+        for segment, is_key in enumerate((True, False)):
+            made = make_result(3, age=0 if is_key else 2)
+            tracer.put(replace(made, frame=replace(made.frame, segment=segment)))
+    assert {key: decision.run_high for key, decision in read_decisions(path).items()} == {(0, 3): True, (1, 3): False}
+
+
+def test_a_record_without_segments_is_read_by_its_indices(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with closing(Tracer(path)) as tracer:
+        tracer.put(make_result(3))
+    kept = json.loads(path.read_text())
+    del kept["segment"]
+    path.write_text(json.dumps(kept) + "\n")
+    assert list(read_decisions(path)) == [(None, 3)]
+
+
 def test_a_line_has_what_is_known_of_its_frame(tmp_path: Path) -> None:
     results = play(tmp_path / "a", parse_schedule("keyframe:0.1"), tmp_path / "a.jsonl", FakeBackend())
     lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
-    assert [line["index"] for line in lines] == list(range(10))
+    assert [(line["segment"], line["index"]) for line in lines] == [(0, i) for i in range(10)]
     assert lines[3]["score"] == pytest.approx(0.13)
     assert (lines[3]["key"], lines[3]["reason"], lines[3]["threshold"], lines[3]["age_frames"]) == (True, "score", 0.1, 0)
     assert (lines[5]["reason"], lines[5]["cold"]) == ("cut", True)

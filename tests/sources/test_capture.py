@@ -120,16 +120,19 @@ def test_a_paused_camera_goes_on_unseen() -> None:
     with Capture(source, Overflow.DROP_OLDEST, realtime=True) as capture:
         frames = iter(capture)
         gate.release()
-        assert next(frames).index == 0
+        first = next(frames)
+        assert (first.index, first.segment) == (0, 0)
         capture.pace.pause()
         gate.release(30)
         until(lambda: source.reads == 31)
         capture.pace.step()
         gate.release()
-        assert next(frames).index == 31
+        stepped = next(frames)
+        assert (stepped.index, stepped.segment) == (31, 1)  # what went on unseen was jumped over
         capture.pace.resume()
         gate.release()
-        assert next(frames).index == 32
+        resumed = next(frames)
+        assert (resumed.index, resumed.segment) == (32, 1)
         assert capture.dropped == 0
         capture.pace.pause()
         gate.release(100)

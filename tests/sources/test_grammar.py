@@ -1,6 +1,5 @@
 """One grammar for every source: what each spelling opens, and what it says when it cannot be meant."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -8,6 +7,9 @@ import pytest
 
 from drive_seg.errors import SourceError, UsageError
 from drive_seg.sources import camera, files_of, open_source, stream
+from drive_seg.sources.file import FileSource
+from drive_seg.sources.looping import Looping
+from tests.fakes import FakeSource
 from tests.sources.clips import picture, write_video
 
 
@@ -82,15 +84,17 @@ def test_a_word_is_a_missing_file() -> None:
         open_source("drvie.mp4")
 
 
-def test_loop_restarts_with_growing_index_time_and_segment(tmp_path: Path) -> None:
-    video = write_video(tmp_path / "drive.mp4", [0, 0.1, 0.2])
-    with open_source(str(video), loop=True) as source:
+def test_what_can_be_sought_is_left_to_its_capture_to_loop(tmp_path: Path) -> None:
+    with open_source(str(write_video(tmp_path / "drive.mp4", [0, 0.1, 0.2])), loop=True) as source:
+        assert isinstance(source, FileSource)
+
+
+def test_what_cannot_be_sought_is_opened_anew_at_its_end_and_counts_as_it_did() -> None:
+    opened = [FakeSource(3) for _ in range(3)]
+    later = iter(opened[1:])
+    with Looping(opened[0], lambda: next(later)) as source:
         frames = [source.read() for _ in range(8)]
-        assert source.info.frame_count is None
-    assert [frame.index for frame in frames if frame] == list(range(8))
-    assert [frame.segment for frame in frames if frame] == [0, 0, 0, 1, 1, 1, 2, 2]
-    times = [frame.time_s for frame in frames if frame]
-    assert all(a < b for a, b in pairwise(times))
-    assert frames[0] is not None
-    assert frames[3] is not None
-    assert (frames[0].image == frames[3].image).all()
+        assert source.info.frame_count == 3
+    found = [(frame.segment, frame.index, frame.time_s) for frame in frames if frame]
+    assert found == [(i // 3, i % 3, i % 3 / 30) for i in range(8)]
+    assert all(one.closed for one in opened)

@@ -9,19 +9,17 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from drive_seg.backends import open_backend
-from drive_seg.backends.tensorrt.flavour import TITLES
 from drive_seg.backends.validation import one_line
 from drive_seg.bench.gpu.load import border_bytes, close, count_kernels, load_stages, run_stages
-from drive_seg.contracts import Array, Backend, Frame
+from drive_seg.contracts import Array, Backend, Frame, Result
 from drive_seg.errors import BackendError, DriveSegError
 from drive_seg.network.card import load_bundle
 from drive_seg.network.engine import Engine
@@ -29,6 +27,7 @@ from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.propagate import make_propagation
 from drive_seg.network.schedule import Clockwork, EveryFrame
 from drive_seg.session.figures import Latencies, percentiles
+from drive_seg.session.session import Session
 
 WARM_UP = 100  # frames before those that are timed
 KEY_EVERY, HEAD_RUNS = 5, 300  # for the other heads: key frames in a row of frames, and frames that are timed
@@ -76,7 +75,7 @@ REFERENCES: dict[str, Callable[[str], Backend]] = {  # the first that works give
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One attempt, as its process is told of it."""
+    """The arguments of one attempt, which runs in a process of its own."""
 
     bundle: str
     runtime: str  # of RUNTIMES or REFERENCES
@@ -88,7 +87,6 @@ class Job:
 
 def attempt(job: Job) -> dict[str, Any]:
     """Runs every picture once to see its labels and `runs` more to see their times. Raises DriveSegError, and whatever a vendor does."""
-    cv2.setNumThreads(1)  # as live
     bundle, backend, pictures = load_bundle(job.bundle), _open(job), _read(Path(job.pictures))
     pictures.pop("drive")
     with Engine(bundle, backend) as engine:
@@ -96,16 +94,16 @@ def attempt(job: Job) -> dict[str, Any]:
         pipeline, start_s = Pipeline(engine, EveryFrame()), time.perf_counter()
         engine.fit((bundle.card.input.height, bundle.card.input.width))
         ready_s = time.perf_counter() - start_s
-        labels = {name: np.stack([pipeline.step(frame).labels for frame in _frames(images)]) for name, images in pictures.items()}
+        labels = {name: np.stack([result.labels for result in _played(pipeline, _frames(images))]) for name, images in pictures.items()}
         found: dict[str, Any] = {"device": backend.device, "ran": backend.precision, "ready_s": round(ready_s, 2)}
         if not job.runs:
             np.savez(job.labels, **labels)  # type: ignore[arg-type]
             return found
-        latencies, images = Latencies(WARM_UP), pictures["demo"]
-        for frame in _frames(images, WARM_UP + job.runs):
-            latencies.add(pipeline.step(frame), time.perf_counter())
+        session = Session(pipeline, _frames(pictures["demo"], WARM_UP + job.runs))
+        session.latencies = Latencies(WARM_UP)
+        session.run()
         clocks = ask_smi(("clocks.sm", "clocks.mem", "pstate"))  # while they are still what they were under load
-    summary: Any = latencies.summary()["latency_ms"]
+    summary: Any = session.latencies.summary()["latency_ms"]
     times = {
         name: {figure: round(ms, 4) for figure, ms in row.items() if ms is not None}
         for name, row in summary.items()
@@ -130,7 +128,7 @@ def attempt_heads(job: Job) -> dict[str, Any]:
                 engine.cut = math.inf  # the drive begins again at its end
                 pipeline = Pipeline(engine, Clockwork((KEY_EVERY,), "fixed"), propagation=make_propagation(propagation))
                 frames = _frames(images, len(images) + (HEAD_RUNS if job.runs else 0))
-                results = [pipeline.step(frame) for frame in frames]
+                results = _played(pipeline, frames)
         except DriveSegError as error:
             found[propagation] = {"not_measured": str(error)}
             continue
@@ -144,16 +142,15 @@ def attempt_heads(job: Job) -> dict[str, Any]:
 
 
 def attempt_load(job: Job) -> dict[str, Any]:
-    """One frame's kernels, and what crosses the stages' borders. Raises what `attempt` does."""
+    """One frame's kernels, and the bytes that pass between stages. Raises what `attempt` does."""
     bundle, backend, images = load_bundle(job.bundle), _open(job), _read(Path(job.pictures))["demo"]
     loaded = load_stages(bundle, backend, 1, Path(job.pictures).parent)
     try:
         for _ in range(WATCH_AFTER):
             run_stages(bundle.card, loaded, images[:1])
-        package = job.runtime if job.runtime in TITLES else None
         found: dict[str, Any] = {"stages": len(loaded), "border_bytes": border_bytes(loaded)}
         try:
-            found |= count_kernels(lambda: run_stages(bundle.card, loaded, images[:1]), loaded, job.precision, package)
+            found |= count_kernels(lambda: run_stages(bundle.card, loaded, images[:1]), loaded)
         except BackendError as error:
             found["not_measured"] = str(error)
         return found
@@ -190,7 +187,10 @@ def attempt_batches(job: Job) -> dict[str, Any]:
 
 
 def parts_of(job: Job) -> dict[str, Callable[[Job], dict[str, Any]]]:
-    """What is tried after `attempt`, each for itself. Batches in the runtime's first precision alone: each size is three more engines."""
+    """The further measurements after `attempt`; one may fail alone.
+
+    Batches in the runtime's first precision alone: each size is three more engines.
+    """
     if not job.runs:
         return {"heads": attempt_heads}
     parts = {"load": attempt_load, "heads": attempt_heads}
@@ -204,6 +204,10 @@ def _open(job: Job) -> Backend:
 def _read(path: Path) -> dict[str, Array]:
     with np.load(path) as stored:
         return dict(stored)
+
+
+def _played(pipeline: Pipeline, frames: Iterable[Frame]) -> list[Result]:
+    return [result for result, _ in Session(pipeline, frames).results()]
 
 
 def _frames(images: Array, count: int | None = None) -> Iterator[Frame]:

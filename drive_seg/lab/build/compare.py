@@ -3,27 +3,28 @@
 import json
 import math
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 
 from drive_seg.backends import describe_backend, open_backend
-from drive_seg.contracts import Frame, Image, Labels
+from drive_seg.contracts import Frame, Image, Labels, Result
 from drive_seg.errors import SinkError
 from drive_seg.lab.build.export import write_card
 from drive_seg.lab.build.quantize import Calibration
+from drive_seg.lab.evaluate.tables import figure, markdown_table
 from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.postprocess import at_size
 from drive_seg.network.propagate import HOLD, make_propagation
 from drive_seg.network.schedule import Clockwork, EveryFrame
-from drive_seg.network.score import Confusion
+from drive_seg.network.score import Confusion, differing
+from drive_seg.session.session import Session
 
 RUNTIMES = ("openvino", "onnxruntime")  # the first decides what the card prefers
 LOSS = 0.005  # of mIoU that int8 may cost
@@ -32,30 +33,26 @@ RUNS, WARM_UP, ROUND = 240, 20, 20  # timed frames, frames before them, differen
 Example = tuple[Image, Labels | None]  # a picture, and the truth where it is known
 
 
-@dataclass(slots=True)
 class _Side:
-    """One precision of the bundle on one backend, with what was seen of it."""
+    """One precision of the bundle on one backend, with what was seen of it: its pipelines by propagation, None for every frame's."""
 
-    pipeline: Pipeline
-    confusion: Confusion
-    latency_ms: dict[str, list[float]]  # of each stage, and "total"
-    count: int = 0
+    def __init__(self, bundle: Bundle, runtime: str, precision: str | None, runs: int, stack: ExitStack) -> None:
+        self.backend = open_backend(runtime, device=None, precision=precision, threads=None)
+        self.confusion, self.pipelines = Confusion(bundle.card.classes), dict[str | None, Pipeline]()
+        for propagation in (None, *bundle.card.heads):
+            engine = stack.enter_context(Engine(bundle, self.backend, propagation or HOLD))
+            engine.cut = math.inf  # the pictures are of different places
+            schedule = Clockwork((WARM_UP + runs,), "once") if propagation else EveryFrame()
+            self.pipelines[propagation] = Pipeline(engine, schedule, propagation=make_propagation(propagation or HOLD))
 
-    def step(self, image: Image) -> Labels:
-        result = self.pipeline.step(Frame(image, self.count, self.count / 30))
-        self.count += 1
-        for name, times in self.latency_ms.items():
-            times.append(result.latency_ms[name])
-        return result.labels
-
-    def figures(self, runs: int) -> dict[str, Any]:
-        p50 = {name: round(float(np.median(times[-runs:])), 2) for name, times in self.latency_ms.items()}
+    def figures(self, p50_ms: dict[str, float], heads_p50_ms: dict[str, float]) -> dict[str, Any]:
         miou = self.confusion.miou
         return {
-            "precision": self.pipeline.engine.backend.precision,
-            "p50_ms": p50,
+            "precision": self.backend.precision,
+            "p50_ms": p50_ms,
             "miou": None if miou is None else round(miou, 4),
             "iou": None if miou is None else {name: None if iou is None else round(iou, 4) for name, iou in self.confusion.iou().items()},
+            "heads_p50_ms": heads_p50_ms,
         }
 
 
@@ -66,45 +63,40 @@ def compare(bundle: Bundle, runtime: str, examples: Iterable[Example], runs: int
     The two take every picture in turn, so that a slow moment of the machine meets both.
     Raises BackendError.
     """
-    cv2.setNumThreads(1)  # as live
     bundle = replace(bundle, card=bundle.card.model_copy(update={"precision": None}))  # else "float" were what it prefers already
     with ExitStack() as stack:
-        running = {}
-        for name, precision in (("float", None), ("int8", "int8")):
-            backend = open_backend(runtime, device=None, precision=precision, threads=None)
-            for propagation in (None, *bundle.card.heads):
-                engine = stack.enter_context(Engine(bundle, backend, propagation or HOLD))
-                engine.cut = math.inf  # the pictures are of different places
-                schedule = Clockwork((WARM_UP + runs,), "once") if propagation else EveryFrame()
-                pipeline = Pipeline(engine, schedule, propagation=make_propagation(propagation or HOLD))
-                times = {timed: list[float]() for timed in (["head"] if propagation else [*bundle.card.stages, "total"])}
-                running[name, propagation] = _Side(pipeline, Confusion(bundle.card.classes), times)
-        sides = {name: side for (name, propagation), side in running.items() if propagation is None}
+        before, after = (_Side(bundle, runtime, precision, runs, stack) for precision in (None, "int8"))
+
+        def played(frames: Iterable[Frame], propagation: str | None = None) -> Iterator[tuple[Result, Result]]:
+            session = Session(before.pipelines[propagation], frames, comparison=after.pipelines[propagation])
+            return ((one, other) for one, other in session.results() if other)
+
         same, images = [], list[Image]()
-        for image, truth in examples:
-            labels = {name: side.step(image) for name, side in sides.items()}
-            same.append(float((labels["float"] == labels["int8"]).mean()))
-            images += [image] if len(images) < ROUND else []
-            if truth is not None:
-                for name, side in sides.items():
-                    side.confusion.add(truth, at_size(labels[name], truth.shape))
-        for i in range(WARM_UP + runs):
-            for side in sides.values():
-                side.step(images[i % len(images)])
-        heads: dict[str, dict[str, float]] = {name: {} for name in sides}
-        for propagation in bundle.card.heads:
-            for i in range(WARM_UP + runs):
-                for name in sides:
-                    running[name, propagation].step(images[i % len(images)])
-            for name in sides:
-                heads[name][propagation] = running[name, propagation].figures(runs)["p50_ms"]["head"]
+        for one, other in played(Frame(image, i, i / 30, labels=truth) for i, (image, truth) in enumerate(examples)):
+            same.append(1.0 - differing(one.labels, other.labels))
+            images += [one.frame.image] if len(images) < ROUND else []
+            if (truth := one.frame.labels) is not None:
+                for side, result in ((before, one), (after, other)):
+                    side.confusion.add(truth, at_size(result.labels, truth.shape))
+
+        def p50_ms(names: Sequence[str], propagation: str | None = None) -> list[dict[str, float]]:
+            """Of each side, of the frames after WARM_UP."""
+            start = 0 if propagation else len(same)
+            again = (Frame(images[i % len(images)], start + i, (start + i) / 30) for i in range(WARM_UP + runs))
+            timed = list(played(again, propagation))[-runs:]
+            return [{name: round(float(np.median([pair[at].latency_ms[name] for pair in timed])), 2) for name in names} for at in (0, 1)]
+
+        whole = p50_ms([*bundle.card.stages, "total"])
+        heads = {propagation: p50_ms(["head"], propagation) for propagation in bundle.card.heads}
+        by_head = [{name: ms[at]["head"] for name, ms in heads.items()} for at in (0, 1)]
         return {
-            "device": backend.device,
+            "device": after.backend.device,
             "version": describe_backend(runtime).version,
             "pictures": len(same),
             "runs": runs,
             "same_labels": round(float(np.mean(same)), 4),
-            **{name: side.figures(runs) | {"heads_p50_ms": heads[name]} for name, side in sides.items()},
+            "float": before.figures(whole[0], by_head[0]),
+            "int8": after.figures(whole[1], by_head[1]),
         }
 
 
@@ -174,18 +166,18 @@ def render(report: dict[str, Any]) -> str:
         lines += ["", f"## {runtime} {found['version']}, {found['device']}", ""]
         same = f"{found['same_labels']:.2%} of the pixels of {found['pictures']} pictures get the same label"
         lines += [f"p50 of {found['runs']} frames each, in turns; {same}.", ""]
-        lines += [f"| | {before['precision']} | {after['precision']} |", "| --- | --- | --- |"]
-        for name, ms in before["p50_ms"].items():
-            lines += [f"| {'frame to labels' if name == 'total' else name}, ms | {ms:.2f} | {after['p50_ms'][name]:.2f} |"]
-        for name, ms in before["heads_p50_ms"].items():
-            lines += [f"| head for {name}, ms | {ms:.2f} | {after['heads_p50_ms'][name]:.2f} |"]
+        rows = [
+            *(
+                (f"{'frame to labels' if name == 'total' else name}, ms", ms, after["p50_ms"][name])
+                for name, ms in before["p50_ms"].items()
+            ),
+            *((f"head for {name}, ms", ms, after["heads_p50_ms"][name]) for name, ms in before["heads_p50_ms"].items()),
+        ]
+        cells = [[name, f"{one:.2f}", f"{other:.2f}"] for name, one, other in rows]
         if before["miou"] is not None:
-            lines += [f"| **mIoU** | **{before['miou']:.4f}** | **{after['miou']:.4f}** |"]
-            lines += [f"| {name} | {_score(iou)} | {_score(after['iou'][name])} |" for name, iou in before["iou"].items()]
-    lines += ["", "## Files, kB", "", "| stage or learned propagation | float | int8 |", "| --- | --- | --- |"]
-    lines += [f"| {stage} | {before} | {after or 'stays in floats'} |" for stage, (before, after) in report["kilobytes"].items()]
+            cells += [["**mIoU**", f"**{before['miou']:.4f}**", f"**{after['miou']:.4f}**"]]
+            cells += [[name, figure(iou), figure(after["iou"][name])] for name, iou in before["iou"].items()]
+        lines += [markdown_table(["", before["precision"], after["precision"]], cells, "---")]
+    files = [[stage, str(before), str(after or "stays in floats")] for stage, (before, after) in report["kilobytes"].items()]
+    lines += ["", "## Files, kB", "", markdown_table(["stage or learned propagation", "float", "int8"], files, "---")]
     return "\n".join(lines) + "\n"
-
-
-def _score(iou: float | None) -> str:
-    return "–" if iou is None else f"{iou:.4f}"

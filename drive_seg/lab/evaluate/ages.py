@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_seg.contracts import Frame, Network
+from drive_seg.contracts import Network
+from drive_seg.lab.evaluate.accuracy import as_frames
 from drive_seg.lab.evaluate.pairs import Sample
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.postprocess import at_size
 from drive_seg.network.propagate import make_propagation
 from drive_seg.network.schedule import Replay
 from drive_seg.network.score import Confusion
+from drive_seg.session.session import Session
 
 AGES = 12  # 0 to 11 frames
 
@@ -47,12 +49,11 @@ def age_curve(network: Network, propagation: str, samples: Sequence[Sample], hz:
     counts: dict[int, dict[int, NDArray[np.int64]]] = defaultdict(dict)  # by label frame, then by age
     for key in range(len(samples)):
         with closing(Pipeline(network, Replay({}, "one key frame"), propagation=make_propagation(propagation))) as pipeline:
-            for index in range(key, min(key + ages, len(samples))):
-                image, truth = samples[index]
-                result = pipeline.step(Frame(image, index, index / hz))
-                if result.age_frames != index - key:
+            for result, _ in Session(pipeline, as_frames(samples[key : key + ages], hz)).results():
+                age, truth = result.frame.index, samples[key + result.frame.index][1]
+                if result.age_frames != age:
                     break
-                counts[index][index - key] = Confusion(network.classes).add(truth, at_size(result.labels, truth.shape))
+                counts[key + age][age] = Confusion(network.classes).add(truth, at_size(result.labels, truth.shape))
     reached = [by_age for by_age in counts.values() if len(by_age) == ages and by_age[0][:-1].any()]
     totals = [np.sum([by_age[age] for by_age in reached], axis=0) for age in range(ages)] if reached else []
     return AgeCurve(tuple(Confusion.of(network.classes, total).miou for total in totals), len(reached))
