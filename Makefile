@@ -20,8 +20,8 @@ test-small: $(VENV)/.dev
 	QT_QPA_PLATFORM=offscreen ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(shell command -v taskset >/dev/null && echo taskset -c 0) \
 		$(BIN)/python -m pytest tests/backends --ignore tests/backends/tensorrt tests/network/test_pipeline.py tests/bench --ignore tests/bench/gpu tests/lab/test_quantize.py
 
-# Puts some 2400 faults into drive_seg/network, one after the other, and tells which of them no test in tests/network notices: some twenty
-# minutes of a quiet machine. make mutants MUTANTS='drive_seg.network.cache*' takes some; .venv/bin/mutmut show NAME shows one.
+# Puts some 2400 faults into drive_seg/network, one after the other, and tells which of them no test in tests/network notices: half an
+# hour of a quiet machine. make mutants MUTANTS='drive_seg.network.cache*' takes some; .venv/bin/mutmut show NAME shows one.
 mutants: $(VENV)/.dev
 	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/mutmut run $(foreach name,$(MUTANTS),'$(name)')
 	$(BIN)/mutmut results

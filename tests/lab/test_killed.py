@@ -19,7 +19,7 @@ from drive_seg.lab.train import loop
 from drive_seg.lab.train.recipe import Recipe
 from tests.waiting import PATIENCE_S
 
-EPOCHS = 40
+EPOCHS = 30
 STEPS = 4 * EPOCHS
 
 
@@ -61,7 +61,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
 def test_killed_at_random_moments_it_ends_with_the_same_weights(recipe_file: Path, tmp_path: Path) -> None:
     out, moments = tmp_path / "parts", random.Random(time.time_ns())
     checkpoint, steps = out / "checkpoint.safetensors", [0]
-    for _ in range(3):
+    for _ in range(2):  # the second one goes on from the first
         process = start(recipe_file, out, "--save-every", "0")
         wait_until_saved(checkpoint, process, moments.randint(1, 12))
         time.sleep(moments.uniform(0, 0.03))

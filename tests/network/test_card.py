@@ -11,7 +11,7 @@ from drive_seg.errors import BundleError, UsageError
 from drive_seg.network import card
 from drive_seg.network.card import everywhere, load_bundle, locate, names
 from drive_seg.settings import DEFAULT_MODEL
-from tests.fakes import make_bundle
+from tests.fakes import make_bundle, make_keyed_bundle
 
 
 def test_a_whole_bundle_is_loaded_by_path(tmp_path: Path) -> None:
@@ -103,6 +103,12 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
         load_bundle(str(tmp_path / "net"))
 
 
+def test_a_propagation_changes_the_head_alone(tmp_path: Path) -> None:
+    bundle = make_keyed_bundle(tmp_path / "net")
+    found = {stage: Path(bundle.onnx(stage, propagation="attend")).name for stage in ("low", "high", "head")}
+    assert found == {"low": "low.onnx", "high": "high.onnx", "head": "attend.onnx"}
+
+
 def test_an_unknown_name_lists_what_there_is(places: tuple[Path, ...]) -> None:
     make_bundle(places[0] / "net")
     with pytest.raises(UsageError, match=r"nett: no such model; there is net \(or give a folder, as \./folder\)"):
@@ -141,7 +147,7 @@ def test_a_folder_without_a_card_is_no_bundle(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"palette": [(1, 2, 3)]}, "3 classes but 1 colours"),
+        ({"palette": [(1, 2, 3)]}, "the card: .*3 classes but 1 colours"),
         ({"stages": {}}, "no stage"),
         ({"surprise": 1}, "surprise"),
         ({"precision": "int8"}, "no stage has int8"),

@@ -41,7 +41,7 @@ class Form:
 
     dims: tuple[Any, ...] = (1, 3, "h", "w")
     dtype: int = FLOAT
-    output: str = "NCHW"  # or NHWC, labels, labels4
+    output: str = "NCHW"  # or NHWC, labels, labels4, labels4 last
     ids: int = INT64
     coarse: int = 1  # the scores' stride
     scale: float = 1.0  # on the input, inside the graph
@@ -65,7 +65,9 @@ class Form:
         if self.output == "NHWC":
             value = node("Transpose", [value], perm=[0, 2, 3, 1])
         elif self.output != "NCHW":
-            value, kind = node("Cast", [node("ArgMax", [value], axis=1, keepdims=self.output == "labels4")], to=self.ids), self.ids
+            value, kind = node("Cast", [node("ArgMax", [value], axis=1, keepdims=self.output != "labels")], to=self.ids), self.ids
+            if self.output == "labels4 last":
+                value = node("Transpose", [value], perm=[0, 2, 3, 1])
         nodes[-1].output[0] = "out"
         constants = {"weights": WEIGHTS[:, :, None, None], "bias": BIAS, "scale": np.float32(self.scale)}
         save(path, nodes, {"image": (self.dtype, self.dims)}, {"out": kind}, constants)
@@ -116,6 +118,7 @@ FORMS = {
     "int64 labels": Form(output="labels"),
     "uint8 labels": Form(output="labels", ids=UINT8),
     "int32 labels of rank 4": Form(output="labels4", ids=INT32),
+    "labels with their one channel last": Form(output="labels4 last", ids=INT32),
 }
 
 

@@ -60,6 +60,7 @@ def test_clockwork_holds_the_key_frames_context(tmp_path: Path) -> None:
     assert [result.is_key for result in results] == [True, False, False, True, False, False, True]
     assert (backend.calls("low"), backend.calls("high"), backend.calls("head")) == (7, 3, 7)
     assert "high" not in results[1].latency_ms
+    assert all(result.dropped == 0 for result in results)
 
 
 def test_results_survive_the_stages_reusing_their_buffers(tmp_path: Path) -> None:

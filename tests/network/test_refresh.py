@@ -143,6 +143,7 @@ def test_no_frame_waits_and_a_context_is_swapped_in_between_two_frames_when_it_i
     assert [result.decision.reason for result in results] == ["first", "every", "busy", "busy", "every", "busy", "every"]
     assert [result.high_ms is not None for result in results] == [True, False, False, False, True, False, True]
     assert [result.cold for result in results] == [True] + [False] * 6
+    assert [span.track for result in results for span in result.spans if span.name == "high"] == ["pipeline", "high", "high"]
     assert worker.calls("high") == 3
     assert worker.calls("low") == worker.calls("head") == 0
 

@@ -293,6 +293,7 @@ def test_a_budgets_price_falls_from_dear_to_nothing_with_what_is_saved() -> None
     for _ in range(12):
         decision = decide(view(score=0.0, last_ms=10, key_ms=60, other_ms=10))
         thresholds.append(decision.threshold)
+        assert decision.reason == "budget"
     assert thresholds[:3] == [None] * 3  # less is saved than one costs more than the target
     assert thresholds[3:] == pytest.approx([0.25, 0.25 * 5 / 6, 0.25 * 4 / 6, 0.25 * 3 / 6, 0.25 * 2 / 6, 0.25 / 6, 0, 0, 0])
     assert not decision.run_high  # nothing has changed
