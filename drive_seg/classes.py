@@ -66,7 +66,7 @@ def read_class_names(given: Path | Sequence[str]) -> tuple[ClassName, ...]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()  # editors on Windows put a mark before it
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error}); give a text file with one class a line") from error
 

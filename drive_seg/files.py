@@ -164,9 +164,9 @@ def _set_aside(path: Path) -> None:
     path.rename(free(path.with_suffix(""), path.suffix, "."))
 
 
-def free(stem: Path, ending: str, between: str = "-", taken: Callable[[Path], bool] = os.path.lexists, first: int = 2) -> Path:
+def free(stem: Path, ending: str, between: str = "-", taken: Callable[[Path], bool] = os.path.lexists) -> Path:
     """STEM-2ENDING, or the next number that nobody has."""
-    return next(path for number in count(first) if not taken(path := stem.with_name(f"{stem.name}{between}{number}{ending}")))
+    return next(path for number in count(2) if not taken(path := stem.with_name(f"{stem.name}{between}{number}{ending}")))
 
 
 class Beside:

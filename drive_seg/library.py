@@ -46,12 +46,13 @@ def load(
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
     channels: Literal["rgb", "bgr"] | None = None,
+    scale: float | None = None,
 ) -> "Segmenter":
     """A network, made ready to label frames. Every argument is the program's flag of the same name (`drive-seg run --help`).
 
     `model` is the name of a bundle (`drive-seg models` lists them), its folder (with a slash in it, or a Path), or an ONNX network:
-    then `labels` are its classes, a file with one a line or the lines themselves, `name` or `name #rrggbb`; `mean`, `std` and
-    `channels` are what its input wants. `input_size` is (width, height) in pixels. Everything is checked here, but compiled when the
+    then `labels` are its classes, a file with one a line or the lines themselves, `name` or `name #rrggbb`; `mean`, `std`, `channels`
+    and `scale` are what its input wants. `input_size` is (width, height) in pixels. Everything is checked here, but compiled when the
     first frame comes, whose size it is for.
 
     Raises UsageError for what cannot be meant, BundleError for a bundle that is not whole, BackendError for a backend that cannot run:
@@ -67,6 +68,7 @@ def load(
         "class_names": Path(labels) if isinstance(labels, str) else labels,
         "schedule": schedule, "mode": mode, "propagation": propagation, "backend": backend, "device": device, "precision": precision,
         "threads": threads, "input_size": input_size, "refine": refine, "mean": mean, "std": std, "channels": channels,
+        "scale": scale,
     }  # fmt: skip
     settings = Settings.load(None, given)
     opening.open_schedule(settings)  # what cannot be meant is told before the bundle is read

@@ -24,7 +24,7 @@ class Look:
     opacity: float = 0.5  # 0 is the picture, 1 the mask
     hidden: frozenset[int] = frozenset()  # ids 0..255 that are left as the picture is
     contours: bool = False  # borders of the areas, opaque, instead of the areas
-    outlined: frozenset[int] = frozenset()  # ids with a white line around their areas, unless contours are drawn
+    outlined: frozenset[int] = frozenset()  # ids with a white line around their areas, as strong as these, unless contours are drawn
 
 
 class Painter:
@@ -59,17 +59,20 @@ class Painter:
         look, size_hw = self.look, (image.shape[0], image.shape[1])
         if look.contours:
             labels = _at_contour_size(labels, size_hw)
-        mask = self.colour(labels, size_hw)
+        mask = self.colour(labels, size_hw) if not self._outlined_of_id.any() else self._outlined(labels, size_hw)
         if not look.contours:
             mask = cv2.addWeighted(image, 1.0 - look.opacity, mask, look.opacity, 0.0, dst=mask)  # type: ignore[assignment]
         if look.contours or look.hidden:
             cv2.copyTo(image, _resized(self._untouched(labels), size_hw), mask)
-        if self._outlined_of_id.any():
-            inside = cv2.LUT(labels, self._outlined_of_id)
-            line = cv2.subtract(cv2.dilate(inside, _AROUND), inside)
-            if line.any():
-                cv2.bitwise_or(mask, _resized(cv2.cvtColor(line, cv2.COLOR_GRAY2BGR), size_hw), dst=mask)
         return mask
+
+    def _outlined(self, labels: Labels, size_hw: tuple[int, int]) -> Image:
+        """As `colour`, with a white line around what is outlined: drawn at the labels' size, where it costs a tenth of a millisecond."""
+        areas, inside = cv2.applyColorMap(labels, self._bgr_of_id), cv2.LUT(labels, self._outlined_of_id)
+        line = cv2.subtract(cv2.dilate(inside, _AROUND), inside)
+        if line.any():
+            cv2.bitwise_or(areas, cv2.cvtColor(line, cv2.COLOR_GRAY2BGR), dst=areas)
+        return np.asarray(_resized(areas, size_hw), np.uint8)
 
     def _untouched(self, labels: Labels) -> Array:
         """Where the picture stays as it is: 255, elsewhere 0, at the labels' size."""

@@ -20,7 +20,7 @@ from drive_seg.network import propagate, schedule
 DEFAULT_MODEL = "camvid"
 DEFAULT_SOURCE = "demo:"
 PRODUCT = ("model", "backend", "precision", "schedule", "mode", "propagation")  # of which a benchmark takes several values
-FOREIGN = ("class_names", "mean", "std", "channels")  # what only a network without a card has to be told
+FOREIGN = ("class_names", "mean", "std", "channels", "scale")  # what only a network without a card has to be told
 
 
 def _three(value: object) -> object:
@@ -53,6 +53,13 @@ def _deadline(value: object) -> object:
     if not match or not number:
         raise ValueError("Give a rate or a time, such as 30fps or 33ms")
     return 1e3 / number if match[2] == "fps" else number
+
+
+def _seconds(value: object) -> object:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min)?", str(value))
+    if not match:
+        raise ValueError("Give a time, such as 30s or 5min")
+    return float(match[1]) * (60 if match[2] == "min" else 1)
 
 
 def _place(path: Path) -> Path:
@@ -106,6 +113,9 @@ class Settings(BaseModel):
         int | None, Field(ge=1), Flag(SOURCE, "N", "stop after N frames; a benchmark counts so many, after its warm-up")
     ] = None
     realtime: Annotated[bool, Flag(SOURCE, "", "keep the file's pace without a window too")] = False
+    give_up: Annotated[  # s
+        float | None, BeforeValidator(_seconds), Flag(SOURCE, "TIME", "end when a stream is away for so long: 30s, 5min", "never")
+    ] = None
 
     model: Annotated[NameOrPlace, Flag(NETWORK, "BUNDLE", "bundle, by name or folder, or net.onnx with its --class-names")] = DEFAULT_MODEL
     class_names: Annotated[  # a file, or its lines
@@ -114,6 +124,9 @@ class Settings(BaseModel):
     ] = None
     mean: Annotated[Three | None, Flag(NETWORK, "R,G,B", "net.onnx: subtracted from pixels of 0 to 1", "its metadata, or 0")] = None
     std: Annotated[Three | None, Flag(NETWORK, "R,G,B", "net.onnx: divides them", "its metadata, or 1")] = None
+    scale: Annotated[
+        float | None, Field(gt=0), Flag(NETWORK, "MAX", "net.onnx: its brightest pixel, 1 or 255", "255 with a mean or std above 1, else 1")
+    ] = None
     channels: Annotated[Literal["rgb", "bgr"] | None, Flag(NETWORK, "ORDER", "net.onnx: rgb, bgr", "its metadata, or rgb")] = None
     input_size: Annotated[  # width, height
         tuple[int, int] | None,

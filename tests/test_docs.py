@@ -17,14 +17,15 @@ from drive_seg.network import propagate, schedule
 from drive_seg.settings import FLAGS, Settings
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 PROGRAMS = {("drive-seg",): (), ("python", "launch.py"): ("run",), ("python", "-m", "drive_seg"): ()}  # and the words before its own
 PLACEHOLDERS = {  # what stands for something else, and what can be parsed in its place
     "…/": "",
     "[BUNDLE …]": "camvid",
     "[--clip DIR]": "--clip DIR",
-    "[--mean … --std … --channels bgr --input-size 1024x512]": "--mean 0,0,0 --std 1,1,1 --channels bgr --input-size 1024x512",
+    "[--mean … --std …": "--mean 0,0,0 --std 1,1,1",
+    "1024x512]": "1024x512",
     "fp16|int8|fp8|fp32 [--input-size WxH] [--frame-size WxH]": "fp16 --input-size 640x480 --frame-size 1280x720",
     "--precision …": "--precision fp16",
     " …": "",
@@ -64,7 +65,7 @@ def parse(line: str) -> None:
     """Raises UsageError, or what the parser raises."""
     for placeholder, meant in PLACEHOLDERS.items():
         line = line.replace(placeholder, meant)
-    words = shlex.split(line, comments=True)
+    words = [word for word in shlex.split(line, comments=True) if word != "--help"]  # which would print it
     program = next(program for program in PROGRAMS if tuple(words[: len(program)]) == program)
     command: Any = COMMAND
     context, rest = None, [*PROGRAMS[program], *words[len(program) :]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from drive_seg.backends.openvino import the_core
+from drive_seg.backends.openvino import result_name, the_core
 from drive_seg.backends.validation import check_file, one_line
 from drive_seg.contracts import OnnxFile, Port
 from drive_seg.errors import BackendError
@@ -19,12 +19,14 @@ from drive_seg.errors import BackendError
 def read_onnx(onnx_path: str) -> OnnxFile:
     """Raises BackendError for a file that is absent or no ONNX network."""
     name = check_file(onnx_path)
+    if lost := next((path for path in external_files(onnx_path) if not path.is_file()), None):
+        raise BackendError(f"{name}: its weights are in {lost}, which is not there; put that file beside it, or export it as one file")
     try:
         model = the_core().read_model(onnx_path)
     except RuntimeError as error:
         raise BackendError(f"{name} cannot be read as an ONNX network: {one_line(error)}") from error
     inputs = tuple(_port(parameter.get_friendly_name(), parameter.output(0)) for parameter in model.get_parameters())
-    outputs = tuple(_port(result.get_friendly_name().removesuffix("/sink_port_0"), result.output(0)) for result in model.get_results())
+    outputs = tuple(_port(result_name(result), result.output(0)) for result in model.get_results())
     return OnnxFile(onnx_path, inputs, outputs, _metadata(model))
 
 

@@ -107,7 +107,7 @@ class OpenVinoBackend:
             model = self._core.read_model(onnx_path)
             inputs = tuple(parameter.get_friendly_name() for parameter in model.get_parameters())
             check_names(name, list(inputs), input_shapes)
-            outputs = tuple(_result_name(result) for result in model.get_results())
+            outputs = tuple(result_name(result) for result in model.get_results())
             quantised = any(op.get_type_name() == "FakeQuantize" for op in model.get_ops())
             model.reshape({port: list(input_shapes[own]) for port, own in zip(model.inputs, inputs, strict=True)})
             compiled = self._core.compile_model(model, self._where, self._properties())
@@ -172,7 +172,7 @@ def _read_precision(compiled: Any, asked: str) -> str:
         return asked
 
 
-def _result_name(result: Any) -> str:
+def result_name(result: Any) -> str:
     # a port carries every name that its tensor has had; the result's own is the graph's, with OpenVINO's port behind a slash
     return str(result.get_friendly_name()).removesuffix("/sink_port_0")
 

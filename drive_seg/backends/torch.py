@@ -48,7 +48,7 @@ class _Step:
     node: Node
     args: list[Any]  # constants in their places
     slots: list[tuple[int, str]]  # the places that are filled from the frame's values
-    low: torch.dtype | None  # to which floating inputs are brought, None for as they are
+    low: torch.dtype | None  # which floating inputs are cast to; None leaves them
     drop: list[str]  # values that nobody reads after this step
 
     def run(self, values: dict[str, Tensor]) -> None:

@@ -8,7 +8,7 @@ The numbers follow ONNX (opset 13 and later), not torch, where the two differ.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 import torch
@@ -100,17 +100,13 @@ def _pad_list(begin: list[int], end: list[int]) -> list[int]:
     return [p for pair in zip(reversed(begin), reversed(end), strict=True) for p in pair]
 
 
-_CONV: dict[int, Callable[..., Tensor]] = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
-_CONV_TRANSPOSE: dict[int, Callable[..., Tensor]] = {3: F.conv_transpose1d, 4: F.conv_transpose2d, 5: F.conv_transpose3d}
-
-
 def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     n = weight.ndim - 2
     strides, dilations = node.get("strides", [1] * n), node.get("dilations", [1] * n)
     begin, end = _pads(node, x.shape[2:], weight.shape[2:], strides, dilations)
     if begin != end:
         x, begin = F.pad(x, _pad_list(begin, end)), [0] * n
-    return _CONV[weight.ndim](x, weight, bias, strides, begin, dilations, node.get("group", 1))
+    return torch.convolution(x, weight, bias, strides, begin, dilations, False, [0] * n, node.get("group", 1))
 
 
 def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -119,10 +115,10 @@ def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = 
     n = weight.ndim - 2
     strides, dilations, extra = node.get("strides", [1] * n), node.get("dilations", [1] * n), node.get("output_padding", [0] * n)
     begin, end = _pads(node, x.shape[2:], weight.shape[2:], strides, dilations)
-    run, group = _CONV_TRANSPOSE[weight.ndim], node.get("group", 1)
+    group = node.get("group", 1)
     if begin == end:
-        return run(x, weight, bias, strides, begin, extra, group, dilations)
-    y = run(x, weight, bias, strides, 0, extra, group, dilations)
+        return torch.convolution(x, weight, bias, strides, begin, dilations, True, extra, group)
+    y = torch.convolution(x, weight, bias, strides, [0] * n, dilations, True, extra, group)
     for axis, (b, e) in enumerate(zip(begin, end, strict=True), start=2):
         y = y.narrow(axis, b, y.shape[axis] - b - e)
     return y
@@ -190,10 +186,6 @@ def softmax(node: Node, x: Tensor) -> Tensor:
     return torch.softmax(x.float() if x.dtype in (torch.bfloat16, torch.float16) else x, node.get("axis", -1))
 
 
-def matmul(node: Node, a: Tensor, b: Tensor) -> Tensor:
-    return torch.matmul(a, b)
-
-
 def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     a, b = (a.T if node.get("transA", 0) else a), (b.T if node.get("transB", 0) else b)
     y = torch.matmul(a, b)
@@ -203,12 +195,7 @@ def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
 
 
 def _variadic(function: Callable[[Tensor, Tensor], Tensor]) -> Op:
-    def run(node: Node, first: Tensor, *rest: Tensor) -> Tensor:
-        for other in rest:
-            first = function(first, other)
-        return first
-
-    return run
+    return lambda node, *inputs: reduce(function, inputs)
 
 
 def _plain(function: Callable[..., Tensor]) -> Op:
@@ -513,7 +500,7 @@ OPS: dict[str, Op] = {
     "Identity": _plain(lambda x: x),
     "LeakyRelu": lambda node, x: F.leaky_relu(x, node.get("alpha", 0.01)),
     "Less": _plain(torch.lt),
-    "MatMul": matmul,
+    "MatMul": _plain(torch.matmul),
     "Max": _variadic(torch.maximum),
     "MaxPool": max_pool,
     "Min": _variadic(torch.minimum),

@@ -1,4 +1,4 @@
-"""What every backend does at its border: checks what comes in, names what it runs on, translates vendor errors."""
+"""Validation of what every backend is given, the names of what it runs on, and vendors' errors in one line."""
 
 import os
 import platform

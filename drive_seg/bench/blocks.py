@@ -27,7 +27,7 @@ def check_blocks(documents: Sequence[Path], name: str) -> None:
 
 
 def fill_block(documents: Sequence[Path], name: str, content: str) -> list[Path]:
-    """Those of the documents that had the block, written anew. Raises UsageError, SinkError."""
+    """Fills the block in every document that has it, and returns those. Raises UsageError, SinkError."""
     written = []
     for path in documents:
         text = replaced(_read(path), name, content)

@@ -19,7 +19,7 @@ SAME = {"name": "the source", "width": "the pictures' width", "height": "the pic
 
 
 def ratio(a_ms: NDArray[np.float64], b_ms: NDArray[np.float64], figure: str, seed: int = 0) -> dict[str, float]:
-    """B's percentile over A's, and the interval of it: a circular block bootstrap (Politis and Romano 1992) of both."""
+    """Ratio of B's percentile to A's with its confidence interval, by a circular block bootstrap (Politis and Romano 1992) of both."""
     q = PERCENTILES[figure]
     a, b = float(np.percentile(a_ms, q)), float(np.percentile(b_ms, q))
     rng = np.random.default_rng(seed)

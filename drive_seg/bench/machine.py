@@ -58,7 +58,7 @@ def _cpus() -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class EnergyCounter:
-    """Joules that something has taken since whenever; only differences mean anything."""
+    """A counter of joules since an arbitrary moment; only differences mean anything."""
 
     name: str
     read: Callable[[], float]
@@ -70,7 +70,7 @@ class EnergyCounter:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What counts up, at one moment."""
+    """The counters' values at one moment."""
 
     time_s: float
     own_cpu_s: float  # of this process, in all its threads
@@ -81,7 +81,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What happened between two readings."""
+    """CPU, memory, clocks and energy between two readings."""
 
     seconds: float
     cores: float  # that this process kept busy, on average
@@ -96,7 +96,7 @@ class Usage:
 
 
 class Gauges:
-    """Everything that can be read of this machine while it works. Opened once; `read` at both ends, `sample` about once a second."""
+    """Reads this machine's CPU time, clocks, throttling and energy: `read` at both ends of a run, `sample` about once a second."""
 
     def __init__(self, sys_folder: Path = Path("/sys"), clock: Callable[[], float] = time.perf_counter) -> None:
         """`sys_folder`: where the kernel's sysfs is."""

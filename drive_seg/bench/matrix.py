@@ -115,7 +115,7 @@ def checked(combination: Combination, where: str) -> Settings:
 
 
 def order(count: int, turn: int) -> list[int]:
-    """Who comes when in this round: another one first in each, so that none always has a warm or a busy machine."""
+    """The order of the configurations in this round: rotated by one each, so that none always meets a warm or busy machine."""
     return [(place + turn) % count for place in range(count)]
 
 

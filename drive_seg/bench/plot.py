@@ -41,8 +41,8 @@ def time_lines(rows: Sequence[Mapping[str, Any]], series: Sequence[np.ndarray[An
         places = np.arange(len(ms))
         axes.plot(places[~keys], ms[~keys], ".", markersize=2, color="#3b6ea5")
         axes.plot(places[keys], ms[keys], ".", markersize=2, color="#d98c1f")
-        for border in np.cumsum([turn["frames"] for turn in row["turns"]])[:-1]:
-            axes.axvline(border - 0.5, color="grey", linewidth=0.8)
+        for end in np.cumsum([turn["frames"] for turn in row["turns"]])[:-1]:
+            axes.axvline(end - 0.5, color="grey", linewidth=0.8)
         axes.set_ylim(0, 1.15 * float(np.percentile(ms, TAIL)))
         axes.set_ylabel(row["name"], rotation=0, ha="right", va="center", fontsize=9)
         axes.margins(x=0.01)

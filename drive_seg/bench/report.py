@@ -6,6 +6,7 @@ from typing import Any
 
 from drive_seg.bench.matrix import all_ms
 from drive_seg.bench.plot import accuracy_against_latency, histograms, time_lines
+from drive_seg.lab.evaluate.tables import figure, html_page, markdown_table
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -17,27 +18,19 @@ def columns(result: Mapping[str, Any]) -> dict[str, list[str]]:
     made = {
         "": [row["name"] for row in rows],
         "runs on": [f"{row['backend']} {row['precision']}" for row in rows],
-        **{name: [_ms(row["latency_ms"][name]) for row in rows] for name in ("p50", "p95", "p99", "p99.9", "max")},
-        "p50 of key frames": [_ms(row["total_ms"]["key"]["p50"]) for row in rows],
-        "p50 of others": [_ms(row["total_ms"]["other"]["p50"]) for row in rows],
-        f"late for {late['ms']:.1f} ms" if late else "late": [_share(row["deadline"]) for row in rows],
+        **{name: [figure(row["latency_ms"][name], ".2f") for row in rows] for name in ("p50", "p95", "p99", "p99.9", "max")},
+        "p50 of key frames": [figure(row["total_ms"]["key"]["p50"], ".2f") for row in rows],
+        "p50 of others": [figure(row["total_ms"]["other"]["p50"], ".2f") for row in rows],
+        f"late for {late['ms']:.1f} ms" if late else "late": [figure(row["deadline"] and row["deadline"]["share"], ".2%") for row in rows],
         "fps": [f"{row['fps']:.1f}" for row in rows],
         "CPU cores": [f"{row['cores']:.2f}" for row in rows],
-        "MiB": ["–" if row["memory_mib"] is None else f"{row['memory_mib']:.0f}" for row in rows],
+        "MiB": [figure(row["memory_mib"], ".0f") for row in rows],
         "J a frame": [_joules(row["joules_per_frame"]) for row in rows],
-        "mIoU": ["–" if row["miou"] is None else f"{row['miou']:.4f}" for row in rows],
+        "mIoU": [figure(row["miou"]) for row in rows],
         "p50 to the first row's": ["1", *(_ratio(row["against_first"]["p50"]) for row in rows[1:])],
         "p99 to the first row's": ["1", *(_ratio(row["against_first"]["p99"]) for row in rows[1:])],
     }
     return {name: cells for name, cells in made.items() if any(cell not in ("–", "1") for cell in cells)}
-
-
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
-def _share(deadline: Mapping[str, Any] | None) -> str:
-    return "–" if deadline is None else f"{deadline['share']:.2%}"
 
 
 def _joules(by_counter: Mapping[str, float]) -> str:
@@ -68,8 +61,7 @@ def _source(source: Mapping[str, Any]) -> str:
 def block(result: Mapping[str, Any]) -> str:
     """What stands in a document: the table, what made it, and what to mind."""
     table = columns(result)
-    lines = [list(table), ["---", *("---:" for _ in list(table)[1:])], *zip(*table.values(), strict=True)]
-    parts = ["\n".join(f"| {' | '.join(line)} |" for line in lines)] if result["rows"] else []
+    parts = [markdown_table(list(table), zip(*table.values(), strict=True))] if result["rows"] else []
     parts += [provenance_line(result), f"    {result['command']}"]
     minded = [f"- {row['name']}: {'; '.join(row['notes'])}" for row in result["rows"] if row["notes"]]
     if minded:
@@ -84,10 +76,7 @@ def short_block(result: Mapping[str, Any]) -> str:
     rows, machine = result["rows"], result["machine"]
     if not rows:
         return "Nothing could be measured."
-    lines = [["", "p50, ms", "p99, ms", "mIoU"], ["---", "---:", "---:", "---:"]]
-    for row in rows:
-        miou = "–" if row["miou"] is None else f"{row['miou']:.3f}"
-        lines.append([row["name"], *(f"{row['latency_ms'][name]:.1f}" for name in ("p50", "p99")), miou])
+    lines = [(row["name"], *(f"{row['latency_ms'][name]:.1f}" for name in ("p50", "p99")), figure(row["miou"], ".3f")) for row in rows]
     sources = dict.fromkeys(_source(row["source"]) for row in rows)
     runtimes = dict.fromkeys(f"{row['backend']} {row['precision']}" for row in rows)
     least = min(row["frames"] for row in rows)
@@ -97,7 +86,7 @@ def short_block(result: Mapping[str, Any]) -> str:
     )
     noisy = any("unstable" in note for row in rows for note in row["notes"])
     said += "; the machine was noisy, and some of the runs call themselves unstable." if noisy else "."
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{said}"
+    return markdown_table(("", "p50, ms", "p99, ms", "mIoU"), lines) + f"\n\n{said}"
 
 
 def unknown(result: Mapping[str, Any]) -> list[str]:
@@ -108,15 +97,16 @@ def unknown(result: Mapping[str, Any]) -> list[str]:
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:
-    alone = [f"- {row['name']}: p50 by round {', '.join(map(_ms, row['p50_by_round']))} ms; `{row['command']}`" for row in result["rows"]]
+    alone = [
+        f"- {row['name']}: p50 by round {', '.join(f'{ms:.2f}' for ms in row['p50_by_round'])} ms; `{row['command']}`"
+        for row in result["rows"]
+    ]
     parts = [f"# {result['title']}", block(result), "\n".join(unknown(result)), "## Each alone", "\n".join(alone)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def as_html(result: Mapping[str, Any]) -> str:
     """One page; its pictures are in it."""
-    import jinja2
-
     rows = result["rows"]
     series = [all_ms(row) for row in rows]
     plots = {}
@@ -124,8 +114,8 @@ def as_html(result: Mapping[str, Any]) -> str:
         plots = {"Latency": histograms(rows, series), "Frame by frame": time_lines(rows, series)}
     if any(row["miou"] is not None for row in rows):
         plots = {"Accuracy against latency": accuracy_against_latency(rows), **plots}
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(TEMPLATE.read_text()).render(
+    return html_page(
+        TEMPLATE,
         result=result,
         columns=columns(result),
         lines=list(zip(*columns(result).values(), strict=True)),

@@ -19,10 +19,10 @@ def train_temporal(
     require_lab()
     from drive_seg.lab.build.attach import attach
     from drive_seg.lab.models.stored import read_network
-    from drive_seg.lab.train.temporal import TemporalRecipe, load_taught, teach
+    from drive_seg.lab.train.temporal import TemporalRecipe, distill, load_temporal
 
-    bundle, taught = bundles.load_bundle(model), TemporalRecipe.load(recipe)
+    bundle, settings = bundles.load_bundle(model), TemporalRecipe.load(recipe)
     network = read_network(bundle)
-    learned = teach(bundle, network, taught, out_dir)
-    card = attach(bundle, network, load_taught(learned.checkpoint, network, taught.propagations))
+    learned = distill(bundle, network, settings, out_dir)
+    card = attach(bundle, network, load_temporal(learned.checkpoint, network, settings.propagations))
     out.print(f"{bundle.folder}: propagations {', '.join(card.propagations)}; run `drive-seg quantize` again", soft_wrap=True, markup=False)

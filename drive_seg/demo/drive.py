@@ -3,6 +3,7 @@
 import numpy as np
 
 from drive_seg.contracts import Image, Labels
+from drive_seg.demo.assets import TURN_RAD, Assets
 from drive_seg.demo.canvas import Canvas
 from drive_seg.demo.furniture import Painter, place, shadows
 from drive_seg.demo.ground import draw_ground, draw_shadows
@@ -10,7 +11,6 @@ from drive_seg.demo.labels import CLASSES
 from drive_seg.demo.light import noise_corner, noise_tile, through_camera, tone_curve
 from drive_seg.demo.route import View
 from drive_seg.demo.scene import Scene, moods_of
-from drive_seg.demo.wardrobe import TURN_RAD, Wardrobe
 
 _UNDER_CAR = 0.42  # of the light
 _SHUTTER_S = 1 / 60
@@ -28,7 +28,7 @@ class DemoDrive:
         self.cut_time_s = float(np.random.default_rng((seed, 6)).uniform(8.0, 12.0))
         self._scenes = [Scene(seed, number, mood) for number, mood in enumerate(moods_of(seed))]
         # Both at once: painting takes longer than a few frames, and must not be waited for at the cut.
-        self._wardrobes = [Wardrobe(seed, number, scene, size_hw) for number, scene in enumerate(self._scenes)]
+        self._assets = [Assets(seed, number, scene, size_hw) for number, scene in enumerate(self._scenes)]
         self._planes = tuple(np.full(size_hw, label, np.uint8) for label in range(len(CLASSES)))
         self._noise = noise_tile(np.random.default_rng((seed, 7)), size_hw)
 
@@ -36,16 +36,16 @@ class DemoDrive:
         """Picture (H, W, 3) uint8 BGR and labels (H, W) uint8 of frame `index`, both new and the caller's own."""
         time_s = index / self.fps
         number = int(time_s >= self.cut_time_s)
-        scene, wardrobe = self._scenes[number], self._wardrobes[number]
+        scene, assets = self._scenes[number], self._assets[number]
         view = View(scene.route, time_s, self.size_hw)
         canvas = Canvas(self.size_hw, self._planes)
-        self._sky(canvas, view, wardrobe)
+        self._sky(canvas, view, assets)
         placed = place(scene.things(view), view)
-        top = draw_ground(canvas, view, scene, wardrobe.asphalt, wardrobe.road_color)
-        cast, under = shadows(placed, view, scene, wardrobe)
+        top = draw_ground(canvas, view, scene, assets.asphalt, assets.road_color)
+        cast, under = shadows(placed, view, scene, assets)
         draw_shadows(canvas, top, cast, scene.mood.shadow)
         draw_shadows(canvas, top, under, _UNDER_CAR)
-        painter = Painter(canvas, view, scene, wardrobe, braking=scene.route.brakes(time_s))
+        painter = Painter(canvas, view, scene, assets, braking=scene.route.brakes(time_s))
         for one in placed:
             painter.draw(one)
         exposure = 1 + 0.07 * np.sin(0.9 * time_s) + 0.04 * np.sin(2.3 * time_s + self.seed)
@@ -54,9 +54,9 @@ class DemoDrive:
         rush_px = view.speed * _SHUTTER_S * view.focal * _RUSH
         return through_camera(canvas.image, curve, self._noise, noise_corner(index), yaw_px, rush_px), canvas.labels
 
-    def _sky(self, canvas: Canvas, view: View, wardrobe: Wardrobe) -> None:
+    def _sky(self, canvas: Canvas, view: View, assets: Assets) -> None:
         height, width = self.size_hw
         rows = min(int(view.horizon_y + 0.012 * height) + 1, height * 3 // 5)
         column = round((TURN_RAD + view.heading) * view.focal)
-        image, labels = wardrobe.panorama.cut(column, (rows, width))
+        image, labels = assets.panorama.cut(column, (rows, width))
         canvas.image[:rows], canvas.labels[:rows] = image, labels

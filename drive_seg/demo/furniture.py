@@ -1,9 +1,11 @@
 """Draws each kind of thing beside and on the road, and knows what shadow it casts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from drive_seg.demo.assets import Assets
 from drive_seg.demo.canvas import Canvas, Color, corners
 from drive_seg.demo.cars import MODELS, draw_car
 from drive_seg.demo.labels import BICYCLIST, BUILDING, FENCE, PEDESTRIAN, POLE, SIGN, TREE
@@ -11,7 +13,6 @@ from drive_seg.demo.route import CAMERA_HEIGHT_M, Floats, View
 from drive_seg.demo.scene import Kind, Scene, Thing
 from drive_seg.demo.sprites import PHASES
 from drive_seg.demo.textures import Facade, lit
-from drive_seg.demo.wardrobe import Wardrobe
 
 _NEAR_WALL_M = 0.6  # walls are cut off here, before they pass the camera
 _POLE_SHARE = 0.0075  # of the picture's height: no pole is drawn thinner
@@ -50,33 +51,13 @@ def place(things: list[Thing], view: View) -> list[Placed]:
 class Painter:
     """Draws placed things of one scene onto one canvas."""
 
-    def __init__(self, canvas: Canvas, view: View, scene: Scene, wardrobe: Wardrobe, braking: bool) -> None:
-        self._canvas, self._view, self._scene, self._wardrobe = canvas, view, scene, wardrobe
+    def __init__(self, canvas: Canvas, view: View, scene: Scene, assets: Assets, braking: bool) -> None:
+        self._canvas, self._view, self._scene, self._assets = canvas, view, scene, assets
         self._braking = braking
         self._thin = max(1.0, _POLE_SHARE * canvas.height)
 
     def draw(self, placed: Placed) -> None:
-        match placed.thing.kind:
-            case Kind.BUILDING:
-                self._building(placed)
-            case Kind.FENCE:
-                self._wall(placed, placed.thing.height)
-            case Kind.TREE:
-                self._tree(placed)
-            case Kind.CAR:
-                self._car(placed)
-            case Kind.PEDESTRIAN | Kind.CYCLIST:
-                self._person(placed)
-            case Kind.LAMP_POST:
-                self._lamp_post(placed)
-            case Kind.SIGN:
-                self._sign(placed)
-            case Kind.BOARD:
-                self._board(placed)
-            case Kind.LIGHTS:
-                self._lights(placed)
-            case Kind.BOLLARD:
-                self._bollard(placed)
+        _DRAWN_BY[placed.thing.kind](self, placed)
 
     def _quad(self, ends: Floats, low: float, high: float) -> Floats:
         """An upright wall over two ground points (2, 2: right, forward): top left, top right, bottom right, bottom left."""
@@ -96,11 +77,11 @@ class Painter:
             return np.stack((b, a)), (1 - part[1], 1 - part[0])
         return np.stack((a, b)), (part[0], part[1])
 
-    def _wall(self, placed: Placed, height: float) -> None:
+    def _fence(self, placed: Placed) -> None:
         seen = self._ends(placed)
         if seen:
-            texture = self._wardrobe.fences[placed.thing.look % len(self._wardrobe.fences)]
-            self._canvas.textured(texture, self._quad(seen[0], 0.0, height), FENCE, seen[1])
+            texture = self._assets.fences[placed.thing.look % len(self._assets.fences)]
+            self._canvas.textured(texture, self._quad(seen[0], 0.0, placed.thing.height), FENCE, seen[1])
 
     def _building(self, placed: Placed) -> None:
         seen = self._ends(placed)
@@ -108,7 +89,7 @@ class Painter:
             return
         ends, part = seen
         thing, side = placed.thing, -1 if placed.thing.u < 0 else 1
-        house = self._wardrobe.facades[thing.look % len(self._wardrobe.facades)]
+        house = self._assets.facades[thing.look % len(self._assets.facades)]
         back = side * 9.0 * np.array([placed.cos, -placed.sin])
         near, far = (ends[1], ends[0]) if side > 0 else (ends[0], ends[1])
         if house.ridge_m:
@@ -140,7 +121,7 @@ class Painter:
         self._canvas.polygon(corners(self._quad(stack, ridge_m + 1.1, ridge_m + 1.4)), (60, 80, 120), BUILDING)
 
     def _shop_board(self, placed: Placed, ends: Floats, part: tuple[float, float], look: int) -> None:
-        texture = self._wardrobe.shop_boards[look % len(self._wardrobe.shop_boards)]
+        texture = self._assets.shop_boards[look % len(self._assets.shop_boards)]
         left, right = max(0.06, part[0]), min(0.94, part[1])
         if right <= left:
             return
@@ -157,13 +138,13 @@ class Painter:
     def _tree(self, placed: Placed) -> None:
         x, y, scale = self._foot(placed)
         look = placed.thing.look
-        trees = self._wardrobe.trees
+        trees = self._assets.trees
         self._canvas.sprite(trees[look % len(trees)], x, y, placed.thing.height * scale, TREE, bool(look & 32))
 
     def _person(self, placed: Placed) -> None:
         thing, (x, y, scale) = placed.thing, self._foot(placed)
         cyclist = thing.kind is Kind.CYCLIST
-        sets = self._wardrobe.cyclists if cyclist else self._wardrobe.people
+        sets = self._assets.cyclists if cyclist else self._assets.people
         sprite = sets[thing.look % len(sets)][int(thing.phase * PHASES) % PHASES]
         height = 1.85 if cyclist else 1.6 + 0.03 * (thing.look % 8)
         self._canvas.sprite(sprite, x, y, height * scale, BICYCLIST if cyclist else PEDESTRIAN, thing.towards)
@@ -212,7 +193,7 @@ class Painter:
 
     def _board(self, placed: Placed) -> None:
         x, y, scale = self._foot(placed)
-        half, boards = 1.1 * scale, self._wardrobe.boards
+        half, boards = 1.1 * scale, self._assets.boards
         for leg in (-0.7, 0.7):
             self._post(x + leg * half, y, scale, placed.thing.height - 0.1, 0.09)
         top, low = y - placed.thing.height * scale, y - (placed.thing.height - 1.45) * scale
@@ -237,7 +218,22 @@ class Painter:
         self._bar(x - half, top + 0.1 * scale, x + half, top + 0.25 * scale, (215, 220, 222), POLE)
 
 
-def shadows(placed: list[Placed], view: View, scene: Scene, wardrobe: Wardrobe) -> tuple[list[Floats], list[Floats]]:
+_DRAWN_BY: dict[Kind, Callable[[Painter, Placed], None]] = {
+    Kind.BUILDING: Painter._building,
+    Kind.FENCE: Painter._fence,
+    Kind.TREE: Painter._tree,
+    Kind.CAR: Painter._car,
+    Kind.PEDESTRIAN: Painter._person,
+    Kind.CYCLIST: Painter._person,
+    Kind.LAMP_POST: Painter._lamp_post,
+    Kind.SIGN: Painter._sign,
+    Kind.BOARD: Painter._board,
+    Kind.LIGHTS: Painter._lights,
+    Kind.BOLLARD: Painter._bollard,
+}
+
+
+def shadows(placed: list[Placed], view: View, scene: Scene, assets: Assets) -> tuple[list[Floats], list[Floats]]:
     """Outlines on the ground, in pixels: what the sun casts, and the dark under cars that every light leaves."""
     cast: list[Floats] = []
     under: list[Floats] = []
@@ -254,7 +250,7 @@ def shadows(placed: list[Placed], view: View, scene: Scene, wardrobe: Wardrobe) 
                     _flat(view, foot - across * scene.sun_side * 0.8, across * (model.width_m / 2 + 0.4), along * model.length_m / 2)
                 )
         elif sunny and thing.kind is Kind.BUILDING and thing.u * scene.sun_side > 0:
-            house = wardrobe.facades[thing.look % len(wardrobe.facades)]
+            house = assets.facades[thing.look % len(assets.facades)]
             reach = -scene.sun_side * 0.75 * house.height_m
             cast.append(view.ground(np.array([thing.s, thing.s + thing.length, thing.s + thing.length, thing.s]) - view.s,
                                     np.array([thing.u, thing.u, thing.u + reach, thing.u + reach])))  # fmt: skip

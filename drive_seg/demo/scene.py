@@ -6,6 +6,7 @@ the road can be asked for in any order.
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -122,8 +123,8 @@ class Scene:
         self.route: Route = make_route(rng, lane_u=-1.5)
         self._lead = (float(rng.uniform(14, 18)), rng.uniform(0, 6.28, 2), int(rng.integers(64)))
         self._streams = self._make_streams()
-        self._blocks: dict[int, tuple[Thing, ...]] = {}
-        self._members: dict[tuple[int, int], tuple[float, float, int, float]] = {}
+        self._block = lru_cache(_CACHED)(self._make_block)
+        self._member = lru_cache(_CACHED)(self._make_member)
 
     def things(self, view: View) -> list[Thing]:
         """What stands or moves between a little behind the camera and as far as it is worth drawing, in no order."""
@@ -160,37 +161,27 @@ class Scene:
         last = int((view.s + REACH_M[stream.kind] - moved) // stream.spacing) + 1
         found = []
         for n in range(first, last + 1):
-            along, aside, look, phase = self._member(number, stream, n)
+            along, aside, look, phase = self._member(number, n)
             s = n * stream.spacing + along + moved
             turns = phase + abs(moved) * stream.turns_per_m
             if -_BEHIND_M < s - view.s < REACH_M[stream.kind]:
                 found.append(Thing(stream.kind, s, stream.u + aside, look, towards=stream.speed < 0, phase=turns))
         return found
 
-    def _member(self, number: int, stream: Stream, n: int) -> tuple[float, float, int, float]:
+    def _make_member(self, number: int, n: int) -> tuple[float, float, int, float]:
         """Offsets along and aside, look, and phase of a stream's n-th member."""
-        key = (number, n)
-        if key not in self._members:
-            if len(self._members) > _CACHED:
-                self._members.clear()
-            rng = np.random.default_rng((*self._key, 2, number, n + (1 << 30)))
-            along, aside = rng.uniform(-0.36, 0.36) * stream.spacing, rng.uniform(-1, 1) * stream.spread
-            self._members[key] = (float(along), float(aside), int(rng.integers(64)), float(rng.random()))
-        return self._members[key]
+        stream, rng = self._streams[number], np.random.default_rng((*self._key, 2, number, n + (1 << 30)))
+        along, aside = rng.uniform(-0.36, 0.36) * stream.spacing, rng.uniform(-1, 1) * stream.spread
+        return float(along), float(aside), int(rng.integers(64)), float(rng.random())
 
     def _lead_car(self, view: View) -> Thing:
         gap, phases, look = self._lead
         ahead = gap + 5.5 * np.sin(0.31 * view.time_s + phases[0]) + 2.0 * np.sin(0.83 * view.time_s + phases[1])
         return Thing(Kind.CAR, view.s + float(ahead), self.route.lane_u, look)
 
-    def _block(self, block: int) -> tuple[Thing, ...]:
-        if block not in self._blocks:
-            if len(self._blocks) > _CACHED:
-                self._blocks.clear()
-            rng = np.random.default_rng((*self._key, 3, block + (1 << 30)))
-            things = [thing for side in (-1, 1) for thing in self._side(rng, block * BLOCK_M, side)]
-            self._blocks[block] = tuple(things)
-        return self._blocks[block]
+    def _make_block(self, block: int) -> tuple[Thing, ...]:
+        rng = np.random.default_rng((*self._key, 3, block + (1 << 30)))
+        return tuple(thing for side in (-1, 1) for thing in self._side(rng, block * BLOCK_M, side))
 
     def _side(self, rng: np.random.Generator, start: float, side: int) -> list[Thing]:
         return self._lots(rng, start, side) + self._furniture(rng, start, side) + self._parked(rng, start, side)

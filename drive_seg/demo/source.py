@@ -1,8 +1,9 @@
 """The demo drive as a Source: rendered ahead in a thread of its own, as a file is decoded ahead."""
 
+import math
 import time
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
 from drive_seg.contracts import Frame, SourceInfo
@@ -24,22 +25,13 @@ class DemoSource:
         self._drive = DemoDrive(seed, size_hw, fps)
         self._frames = frames
         name = _name(seed, size_hw, fps, frames)
-        self._info = SourceInfo(name, size_hw, fps, live=False, frame_count=frames, labelled=True, classes=CLASSES)
+        self.info = SourceInfo(name, size_hw, fps, live=False, frame_count=frames, labelled=True, classes=CLASSES)
         self._start(0)
 
     def _start(self, index: int) -> None:
         """Renders from this frame on. The old mailbox stays the old thread's."""
         self._mailbox = mailbox = Mailbox[Frame](_AHEAD_FRAMES, Overflow.WAIT)
         self._worker = Worker("demo-renderer", lambda: self._render(index, mailbox), on_error=mailbox.close).start()
-
-    @property
-    def info(self) -> SourceInfo:
-        return self._info
-
-    @property
-    def cut_time_s(self) -> float:
-        """When the picture jumps to another street; `take` does not tell."""
-        return self._drive.cut_time_s
 
     def read(self) -> Frame | None:
         """The next frame, or None at the end and after `close`. Raises what went wrong in the renderer."""
@@ -94,38 +86,14 @@ def _name(seed: int, size_hw: tuple[int, int], fps: float, frames: int | None) -
 
 def _size(text: str) -> tuple[int, int]:
     width, height = (int(part) for part in text.lower().split("x"))
-    low, high = SIZE_LIMITS
-    if not (low <= width <= high and low <= height <= high):
-        raise ValueError
     return height, width
 
 
-def _fps(text: str) -> float:
-    value = float(text)
-    if not 1 <= value <= 1000:
-        raise ValueError
-    return value
-
-
-def _frames(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError
-    return value
-
-
-_KEYS: dict[str, tuple[str, Callable[[str], object], str]] = {  # in the address: argument, parser, what it wants
-    "seed": ("seed", _seed, "a whole number from 0"),
-    "size": ("size_hw", _size, f"WIDTHxHEIGHT, each from {SIZE_LIMITS[0]} to {SIZE_LIMITS[1]}"),
-    "fps": ("fps", _fps, "a number from 1 to 1000"),
-    "frames": ("frames", _frames, "a whole number from 1"),
+_KEYS: dict[str, tuple[str, Callable[[str], Any], float, float, str]] = {  # in the address: argument, parser, least, most, what it wants
+    "seed": ("seed", int, 0, math.inf, "a whole number from 0"),
+    "size": ("size_hw", _size, *SIZE_LIMITS, f"WIDTHxHEIGHT, each from {SIZE_LIMITS[0]} to {SIZE_LIMITS[1]}"),
+    "fps": ("fps", float, 1, 1000, "a number from 1 to 1000"),
+    "frames": ("frames", int, 1, math.inf, "a whole number from 1"),
 }
 
 
@@ -138,9 +106,12 @@ def parse_demo_uri(uri: str) -> DemoSource:
     for key, text in parse_qsl(query, keep_blank_values=True):
         if key not in _KEYS:
             raise UsageError(f"{uri!r}: unknown key {key!r}; the keys are {', '.join(_KEYS)}, as in {_FORM}")
-        argument, parse, wants = _KEYS[key]
+        argument, parse, least, most, wants = _KEYS[key]
         try:
-            arguments[argument] = parse(text)
+            value = arguments[argument] = parse(text)
+            valid = all(least <= one <= most for one in (value if isinstance(value, tuple) else (value,)))
         except ValueError:
-            raise UsageError(f"{uri!r}: {key}={text} cannot be meant; {key} is {wants}, as in {_FORM}") from None
+            valid = False
+        if not valid:
+            raise UsageError(f"{uri!r}: {key}={text} cannot be meant; {key} is {wants}, as in {_FORM}")
     return DemoSource(**arguments)  # type: ignore[arg-type]

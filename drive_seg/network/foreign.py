@@ -22,6 +22,7 @@ from drive_seg.network.propagate import FOR_ALL, HOLD
 
 MULTIPLE = 32  # of an open input's height and width: the deepest stride that is common
 SCENE_HW = (48, 64)
+EXACT = 1e-2  # by which half precision may leave the range of probabilities
 CUT = 0.6  # of `cache.change` between `scene`s: neighbours at 5 to 30 Hz reached .41, cuts began at .77 (docs/measured.md)
 PIXEL_FORMAT = "image.bitmappixelformat"  # ONNX's own key for the channels' order (docs/MetadataProps.md), in lower case
 Channels = Literal["rgb", "bgr"]
@@ -41,6 +42,7 @@ class Foreign:
     channels: Channels
     mean: Three  # of the input's channels, in its own range: (value - mean) / std
     std: Three
+    scale: float  # of the brightest pixel, before mean and std
     size_hw: tuple[int, int] | None  # of an open input; None: the frame's own, rounded to MULTIPLE
 
     @property
@@ -57,6 +59,11 @@ class Foreign:
         return (dims[2], dims[3]) if self.layout == "NCHW" else (dims[1], dims[2])
 
 
+def is_onnx(model: str) -> bool:
+    """Whether --model names such a network's file."""
+    return Path(model).suffix.lower() == ".onnx"
+
+
 def describe(
     file: OnnxFile,
     names: tuple[ClassName, ...],
@@ -64,8 +71,9 @@ def describe(
     std: Three | None = None,
     channels: Channels | None = None,
     size_hw: tuple[int, int] | None = None,
+    scale: float | None = None,
 ) -> Foreign:
-    """What is given wins over the file's metadata, and that over RGB from 0 to 1.
+    """What is given wins over the file's metadata, and that over RGB from 0 to 1, or to 255 where a mean or deviation is above 1.
 
     Metadata: `mean` and `std`, three numbers with commas, in the order of the network's channels; `Image.BitmapPixelFormat` Rgb8 or
     Bgr8. Raises BackendError for a network of another kind, naming the tensor, and UsageError for options that do not fit it.
@@ -83,12 +91,14 @@ def describe(
     std = std or _three(where, metadata, "std")
     if std and min(std) <= 0:
         raise UsageError(f"{where}: std is {_numbers(std)}; give three numbers above 0 with --std")
-    if image.dtype == "uint8" and (mean or std):
-        raise UsageError(f"{where}: mean and std are not for a uint8 input, {image}, which normalises in the network; leave them out")
+    if image.dtype == "uint8" and (mean or std or scale):
+        raise UsageError(f"{where}: mean, std and scale are not for a uint8 input, {image}, which normalises by itself; leave them out")
     pixels: Channels = "bgr" if metadata.get(PIXEL_FORMAT, "").lower().startswith("bgr") else "rgb"
     known = max(i for i, entry in enumerate(names, 1) if not entry.void)
     outputs = range(known, len(names) + 1)
-    foreign = Foreign(file, names[:known], outputs, layout, channels or pixels, mean or (0.0, 0.0, 0.0), std or (1.0, 1.0, 1.0), size_hw)
+    mean, std = mean or (0.0, 0.0, 0.0), std or (1.0, 1.0, 1.0)
+    scale = scale or (255.0 if max(*mean, *std) > 1 else 1.0)
+    foreign = Foreign(file, names[:known], outputs, layout, channels or pixels, mean, std, scale, size_hw)
     if size_hw and any(fixed not in (None, wanted) for fixed, wanted in zip(foreign.fixed_hw, size_hw, strict=True)):
         raise UsageError(f"--input-size {size_hw[1]}x{size_hw[0]}: {where} takes {image} only; leave the flag out")
     return foreign
@@ -119,12 +129,15 @@ class Output:
     """How class ids are read from the network's only output at one input size."""
 
     tensor: str
-    classes_axis: int | None  # of the scores; None for labels
+    classes_axis: int | None  # of the scores; None for labels, and for one probability
     void: tuple[int, ...]  # ids that mean no class
+    probability: bool = False  # one channel from 0 to 1: that of the second of two classes
 
     def labels(self, value: Array, least_hw: tuple[int, int]) -> Labels:
         """(h, w) ids. Scores smaller than `least_hw` are enlarged to it before they are compared: labels' edges would be coarse."""
-        if self.classes_axis is not None:
+        if self.probability:
+            labels = self._halves(np.squeeze(value, (0, 1 if value.shape[1] == 1 else 3)), least_hw)
+        elif self.classes_axis is not None:
             scores = np.moveaxis(value[0], self.classes_axis - 1, 0)
             size_hw = (max(scores.shape[1], least_hw[0]), max(scores.shape[2], least_hw[1]))
             labels = argmax(_plane(plane, size_hw) for plane in scores)
@@ -135,11 +148,22 @@ class Output:
             labels[labels == void] = VOID
         return labels
 
+    def _halves(self, plane: Array, least_hw: tuple[int, int]) -> Labels:
+        least, most = float(plane.min()), float(plane.max())
+        if not -EXACT <= least <= most <= 1 + EXACT:
+            raise BackendError(
+                f"the output {self.tensor!r} has values from {least:.3g} to {most:.3g}, which are no probabilities; export it again with a "
+                "sigmoid behind it, or with a channel for each class"
+            )
+        size_hw = (max(plane.shape[0], least_hw[0]), max(plane.shape[1], least_hw[1]))
+        return (_plane(plane, size_hw) > 0.5).astype(np.uint8)
+
 
 def read_output(foreign: Foreign, spec: TensorSpec, input_hw: tuple[int, int]) -> Output:
     """Which of the forms that are understood the output has, and whether the names fit it.
 
-    Raises BackendError naming the tensor, UsageError naming both counts.
+    One channel of floats is the probability of the second of two classes. Raises BackendError naming the tensor, UsageError
+    naming both counts.
     """
     shape, whole = spec.shape, np.issubdtype(np.dtype(spec.dtype), np.integer)
     void = tuple(i for i, entry in enumerate(foreign.names) if entry.void)
@@ -150,6 +174,8 @@ def read_output(foreign: Foreign, spec: TensorSpec, input_hw: tuple[int, int]) -
             f"{foreign.name}: the output {spec.name!r} ({spec.dtype} {list(shape)}) is neither scores [1, classes, h, w] or "
             "[1, h, w, classes] nor whole-numbered labels [1, h, w]; export it again as one of them"
         )
+    if 1 in (shape[1], shape[3]) and 2 in foreign.outputs:
+        return Output(spec.name, None, void, probability=True)
     fitting = [axis for axis in (1, 3) if shape[axis] in foreign.outputs]
     axis = min(fitting or (1, 3), key=lambda axis: _distortion(shape, axis, input_hw))
     if not fitting:
@@ -176,7 +202,7 @@ class Normaliser:
     def __init__(self, foreign: Foreign, size_hw: tuple[int, int]) -> None:
         self._planar = foreign.layout == "NCHW"
         self._reverse = foreign.channels == "rgb"
-        self._tables = None if foreign.input.dtype == "uint8" else tables(foreign.mean, foreign.std)
+        self._tables = None if foreign.input.dtype == "uint8" else tables(foreign.mean, foreign.std, foreign.scale)
         self.input = np.zeros((1, 3, *size_hw) if self._planar else (1, *size_hw, 3), foreign.input.dtype)
 
     def __call__(self, image: Image) -> Array:
@@ -192,9 +218,9 @@ class Normaliser:
         return self.input
 
 
-def tables(mean: Three, std: Three) -> list[Array]:
-    """For each channel what 0..255 become. Means or deviations above 1 are of pixels from 0 to 255, others of pixels from 0 to 1."""
-    pixels = np.arange(256) / (1 if max(*mean, *std) > 1 else 255)
+def tables(mean: Three, std: Three, scale: float) -> list[Array]:
+    """For each channel what 0..255 become: pixels from 0 to `scale`, less the mean, by the deviation."""
+    pixels = np.arange(256) * (scale / 255)
     return [((pixels - m) / s).astype(np.float32) for m, s in zip(mean, std, strict=True)]
 
 
@@ -252,7 +278,8 @@ class ForeignEngine:
     def note(self) -> str:
         """How this network sees the frames that it was fitted to."""
         foreign, (height, width), (frame_height, frame_width) = self.foreign, self.input_hw, self._frame_hw
-        values = "uint8" if foreign.input.dtype == "uint8" else f"mean {_numbers(foreign.mean)}, std {_numbers(foreign.std)}"
+        floats = f"0 to {foreign.scale:g}, mean {_numbers(foreign.mean)}, std {_numbers(foreign.std)}"
+        values = "uint8" if foreign.input.dtype == "uint8" else floats
         keeps_shape = 0.95 < frame_width / frame_height * height / width < 1.05
         squeezed = "" if keeps_shape else f"; frames of {frame_width}x{frame_height} are squeezed to that"
         return f"{foreign.name} sees {width}x{height} {foreign.channels.upper()}, {values}{squeezed}"

@@ -12,7 +12,7 @@ from drive_seg.contracts import Backend, Network, Sink, Source, SourceInfo
 from drive_seg.errors import BackendError, UsageError
 from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
-from drive_seg.network.foreign import Foreign, ForeignEngine, describe
+from drive_seg.network.foreign import Foreign, ForeignEngine, describe, is_onnx
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.postprocess import refine
 from drive_seg.network.propagate import make_propagation
@@ -36,14 +36,15 @@ AUDIT_LIMIT_S = 60.0  # until the auditor's network is open, where there is no h
 
 def find_model(settings: Settings) -> Bundle | Foreign:
     """What --model names: a bundle, or any ONNX network with what is said about it. Raises BundleError, BackendError, UsageError."""
-    if Path(settings.model).suffix != ".onnx":
+    if not is_onnx(settings.model):
         if given := [name for name in FOREIGN if getattr(settings, name) is not None]:
             raise UsageError(f"--{given[0].replace('_', '-')}: is for a network without a card; give --model net.onnx, or leave it out")
         return load_bundle(settings.model)
     if settings.class_names is None:
         raise UsageError(f"{settings.model}: give --class-names FILE with the names of its classes, one a line")
     names = read_class_names(settings.class_names)
-    return describe(read_onnx(settings.model), names, settings.mean, settings.std, settings.channels, _about_hw(settings))
+    file = read_onnx(settings.model)
+    return describe(file, names, settings.mean, settings.std, settings.channels, _about_hw(settings), settings.scale)
 
 
 def open_engine(model: Bundle | Foreign, settings: Settings, beside: bool = False) -> Network:
@@ -208,14 +209,14 @@ def open_auditor(settings: Settings, frame_hw: tuple[int, int]) -> Auditor:
 def open_session(settings: Settings, tell: Callable[[str], None] | None = None) -> Iterator[Session]:
     """Opens everything for a run without a window, in the order in which a mistake is cheapest to find; closes it in the reverse one.
 
-    `tell` is given what is built first, as `prepare` says it.
+    `tell` is given what is built first, as `prepare` says it, and that a stream's server is waited for.
     """
     check_paths(settings)
     open_schedule(settings)  # what cannot be meant shows before a source is opened
     model = find_model(settings)
     with ExitStack() as stack:
         loop = settings.loop or settings.benchmark
-        source = stack.enter_context(open_source(settings.source, loop=loop))
+        source = stack.enter_context(open_source(settings.source, loop=loop, give_up_s=settings.give_up, tell=tell))
         if tell and not ready(settings, source.info.size_hw):
             prepare(settings, source.info.size_hw, tell)
         pipeline = open_pipeline(model, settings, source.info.size_hw)

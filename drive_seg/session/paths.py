@@ -6,6 +6,7 @@ from drive_seg.backends import external_files
 from drive_seg.errors import DriveSegError
 from drive_seg.files import Use, require_apart, require_writable
 from drive_seg.network.card import locate
+from drive_seg.network.foreign import is_onnx
 from drive_seg.settings import Settings
 from drive_seg.sources import files_of
 
@@ -19,7 +20,7 @@ def reads(settings: Settings) -> list[Use]:
 
 
 def _model_files(model: str) -> list[Path]:
-    if Path(model).suffix == ".onnx":
+    if is_onnx(model):
         return [Path(model), *external_files(model)]
     try:
         return list(locate(model).iterdir())

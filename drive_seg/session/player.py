@@ -314,7 +314,7 @@ class Player:
 
     def _begin(self, settings: Settings, pipeline: Settings) -> None:
         """Plays the settings' source by the wanted pipeline. The source before is closed in a thread of its own, as it may hang."""
-        source = open_source(settings.source, loop=settings.loop)
+        source = open_source(settings.source, loop=settings.loop, give_up_s=settings.give_up)
         try:
             other = self._main.want(with_pipeline(settings, pipeline), source.info.size_hw)
         except BaseException:

@@ -7,6 +7,7 @@ import av
 import cv2
 import numpy as np
 from av.video.frame import PictureType, VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from drive_seg.contracts import Frame, Image, Result
@@ -16,6 +17,7 @@ from drive_seg.sinks.background import BackgroundWriter
 from drive_seg.workers import Overflow
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+BT709 = 1  # matrix, primaries and transfer characteristic alike, as H.273 counts them
 TIME_BASE = Fraction(1, 90_000)
 KEY_INTERVAL_S = 1.0  # a player can seek to every second
 FLUSH_MS = 250  # what a kill costs at most, beside the frame being encoded
@@ -69,6 +71,7 @@ class Recorder:
         self._stream: VideoStream | None = None
         self._size_hw = (0, 0)
         self._first_s = 0.0
+        self._reformatter = VideoReformatter()
         self._pts = -1
         self._key_pts = 0
         self._writer = BackgroundWriter(str(self._beside.part), self._write, self._finish, overflow)
@@ -105,11 +108,19 @@ class Recorder:
         stream.height, stream.width = self._size_hw
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = TIME_BASE
+        # Players take what says nothing for BT.601 or BT.709 by its size: said, it is the same everywhere.
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        context.color_range = ColorRange.MPEG
         stream.codec_context.gop_size = 10 * int(self._fps + 1)  # the key frames are set by time, this is the limit
         self._stream = stream
 
     def _encode(self, image: Image, time_s: float) -> None:
-        picture = VideoFrame.from_ndarray(fit(image, self._size_hw), format="bgr24")
+        bgr = VideoFrame.from_ndarray(fit(image, self._size_hw), format="bgr24")
+        picture = self._reformatter.reformat(
+            bgr, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1
+        )
+        picture.color_primaries = picture.color_trc = BT709
         first = self._pts < 0
         self._pts = max(round((time_s - self._first_s) / TIME_BASE), self._pts + 1)
         picture.pts, picture.time_base = self._pts, TIME_BASE

@@ -89,7 +89,7 @@ def _decoded(data: bytes, flags: int) -> Array:
 
 def _indexes(data: bytes) -> Array:
     """HxW uint8 of a PNG with a palette, which OpenCV only knows as colours."""
-    import av  # a machine that checks GPUs has none
+    import av  # which machines that only train and measure need not have
 
     decoder = av.CodecContext.create("png", "r")
     try:

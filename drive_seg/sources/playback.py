@@ -81,7 +81,7 @@ class Playback:
         """From now on this is the plan."""
         self._planned = True
         clock = Clock(1 / self.video.rate)
-        self._placed = [clock.tick(float(pts * self.video.time_base)) for pts in plan.pts]
+        self._placed = [clock.tick(pts * self.video.tick_s) for pts in plan.pts]
         self.plan = plan
 
     def go(self, index: int) -> bool:
@@ -158,9 +158,9 @@ class Playback:
         if frame is None:
             return None
         for pts in lost:
-            self._clock.tick(float(pts * self.video.time_base))
+            self._clock.tick(pts * self.video.tick_s)
         self.index += len(lost) + 1
-        return self._clock.tick(None if frame.pts is None else float(frame.pts * self.video.time_base))
+        return self._clock.tick(None if frame.pts is None else frame.pts * self.video.tick_s)
 
 
 class Clock:

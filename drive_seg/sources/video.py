@@ -64,13 +64,14 @@ class Video:
         context.thread_count = min(DECODERS, os.cpu_count() or 1)
         self.rate = _rate(self._track)
         self.time_base = Fraction(self._track.time_base or Fraction(1, 90_000))
+        self.tick_s = float(self.time_base)
         self.uncounted = False  # more packets than frames: fields that come one by one, or frames that are not shown
         self._deinterlacer, self._appearance = Deinterlacer(), Appearance()
-        self._end_s = 0.0
+        self._ends: dict[int, int] = {}  # of the packets so far, by track
         self._reset()
 
     def _reset(self) -> None:
-        self._packets: Iterator[AnyPacket] | None = None
+        self._reading = self._read()
         self._frames: list[VideoFrame] = []  # decoded, the next one last
         # Heaps of the pts of packets of which no frame has come yet: one, and one more where times have begun anew.
         self._promised: deque[list[int]] = deque([[]])
@@ -133,7 +134,7 @@ class Video:
     @property
     def end_s(self) -> float:
         """When the last packet read so far is over, of whichever track, from the beginning of the container."""
-        return self._end_s
+        return max((float(end * self._container.streams[track].time_base) for track, end in self._ends.items()), default=0.0)
 
     @property
     def interlaced(self) -> bool:
@@ -167,7 +168,7 @@ class Video:
             self._reset()
             try:
                 self._container.seek(dts - int(earlier_s / self.time_base), stream=self._track)
-                for packet in self._read():
+                for packet in self._reading:
                     if packet.size and packet.pts == pts and packet.is_keyframe:
                         self._frames = [*reversed(self._filtered(self._fed(packet)))]
                         return True
@@ -190,26 +191,27 @@ class Video:
     def _decoded(self) -> list[VideoFrame]:
         """The frames that the next packet brings; `_over` after the last."""
         try:
-            for packet in self._read():
+            if (packet := next(self._reading, None)) is not None:
                 return self._filtered(self._fed(packet))
         except av.error.FFmpegError as error:  # what has come so far is given first
             self._broken = error
         self._over = True
-        rest = self._filtered(self._fed(None))
+        rest = self._fed(None)
+        for frame in rest:
+            frame.time_base = self.time_base  # which those have not that come after the last packet
+        rest = self._filtered(rest)
         return rest + self._deinterlacer.push(None)
 
     def _read(self) -> Iterator[AnyPacket]:
         """The track's packets; those that cannot be read are left out."""
-        bad = 0
+        # The others tell how far the file goes, where the picture's own length is not known.
+        tracks = (self._track,) if self.own_s else [track for track in self._container.streams if track.type in ("video", "audio")]
+        packets, bad = self._container.demux(*tracks), 0
         while bad < BAD_READS:
-            if self._packets is None:
-                # The others tell how far the file goes, where the picture's own length is not known.
-                tracks = (self._track,) if self.own_s else [track for track in self._container.streams if track.type in ("video", "audio")]
-                self._packets = self._container.demux(*tracks)
             try:
-                packet = next(self._packets, None)
+                packet = next(packets, None)
             except av.error.InvalidDataError:
-                self._packets, self._trouble = None, True
+                packets, self._trouble = self._container.demux(*tracks), True
                 bad += 1
                 continue
             if packet is None:
@@ -218,7 +220,8 @@ class Video:
             if packet.size:
                 at = packet.dts if packet.pts is None else packet.pts
                 if at is not None:
-                    self._end_s = max(self._end_s, float((at + (packet.duration or 0)) * packet.time_base))
+                    track, end = packet.stream_index, at + (packet.duration or 0)
+                    self._ends[track] = max(self._ends.get(track, end), end)
                 if packet.stream_index == self._track.index:
                     yield packet
 
@@ -238,8 +241,6 @@ class Video:
                 return frames
 
     def _filtered(self, frames: list[VideoFrame]) -> list[VideoFrame]:
-        for frame in frames:
-            frame.time_base = self.time_base  # those that come after the last packet have none
         return [done for frame in frames for done in self._deinterlacer.push(frame)]
 
     def _promise(self, packet: AnyPacket) -> None:

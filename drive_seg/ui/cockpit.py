@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
@@ -11,14 +10,14 @@ from typing import Any
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from drive_seg.backends import BACKENDS, describe_backend
-from drive_seg.classes import clear_palette, people
+from drive_seg.classes import RGB, ClassName, clear_palette, palette, people
 from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
 from drive_seg.network.propagate import FOR_ALL, HOLD
 from drive_seg.overlay import Look
 from drive_seg.session.player import Player
-from drive_seg.session.status import Shown, Status
+from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.sinks.snapshot import Labelled
 from drive_seg.ui.choices import nudged, translate
 from drive_seg.ui.compose import Versus, View, compose, same_ids
@@ -28,7 +27,7 @@ from drive_seg.workers import Worker
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0)
 PLAIN: Mapping[str, object] = {"schedule": "every-frame", "mode": "sync"}  # the reference, which takes no short cut
 CLOCK: Mapping[str, object] = {"schedule": "clockwork:4"}  # for a run that takes none itself
-BEHIND, BEHIND_S = 0.9, 2.0  # of the rate that frames come at; how long a loss is told
+BEHIND, BEHIND_S = 0.9, 2.0  # a share of the rate that is due; for how long it has to be missed
 SOON_MS = 60  # a command takes effect between two frames
 
 
@@ -47,12 +46,13 @@ class Cockpit(QObject):
         self.view, self.versus, self.divider = View.OVERLAY, Versus.SPLIT, 0.5
         self.comparison: Mapping[str, object] = memory.comparison or PLAIN  # who is compared with when comparing begins
         self.comparing = False  # as it was asked for: opening the second pipeline takes its time
-        self.clear = memory.flag("look/clear", True)
+        usual = self.status.palette == palette([ClassName(name) for name in self.status.classes])
+        self.clear = memory.flag("look/clear", usual)  # colours that somebody gave the classes are shown unless V says otherwise
         self.shown: Shown | None = None
         self.keeper = Keeper(player, memory)
         self.keeper.told.connect(self.told)
         self.keeper.kept.connect(self.kept)
-        self._dropped: deque[tuple[float, int]] = deque()  # of the last BEHIND_S: when, and how many so far
+        self._slow_since: tuple[float, int] | None = None  # when frames began to come too slowly, and how many were dropped then
         self._recording_since_s: float | None = None
         self._failed: dict[tuple[str, str], str] = {}  # backend and bundle that would not run, and why
         self._absent: dict[str, str] = {}  # backends that cannot run here at all
@@ -66,7 +66,8 @@ class Cockpit(QObject):
         self._soon.timeout.connect(self._now)
         given = self.status.settings.model_fields_set
         opacity = self.status.settings.opacity if "opacity" in given else memory.number("look/opacity", self.status.settings.opacity)
-        self._draw(opacity=min(max(opacity, 0.0), 1.0), contours=memory.flag("look/contours", False), **self._colours())
+        self._draw(opacity=min(max(opacity, 0.0), 1.0), contours=memory.flag("look/contours", False))
+        self._draw(**self._colours(self.status.classes, self.status.palette))
 
     # -- what is known
 
@@ -75,23 +76,25 @@ class Cockpit(QObject):
         before, self.status = self.status, self.player.status()
         if not self.status.classes:  # between two networks
             self.status = replace(self.status, classes=before.classes, palette=before.palette)
-        trouble, settings = self.status.trouble, self.status.settings
-        self._requested = {name: value for name, value in self._requested.items() if getattr(settings, name) != value}
+        self._requested = {name: value for name, value in self._requested.items() if getattr(self.status.settings, name) != value}
         now_s = time.monotonic()
-        self._dropped.append((now_s, self.status.dropped))
-        while self._dropped[0][0] < now_s - BEHIND_S:
-            self._dropped.popleft()
+        slow = self.status.state == "playing" and self.status.numbers.fps < BEHIND * self._due
+        self._slow_since = (self._slow_since or (now_s, self.status.dropped)) if slow else None
         if self.status.recording != before.recording:
             self._recording_since_s = now_s if self.status.recording else None
-        if trouble and trouble != before.trouble:
-            if self._requested.keys() == {"backend"} and self._requested["backend"]:
-                self._failed[str(self._requested["backend"]), settings.model] = trouble.text
-            self._requested.clear()
-            if trouble.what == "comparison":
-                self.comparing = self.status.comparison is not None
+        if self.status.trouble and self.status.trouble != before.trouble:
+            self._learn(self.status.trouble)
         if before.classes != self.status.classes or before.palette != self.status.palette:
-            self._draw(**self._colours(), hidden=frozenset())
+            self._draw(**self._colours(self.status.classes, self.status.palette), hidden=frozenset())
         return self.status
+
+    def _learn(self, trouble: Trouble) -> None:
+        """What was asked for and cannot be had is asked for no longer."""
+        if trouble.what in ("change", "network") and self._requested.keys() == {"backend"} and self._requested["backend"]:
+            self._failed[str(self._requested["backend"]), self.status.settings.model] = trouble.text
+        self._requested.clear()
+        if trouble.what == "comparison":
+            self.comparing = self.status.comparison is not None
 
     @property
     def look(self) -> Look:
@@ -105,11 +108,20 @@ class Cockpit(QObject):
 
     @property
     def behind(self) -> tuple[float, float] | None:
-        """Frames a second that are shown and that come, where frames are lost because this machine is too slow for them."""
-        status = self.status
-        due = status.source.fps * (1.0 if status.source.live else status.speed)
-        losing = status.dropped > self._dropped[0][1] if self._dropped else False
-        return (status.numbers.fps, due) if status.state == "playing" and losing and status.numbers.fps < BEHIND * due else None
+        """Frames a second that are shown and that are due, where this machine has been too slow for BEHIND_S.
+
+        A camera may give fewer than it says: behind it is who drops what it gives.
+        """
+        if self._slow_since is None:
+            return None
+        since_s, dropped = self._slow_since
+        late = time.monotonic() - since_s >= BEHIND_S and (self.status.dropped > dropped or not self.live)
+        return (self.status.numbers.fps, self._due) if late else None
+
+    @property
+    def _due(self) -> float:
+        """Frames a second that there would be on a machine that is fast enough."""
+        return self.status.source.fps * (1.0 if self.live else self.status.speed)
 
     @property
     def recording_s(self) -> float | None:
@@ -284,7 +296,7 @@ class Cockpit(QObject):
 
     def toggle_clear(self) -> None:
         self.clear = not self.clear
-        self._draw(**self._colours())
+        self._draw(**self._colours(self.status.classes, self.status.palette))
         self.memory.keep(look__clear=self.clear)
 
     def toggle_class(self, number: int) -> None:
@@ -311,10 +323,14 @@ class Cockpit(QObject):
         """The comparison's side of a snapshot; other classes have their own colours."""
         if shown.comparison is None or self.status.comparison is None:
             return None
-        card = self.card(str(self.comparison["model"])) if "model" in self.comparison else None
-        other = card is not None and card.classes != self.status.classes
-        look = replace(self.look, palette=card.palette, hidden=frozenset()) if card and other else self.look
-        return Labelled(shown.comparison, look, dict(self.status.comparison), card.classes if card and other else self.status.classes)
+        look, classes, card = self.look, self.status.classes, self._compared_card()
+        if card and card.classes != classes:
+            classes, look = card.classes, replace(look, hidden=frozenset(), **self._colours(card.classes, card.palette))  # type: ignore[arg-type]
+        return Labelled(shown.comparison, look, dict(self.status.comparison), classes)
+
+    def _compared_card(self) -> Card | None:
+        """None where the comparison runs the same bundle."""
+        return self.card(str(self.comparison["model"])) if "model" in self.comparison else None
 
     def close(self) -> None:
         """What is being written is finished."""
@@ -344,12 +360,12 @@ class Cockpit(QObject):
 
     def _comparison_ids(self) -> Labels | None:
         """Where A's colours stand for other ids of B's."""
-        card = self.card(str(self.comparison["model"])) if self.shown and self.shown.comparison and "model" in self.comparison else None
+        card = self._compared_card() if self.shown and self.shown.comparison else None
         return same_ids(self.status.classes, card.classes) if card else None
 
-    def _colours(self) -> dict[str, object]:
-        classes = self.status.classes
-        return {"palette": clear_palette(classes) if self.clear else self.status.palette, "outlined": people(classes)}
+    def _colours(self, classes: tuple[str, ...], own: tuple[RGB, ...]) -> dict[str, object]:
+        """What the Look of these classes has of them; `own`: the network's colours."""
+        return {"palette": clear_palette(classes) if self.clear else own, "outlined": people(classes)}
 
     def _draw(self, **changes: object) -> None:
         self.player.look = replace(self.player.look, **changes)  # type: ignore[arg-type]

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QEvent, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtCore import QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from drive_seg.ui.theme import DARK, Theme
+from drive_seg.ui.widgets import OwnKeys
 
 ROW_PX, TEXT_PX, SWATCH_PX, SHARE_PX = 22, 18, 12, 48
 LEAST = 0.0005  # a smaller share is a dash
@@ -30,6 +31,7 @@ class Legend(QWidget):
         self._at = 0
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        OwnKeys(self, (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Space))
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setToolTip(self.tr("Click: hide or show a class. Shift and click: that class alone."))
 
@@ -90,17 +92,11 @@ class Legend(QWidget):
         if event and event.button() == Qt.MouseButton.LeftButton:
             self._choose(int(event.position().y()) // ROW_PX, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
 
-    def event(self, event: QEvent | None) -> bool:
-        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride and event.key() in _KEYS:
-            event.accept()  # they are this list's while it has the focus, and no shortcuts
-            return True
-        return super().event(event)
-
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         assert event is not None
         if event.key() == Qt.Key.Key_Space:
             self._choose(self._at, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
-        elif event.key() in _KEYS:
+        elif event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
             step = 1 if event.key() == Qt.Key.Key_Down else -1
             self._at = min(max(self._at + step, 0), max(0, len(self.classes) - 1))
             self.update()
@@ -111,6 +107,3 @@ class Legend(QWidget):
         if 0 <= row < len(self.classes):
             self._at = row
             (self.soloed if alone else self.toggled).emit(row)
-
-
-_KEYS = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Space)

@@ -38,13 +38,7 @@ class Panel(QWidget):
         self.opacity = Slider(20, self.tr("How much of the picture the labels cover"))
         self.legend = Legend()
         self.big = {name: label(NONE, "big") for name in ("fps", "p50", "p95")}
-        self.facts = Facts(
-            [
-                ("frame", self.tr("This frame")), ("decision", self.tr("Decision")), ("keys", self.tr("Key frames")),
-                ("age", self.tr("Feature age")), ("dropped", self.tr("Dropped")), ("miou", self.tr("mIoU, live")),
-            ],
-            wrap=False,
-        )  # fmt: skip
+        self.facts = Facts(wrap=False)
         self.sections = {
             "network": Section(self.tr("Network"), self._network(actions)),
             "schedule": Section(self.tr("Key frames"), self._schedule()),
@@ -136,16 +130,19 @@ class Panel(QWidget):
         self.big["p50"].setText(short(numbers.p50_ms) if known else NONE)
         self.big["p95"].setText(short(numbers.p95_ms) if known else NONE)
         cold = self.tr(" · {0} cold").format(numbers.cold) if numbers.cold else ""
-        self.facts.set("keys", f"{numbers.key_share:.0%}{cold}" if known else NONE)
-        self.facts.set("age", self.tr("{0:.1f} mean · {1} max").format(numbers.age_mean, numbers.age_max) if known else NONE)
-        self.facts.set("dropped", str(self._cockpit.status.dropped))
-        self.facts.set("miou", NONE if miou is None else f"{miou:.1%}")
-        self.facts.show_row("miou", miou is not None)
-        if shown := self._cockpit.shown:
-            result = shown.result
+        age = self.tr("{0:.1f} mean · {1} max").format(numbers.age_mean, numbers.age_max)
+        result, frame = self._cockpit.shown.result if self._cockpit.shown else None, None
+        if result:
             kind = self.tr("key") if result.is_key else self.tr("age {0}").format(result.age_frames)
-            self.facts.set("frame", f"#{result.frame.index} · {result.total_ms:.1f} ms · {kind}")
-            self.facts.set("decision", result.decision.text)
+            frame = f"#{result.frame.index} · {result.total_ms:.1f} ms · {kind}"
+        rows = {
+            self.tr("This frame"): frame,
+            self.tr("Decision"): result.decision.text if result else None,
+            self.tr("Key frames"): f"{numbers.key_share:.0%}{cold}" if known else None,
+            self.tr("Feature age"): age if known else None,
+            self.tr("Dropped"): str(self._cockpit.status.dropped),
+        }
+        self.facts.tell(rows if miou is None else {**rows, self.tr("mIoU, live"): f"{miou:.1%}"})
 
 
 def short(ms: float) -> str:

@@ -1,6 +1,6 @@
 """Small pieces that the window's parts are made of: labels, rows of facts, sections that fold, and controls that leave the keys alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from PyQt6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QAction, QKeyEvent, QPainter, QPaintEvent, QStandardItem, QStandardItemModel, QWheelEvent
@@ -70,35 +70,40 @@ class Elided(QLabel):
 
 
 class Facts(QWidget):
-    """Rows of a name and a value; `values` by key, so that a test or a script reads what a person reads."""
+    """Rows of a name and a value; `values` by name, so that a test or a script reads what a person reads."""
 
-    def __init__(self, rows: Sequence[tuple[str, str]], prose: bool = False, wrap: bool = True) -> None:
-        """Keys and names for people. `prose`: values that are sentences and lists, not figures. `wrap`: else what is too long is cut."""
+    def __init__(self, prose: bool = False, wrap: bool = True) -> None:
+        """`prose`: values that are sentences and lists, not figures. `wrap`: else what is too long is cut."""
         super().__init__()
         self.values: dict[str, QLabel] = {}
         self._names: dict[str, QLabel] = {}
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(2)
-        grid.setHorizontalSpacing(10)
-        for row, (key, name) in enumerate(rows):
-            self.values[key], self._names[key] = label(NONE), label(name, "dim")
-            side = Qt.AlignmentFlag.AlignLeft if prose else Qt.AlignmentFlag.AlignRight
-            self.values[key].setAlignment(side | Qt.AlignmentFlag.AlignTop)
-            self.values[key].setWordWrap(wrap)
-            if not wrap:
-                self.values[key].setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            grid.addWidget(self._names[key], row, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(self.values[key], row, 1)
-        grid.setColumnStretch(1, 1)
+        self._side, self._wrap = Qt.AlignmentFlag.AlignLeft if prose else Qt.AlignmentFlag.AlignRight, wrap
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setVerticalSpacing(2)
+        self._grid.setHorizontalSpacing(10)
+        self._grid.setColumnStretch(1, 1)
 
-    def set(self, key: str, text: str) -> None:
-        if self.values[key].text() != text:  # a new text lays the column out anew
-            self.values[key].setText(text)
+    def tell(self, rows: Mapping[str, str | None]) -> None:
+        """Values by their names for people, in this order; a dash for None. Rows that are not among them are hidden."""
+        for name, value in rows.items():
+            if name not in self.values:
+                self._add(name)
+            if self.values[name].text() != (value or NONE):  # a new text lays the column out anew
+                self.values[name].setText(value or NONE)
+        for name, label_ in self.values.items():
+            label_.setVisible(name in rows)
+            self._names[name].setVisible(name in rows)
 
-    def show_row(self, key: str, shown: bool) -> None:
-        self.values[key].setVisible(shown)
-        self._names[key].setVisible(shown)
+    def _add(self, name: str) -> None:
+        row, value = len(self.values), label(NONE)
+        self.values[name], self._names[name] = value, label(name, "dim")
+        value.setAlignment(self._side | Qt.AlignmentFlag.AlignTop)
+        value.setWordWrap(self._wrap)
+        if not self._wrap:
+            value.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._grid.addWidget(self._names[name], row, 0, Qt.AlignmentFlag.AlignTop)
+        self._grid.addWidget(value, row, 1)
 
 
 class Section(QWidget):
@@ -129,17 +134,22 @@ class Section(QWidget):
         self.folded.emit(away)
 
 
-class _OwnArrows(QObject):
-    """While a control has the focus, the arrow keys are its own and no shortcuts."""
+ARROWS = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End)
+
+
+class OwnKeys(QObject):
+    """While a control has the focus, these keys are its own and no shortcuts."""
+
+    def __init__(self, control: QWidget, keys: Collection[Qt.Key] = ARROWS) -> None:
+        super().__init__(control)
+        self._keys = keys
+        control.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride and event.key() in _ARROWS:
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride and event.key() in self._keys:
             event.accept()
             return True
         return super().eventFilter(watched, event)
-
-
-_ARROWS = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End)
 
 
 class Choice(QComboBox):
@@ -154,21 +164,22 @@ class Choice(QComboBox):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(6)
-        self.installEventFilter(_OwnArrows(self))
+        OwnKeys(self)
         self.activated.connect(lambda at: self.chosen.emit(str(self.itemData(at))))
+        self._offered: list[tuple[str, str, str | None]] = []  # values, names, and why not
 
     def offer(self, options: Sequence[tuple[str, str]], current: str, barred: Mapping[str, str] | None = None) -> None:
         """Values and names; what is current and not among them is added as it is. `barred`: what cannot be chosen, and why."""
         options = options if current in dict(options) else [*options, (current, current)]
+        offered = [(value, name, (barred or {}).get(value)) for value, name in options]
         with QSignalBlocker(self):
-            if [(self.itemData(at), self.itemText(at)) for at in range(self.count())] != list(options):
+            if self._offered != offered:  # told again a few times a second
+                self._offered = offered
                 self.clear()
-                for value, name in options:
+                for at, (value, name, why) in enumerate(offered):
                     self.addItem(name, value)
-            for at, (value, _) in enumerate(options):
-                why = (barred or {}).get(value)
-                self.setItemData(at, why, Qt.ItemDataRole.ToolTipRole)
-                self._item(at).setEnabled(why is None)
+                    self.setItemData(at, why, Qt.ItemDataRole.ToolTipRole)
+                    self._item(at).setEnabled(why is None)
             self.setCurrentIndex(self.findData(current))
 
     def _item(self, at: int) -> QStandardItem:
@@ -208,7 +219,7 @@ class Slider(QSlider):
         self.setRange(0, ticks)
         self.setToolTip(tip)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.installEventFilter(_OwnArrows(self))
+        OwnKeys(self)
         self.valueChanged.connect(self.slid.emit)
 
     def put(self, tick: int) -> None:

@@ -117,6 +117,8 @@ def test_what_is_asked_for_is_counted_however_unsteady_the_machine(
         (["--deadline", "soon"], "30fps"),
         (["--matrix", "none.toml"], "none.toml"),
         (["--matrix", "none.toml", "--json", "x.json"], "--out DIR"),
+        (["--model", "camvid", "--model", "camvid-large", "--json", "x.json"], "--out DIR"),
+        (["--window", "--schedule", "clockwork:2", "--schedule", "clockwork:4"], "--window: measures one configuration"),
         (["--compare", "a.json", "b.json"], "a.json"),
         (["--compare", "a.json", "b.json", "--model", "camvid"], "measures nothing"),
     ],

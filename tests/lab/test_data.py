@@ -39,7 +39,7 @@ def test_a_picture_without_labels_is_named(street: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "cannot be read"), (np.zeros((10, 10), np.uint8), "10x10"), (np.zeros((48, 64, 3), np.uint8), "one-channel")],
+    [(None, "cannot be decoded"), (np.zeros((10, 10), np.uint8), "10x10"), (np.zeros((48, 64, 3), np.uint8), "one-channel")],
 )
 def test_labels_that_cannot_be_used_are_named(street: Path, content: np.ndarray | None, said: str) -> None:
     path = street / "labels" / "A_000.png"
@@ -61,8 +61,8 @@ def test_a_drive_is_held_out_for_validation(recipe: Recipe) -> None:
 def test_a_batch_is_a_function_of_the_step_alone(recipe: Recipe) -> None:
     samples = [pair.read() for pair in split(recipe)[0]]
     batches = Batches(recipe, samples, [], [])
-    went = {step: (images, labels) for step, images, labels in batches(0)}
-    again = {step: (images, labels) for step, images, labels in Batches(recipe, samples, [], [])(5)}
+    went = {step: (images, labels) for step, (images, labels) in batches(0)}
+    again = {step: (images, labels) for step, (images, labels) in Batches(recipe, samples, [], [])(5)}
     assert sorted(went) == list(range(16))
     assert sorted(again) == list(range(5, 16))
     for step, (images, labels) in again.items():
@@ -76,7 +76,7 @@ def test_a_batch_is_a_function_of_the_step_alone(recipe: Recipe) -> None:
 def test_every_picture_comes_once_a_round(recipe: Recipe) -> None:
     marked = [(np.full((48, 64, 3), 20 * i, np.uint8), np.zeros((48, 64), np.uint8)) for i in range(8)]
     still = recipe.model_copy(update={"scale": (1.0, 1.0), "stretch": 0.0, "rotate_deg": 0.0, "colour": 0.0, "blur": 0.0, "noise": 0.0})
-    seen = [int(image[0, 24, 32, 0]) for _, images, _ in Batches(still, marked, [], [])(0) for image in images.split(1)]
+    seen = [int(image[0, 24, 32, 0]) for _, (images, _) in Batches(still, marked, [], [])(0) for image in images.split(1)]
     for turn in range(4):
         assert sorted(seen[8 * turn : 8 * turn + 8]) == [20 * i for i in range(8)]
 

@@ -273,6 +273,13 @@ def test_colour_label_maps_must_have_colours(camvid32: Path) -> None:
         find_pairs(f"camvid32:{camvid32}:train", CAMVID11)[0].read()
 
 
+def test_when_none_is_left_it_says_so(camvid11: Path) -> None:
+    for labels in (camvid11 / "trainannot").iterdir():
+        labels.write_bytes(b"this is no picture")
+    with pytest.raises(DataError, match=r"no pair can be used: left out \d+ .*; mend them"):
+        list(read_all(find_pairs(f"camvid11:{camvid11}:train", CAMVID11), []))
+
+
 def test_many_that_were_left_out_are_counted_and_some_named() -> None:
     assert how_many_left_out([Path("a.png")]) == "left out 1 that cannot be used: a.png"
     line = how_many_left_out([Path(f"{i}.png") for i in range(9)])

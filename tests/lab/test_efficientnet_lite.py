@@ -8,7 +8,7 @@ import torch
 from drive_seg.errors import DataError, UsageError
 from drive_seg.lab.models import make_network
 from drive_seg.lab.models.efficientnet_lite import Backbone, EfficientNetLite, EfficientNetLiteConfig, widths
-from drive_seg.lab.train.loop import make_optimizer
+from drive_seg.lab.train.learner import make_optimizer
 from drive_seg.lab.train.recipe import Recipe
 
 WIDTHS = {0: (16, 24, 40, 80, 112, 192, 320), 1: (16, 24, 40, 80, 112, 192, 320), 2: (16, 24, 48, 88, 120, 208, 352)}

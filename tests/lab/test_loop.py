@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from drive_seg.errors import DataError
-from drive_seg.lab.train import checkpoint, loop
+from drive_seg.lab.train import checkpoint, learner, loop
 from drive_seg.lab.train.recipe import Recipe
 
 
@@ -65,7 +65,7 @@ def test_a_damaged_checkpoint_is_named(recipe: Recipe, tmp_path: Path) -> None:
 
 def test_the_learning_rate_warms_up_and_ends_at_nothing(recipe: Recipe) -> None:
     warm = recipe.model_copy(update={"warm_up": 0.1, "learning_rate": 1.0})
-    rates = [loop.learning_rate(step, 100, warm) for step in range(100)]
+    rates = [learner.learning_rate(step, 100, warm) for step in range(100)]
     assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
     assert max(rates) == 1.0
     assert rates[10:] == sorted(rates[10:], reverse=True)
@@ -74,7 +74,7 @@ def test_the_learning_rate_warms_up_and_ends_at_nothing(recipe: Recipe) -> None:
 
 def test_the_rate_warms_up_stays_and_cools_down(recipe: Recipe) -> None:
     plan = recipe.model_copy(update={"warm_up": 0.1, "cool_down": 0.2, "learning_rate": 1.0})
-    rates = [loop.learning_rate(step, 100, plan) for step in range(100)]
+    rates = [learner.learning_rate(step, 100, plan) for step in range(100)]
     assert rates[:2] == [0.1, 0.2]
     assert rates[10:81] == [1.0] * 71
     assert rates[80:] == sorted(rates[80:], reverse=True)

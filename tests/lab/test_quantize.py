@@ -21,7 +21,7 @@ from drive_seg.backends import open_backend
 from drive_seg.contracts import Array, Frame, Labels
 from drive_seg.errors import BundleError, DataError, UsageError
 from drive_seg.lab.build.compare import Example, compare, judge, preferred
-from drive_seg.lab.build.export import Piece, export_stage, write_card
+from drive_seg.lab.build.export import StageModule, export_stage, write_card
 from drive_seg.lab.build.quantize import Calibration, float_model, quantize_bundle, spread
 from drive_seg.lab.evaluate.accuracy import evaluate, from_pairs
 from drive_seg.lab.evaluate.pairs import read_picture
@@ -308,7 +308,7 @@ def keyed(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Made:
         parts = {"fine": fine, "detail": detail, "embedding": embedding, "key_embedding": embedding, "context": context}
 
     def stage(file: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...]) -> StageCard:
-        export_stage(Piece(module, inputs, outputs), copy.folder / file)
+        export_stage(StageModule(module, inputs, outputs), copy.folder / file)
         return StageCard(file=file, sha256=sha256(copy.folder / file), inputs=tuple(inputs), outputs=outputs, gflop=1.0)
 
     keyed_low = stage("low.onnx", low, {"image": image, "key_embedding": embedding}, ("fine", "detail", "embedding", "score"))

@@ -21,7 +21,7 @@ from drive_seg.lab.models.temporal import PROPAGATIONS as LEARNED
 from drive_seg.lab.train.clips import Clips, neighbours
 from drive_seg.lab.train.motion import moved, nearness, pass_by
 from drive_seg.lab.train.paste import Cutout
-from drive_seg.lab.train.temporal import Batches, Pool, TemporalRecipe, load_taught, moved_by, teach
+from drive_seg.lab.train.temporal import Batches, FeaturePool, TemporalRecipe, distill, load_temporal, warp_context
 from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
@@ -83,7 +83,7 @@ def test_the_workshop_warps_as_the_live_program_does() -> None:
     context = rng.normal(size=(1, 5, 23, 30)).astype(np.float32)
     motion = np.dstack((rng.normal(0, 6, (90, 120)), rng.normal(0, 6, (90, 120)), rng.random((90, 120)) < 0.8)).astype(np.float32)
     source = origins(motion, (23, 30)) / np.array([29, 22], np.float32) * 2 - 1
-    ours = moved_by(torch.from_numpy(context), torch.from_numpy(source)[None])
+    ours = warp_context(torch.from_numpy(context), torch.from_numpy(source)[None])
     apart = np.abs(ours.numpy() - warp(context, motion))  # OpenCV's remap knows 32 steps between two cells
     assert apart.mean() < 0.02
     assert apart.max() < 0.15
@@ -178,7 +178,7 @@ def test_nothing_to_make_clips_of_is_said() -> None:
 
 @pytest.mark.parametrize(
     ("line", "said"),
-    [("shares = {dream = 1}", "dream is no kind"), ('propagations = ["flow"]', "flow is not learned"), ("stepz = 3", "stepz")],
+    [("shares = {dream = 1}", "dream is no kind"), ('propagations = ["flow"]', "flow is no learned propagation"), ("stepz = 3", "stepz")],
 )
 def test_a_recipes_mistake_is_named(tmp_path: Path, line: str, said: str) -> None:
     path = tmp_path / "temporal.toml"
@@ -190,7 +190,7 @@ def test_a_recipes_mistake_is_named(tmp_path: Path, line: str, said: str) -> Non
 def test_batches_depend_on_their_step_alone(street: Path) -> None:
     rng = np.random.default_rng(0)
     fine, detail, context = (rng.random((5, 3, 4, *size_hw)).astype(np.float16) for size_hw in ((12, 16), (6, 8), (3, 4)))
-    pool = Pool(
+    pool = FeaturePool(
         fine=fine, detail=detail, context=context, seen=rng.integers(0, 255, (5, 3, 90, 120), np.uint8),
         truth=rng.integers(0, 3, (5, 3, 48, 64), np.uint8), full=rng.integers(0, 3, (5, 3, 24, 32), np.uint8),
     )  # fmt: skip
@@ -219,8 +219,8 @@ def taught(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("taught")
     bundle, temporal = tiny.copy(folder / "tiny"), make_plan(tiny.street, clips=4, frames=3, steps=6, learning_rate=1e-3)
     network = read_network(bundle)
-    learned = teach(bundle, network, temporal, folder / "temporal", quiet=True)
-    attach(bundle, network, load_taught(learned.checkpoint, network, temporal.propagations))
+    learned = distill(bundle, network, temporal, folder / "temporal", quiet=True)
+    attach(bundle, network, load_temporal(learned.checkpoint, network, temporal.propagations))
     return load_bundle(bundle.folder)
 
 
@@ -252,9 +252,9 @@ def test_heads_for_old_contexts_are_taught_and_the_bundles_own_is_not(bundle: Bu
     network = read_network(bundle)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     temporal = make_plan(street, clips=2, steps=3)
-    learned = teach(bundle, network, temporal, tmp_path / "temporal", quiet=True)
+    learned = distill(bundle, network, temporal, tmp_path / "temporal", quiet=True)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
-    made = load_taught(learned.checkpoint, network, temporal.propagations).state_dict()
+    made = load_temporal(learned.checkpoint, network, temporal.propagations).state_dict()
     own = network.head.state_dict()
     weights = [name for name in own if name.endswith("weight")]
     for name in weights:
@@ -292,25 +292,25 @@ def test_a_recurrent_state_begins_anew_with_every_key(taught: Bundle) -> None:
 def test_teaching_goes_on_where_it_was_stopped(bundle: Bundle, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = read_network(bundle)
     temporal = make_plan(street, clips=3, steps=4, propagations=("netwarp",), cool_down=0.01)
-    whole = teach(bundle, network, temporal, tmp_path / "whole", quiet=True)
+    whole = distill(bundle, network, temporal, tmp_path / "whole", quiet=True)
     import drive_seg.lab.train.temporal as module
 
     class Cut(Exception):
         pass
 
-    step = module.Teaching.step
+    step = module.Distillation.step
 
-    def stops(self: module.Teaching, n: int, batch: module.Batch) -> dict[str, float]:
+    def stops(self: module.Distillation, n: int, batch: module.Batch) -> dict[str, float]:
         if n == 2 and not (tmp_path / "resumed").exists():
             (tmp_path / "resumed").mkdir()
             raise Cut
         return step(self, n, batch)
 
-    monkeypatch.setattr(module.Teaching, "step", stops)
+    monkeypatch.setattr(module.Distillation, "step", stops)
     with pytest.raises(Cut):
-        teach(bundle, network, temporal, tmp_path / "parts", quiet=True, save_every_s=0)
-    parts = teach(bundle, network, temporal, tmp_path / "parts", quiet=True)
-    one, two = (load_taught(run.checkpoint, network, temporal.propagations).state_dict() for run in (whole, parts))
+        distill(bundle, network, temporal, tmp_path / "parts", quiet=True, save_every_s=0)
+    parts = distill(bundle, network, temporal, tmp_path / "parts", quiet=True)
+    one, two = (load_temporal(run.checkpoint, network, temporal.propagations).state_dict() for run in (whole, parts))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert json.loads((tmp_path / "parts" / "log.jsonl").read_text().splitlines()[-1])["step"] == 4
 
@@ -318,15 +318,15 @@ def test_teaching_goes_on_where_it_was_stopped(bundle: Bundle, street: Path, tmp
 def test_a_checkpoint_of_another_bundle_is_refused(bundle: Bundle, street: Path, tmp_path: Path) -> None:
     temporal = make_plan(street, clips=2, steps=1, propagations=())
     two = Bundle(bundle.folder, bundle.card.model_copy(update={"name": "two"}))
-    teach(bundle, read_network(bundle), temporal, tmp_path / "out", quiet=True)
+    distill(bundle, read_network(bundle), temporal, tmp_path / "out", quiet=True)
     with pytest.raises(DataError, match="bundle differ"):
-        teach(two, read_network(two), temporal, tmp_path / "out", quiet=True)
+        distill(two, read_network(two), temporal, tmp_path / "out", quiet=True)
 
 
 def test_a_network_without_the_features_is_refused(bundle: Bundle, street: Path, tmp_path: Path) -> None:
     card = bundle.card.model_copy(update={"network": {"architecture": "unet"}})
     with pytest.raises(UsageError, match="is a unet"):
-        teach(
+        distill(
             Bundle(bundle.folder, card),
             make_network("unet", 3, {}),
             TemporalRecipe(images=street, labels=street),

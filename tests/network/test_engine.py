@@ -214,12 +214,14 @@ class StreamingBackend(FakeBackend):
 
 
 def test_stages_beside_are_fed_by_low_and_by_each_other(tmp_path: Path) -> None:
-    backend = StreamingBackend()
-    with Engine(make_two_rate_bundle(tmp_path / "net"), backend) as engine:
+    backend, stages = StreamingBackend(), json.loads(make_two_rate_bundle(tmp_path / "net").card.model_dump_json())["stages"]
+    stages["high"]["inputs"] = ["pool", "detail"]
+    with Engine(make_bundle(tmp_path / "net", stages=stages), backend) as engine:
         engine.fit((24, 32))
         deep = engine.beside(backend)
         mid, high = backend.beside["mid"], backend.beside["high"]
-        assert backend.told == {"mid": ({"detail": backend.loaded["low"][0]}, {}), "high": ({"pool": mid}, {})}
+        low = backend.loaded["low"][0]
+        assert backend.told == {"mid": ({"detail": low}, {}), "high": ({"pool": mid, "detail": low}, {})}
         deep.start()
         assert (mid.running, high.running) == (True, True)
         mid.done = True

@@ -12,7 +12,7 @@ import pytest
 
 from drive_seg import cli
 from drive_seg.backends import open_backend, read_onnx
-from drive_seg.classes import VOID, ClassName
+from drive_seg.classes import VOID, ClassName, read_class_names
 from drive_seg.contracts import Array, Frame, Image, Labels
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import BackendError, DriveSegError, UsageError
@@ -146,7 +146,7 @@ def test_means_of_pixels_up_to_255_are_meant_so(tmp_path: Path) -> None:
 
 
 def test_a_table_has_a_value_for_each_of_the_256() -> None:
-    table = tables((0.5, 0.0, 0.0), (0.25, 1.0, 1.0))[0]
+    table = tables((0.5, 0.0, 0.0), (0.25, 1.0, 1.0), 1)[0]
     np.testing.assert_allclose(table, (np.arange(256) / 255 - 0.5) / 0.25, rtol=1e-6)
 
 
@@ -326,7 +326,7 @@ def test_a_run_from_end_to_end_writes_the_networks_labels(capsys: pytest.Capture
         "--save-masks", str(drive / "masks"), "--output", str(drive / "out.mp4"), "--json", str(drive / "run.json"),
     )  # fmt: skip
     assert code == 0, err
-    assert "net.onnx sees 128x96 RGB, mean 0,0,0, std 1,1,1" in err
+    assert "net.onnx sees 128x96 RGB, 0 to 1, mean 0,0,0, std 1,1,1" in err
     assert "3 frames" in out
     assert json.loads((drive / "run.json").read_text())["model"] == "net.onnx"
     for i in range(3):
@@ -374,3 +374,70 @@ def test_a_mistake_is_one_line_and_an_exit_code(
     assert (got, len(lines)) == (code, 1)
     assert said in lines[0]
     assert "Traceback" not in err
+
+
+def test_a_network_that_wants_bytes_is_fed_them_when_that_is_said(tmp_path: Path) -> None:
+    image = picture()
+    path = Form(scale=1 / 255).write(tmp_path / "net.onnx")
+    assert_same(labels_of(path, image, scale=255.0), scores(image).argmax(0))
+    with engine(path, scale=255.0) as network:
+        network.fit((96, 128))
+        assert network.note == "net.onnx sees 128x96 RGB, 0 to 255, mean 0,0,0, std 1,1,1"
+    with pytest.raises(UsageError, match="mean, std and scale are not for a uint8 input"):
+        engine(Form(dtype=UINT8).write(tmp_path / "bytes.onnx"), scale=255.0)
+
+
+TWO = tuple(ClassName(name) for name in ("road", "car"))
+
+
+def write_one_channel(path: Path, op: str | None, rank: str) -> str:
+    """Scores of one class, as they are or behind an operation, in the layout that is named."""
+    nodes = [helper.make_node("Conv", ["image", "weights", "bias"], ["scores"])]
+    value = "scores"
+    for number, name in enumerate([op] if op else []):
+        nodes.append(helper.make_node(name, [value], [f"v{number}"]))
+        value = f"v{number}"
+    if rank == "NHWC":
+        nodes.append(helper.make_node("Transpose", [value], ["turned"], perm=[0, 2, 3, 1]))
+    nodes[-1].output[0] = "out"
+    constants = {"weights": 9 * WEIGHTS[:1, :, None, None], "bias": np.array([-4 * WEIGHTS[0].sum()], np.float32)}
+    save(path, nodes, {"image": (FLOAT, (1, 3, "h", "w"))}, {"out": FLOAT}, constants)
+    return str(path)
+
+
+@pytest.mark.parametrize("rank", ["NCHW", "NHWC"])
+def test_one_channel_of_probabilities_is_two_classes(tmp_path: Path, rank: str) -> None:
+    image = picture()
+    path = write_one_channel(tmp_path / "net.onnx", "Sigmoid", rank)
+    wanted = (9 * (image[..., ::-1] / 255) @ WEIGHTS[0] - 4 * WEIGHTS[0].sum()) > 0
+    labels = labels_of(path, image, names=TWO)
+    assert set(np.unique(labels)) == {0, 1}
+    assert (cv2.resize(labels, (128, 96), interpolation=cv2.INTER_NEAREST) == wanted).mean() > 0.99
+
+
+def test_one_channel_that_is_no_probability_says_what_to_do(tmp_path: Path) -> None:
+    path = write_one_channel(tmp_path / "net.onnx", None, "NCHW")
+    with pytest.raises(BackendError, match=r"which are no probabilities; export it again with a sigmoid"):
+        labels_of(path, picture(), names=TWO)
+
+
+def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
+    path = Form().write(tmp_path / "net.onnx")
+    model = onnx.load(path)
+    onnx.save(model, path, save_as_external_data=True, location="net.weights", size_threshold=0)
+    assert_same(labels_of(path, picture()), scores(picture()).argmax(0))
+    (tmp_path / "net.weights").unlink()
+    with pytest.raises(BackendError, match=r"its weights are in .*net\.weights, which is not there; put that file beside it"):
+        read_onnx(path)
+
+
+def test_a_suffix_in_capitals_and_a_byte_order_mark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As files come from Windows."""
+    path = Form().write(tmp_path / "NET.ONNX")
+    (tmp_path / "names.txt").write_text("void\ncar\nsky\ntree\ndog\n", encoding="utf-8-sig")
+    cv2.imwrite(str(tmp_path / "1.png"), picture())
+    names = str(tmp_path / "names.txt")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["run", "--headless", "--source", str(tmp_path), "--model", path, "--labels", names, "--backend", "openvino"])
+    assert end.value.code == 0, capsys.readouterr().err
+    assert [entry.void for entry in read_class_names(Path(names))] == [True, False, False, False, False]

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,11 +98,7 @@ def test_dropped_frames_count_into_the_age(tmp_path: Path) -> None:
     assert [result.age_frames for result in results] == [0, 3, 0]
 
 
-def test_the_overlay_is_painted_only_when_it_is_wanted_and_not_counted_as_latency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now_s = [0.0]
-    for module in ("network.pipeline", "network.refresh"):
-        monkeypatch.setattr(f"drive_seg.{module}.time", SimpleNamespace(perf_counter=lambda: now_s[0]))
-
+def test_the_overlay_is_painted_only_when_it_is_wanted_and_not_counted_as_latency(tmp_path: Path, now_s: list[float]) -> None:
     def take(ms: float) -> None:
         now_s[0] += ms / 1e3
 

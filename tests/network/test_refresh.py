@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -66,10 +65,7 @@ def test_a_wish_during_a_refresh_is_dropped_and_a_key_frame_is_one_that_started_
     assert [result.is_key for result in results] == [True, True, False, True, False, True]
 
 
-def test_work_on_a_virtual_clock_counts_for_no_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now_s = [0.0]
-    for module in ("network.pipeline", "network.refresh"):
-        monkeypatch.setattr(f"drive_seg.{module}.time", SimpleNamespace(perf_counter=lambda: now_s[0]))
+def test_work_on_a_virtual_clock_counts_for_no_frame(tmp_path: Path, now_s: list[float]) -> None:
     slow = FakeBackend(before_high=lambda: now_s.append(now_s.pop() + 0.05))  # and nothing else takes any time
     with Engine(make_bundle(tmp_path / "net"), slow) as engine:
         pipeline = Pipeline(engine, parse_schedule("every-frame"), refresher=Delayed(engine, 1, 1, "async:1"))
@@ -78,11 +74,9 @@ def test_work_on_a_virtual_clock_counts_for_no_frame(tmp_path: Path, monkeypatch
     assert [result.high_ms is not None for result in results] == [True, False, True, True]
 
 
-def test_a_frame_beside_a_refresh_is_not_timed_as_one_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_beside_a_refresh_is_not_timed_as_one_without(tmp_path: Path, now_s: list[float]) -> None:
     """A budget is kept by these times: what a refresh slows down must not make the frames without one look dear."""
-    now_s, seen = [0.0], list[tuple[int, float, float | None]]()
-    for module in ("trace", "network.refresh"):
-        monkeypatch.setattr(f"drive_seg.{module}.time", SimpleNamespace(perf_counter=lambda: now_s[0]))
+    seen = list[tuple[int, float, float | None]]()
 
     class Noting(Clockwork):
         def decide(self, view: View) -> Decision:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from drive_seg.network.score import Confusion
+from drive_seg.network.score import Confusion, differing
 
 TRUTH = np.array([[0] * 8 + [1] * 5 + [255] * 3], np.uint8)
 PREDICTED = np.array([[0] * 6 + [1] * 2 + [0] + [1] * 3 + [255] + [0, 1, 2]], np.uint8)
@@ -68,3 +68,9 @@ def test_it_agrees_with_torchmetrics() -> None:
     assert confusion.class_accuracy == pytest.approx(reference.multiclass_accuracy(*pair, average="macro", **told).item())
     weighted = reference.multiclass_jaccard_index(*pair, average="weighted", **told).item()
     assert confusion.frequency_weighted_iou == pytest.approx(weighted)
+
+
+def test_label_maps_of_two_sizes_are_compared_at_the_larger_one() -> None:
+    small, large = np.array([[1, 2]], np.uint8), np.array([[1, 1, 2, 2], [1, 1, 2, 3]], np.uint8)
+    assert differing(small, large) == differing(large, small) == 1 / 8
+    assert differing(large, large) == 0

@@ -11,7 +11,7 @@ import pytest
 from drive_seg.contracts import Network
 from drive_seg.errors import BackendError
 from drive_seg.network.engine import Engine
-from drive_seg.session.audit import Auditor, differing
+from drive_seg.session.audit import Auditor
 from tests.fakes import FakeBackend, make_bundle, make_result
 from tests.waiting import PATIENCE_S, until
 
@@ -92,9 +92,3 @@ def test_what_broke_the_audit_is_raised_by_the_next_offer() -> None:
         auditor.on_result(make_result())
     auditor.close()
     assert auditor.agreement() == ()
-
-
-def test_label_maps_of_two_sizes_are_compared_at_the_larger_one() -> None:
-    small, large = np.array([[1, 2]], np.uint8), np.array([[1, 1, 2, 2], [1, 1, 2, 3]], np.uint8)
-    assert differing(small, large) == differing(large, small) == 1 / 8
-    assert differing(large, large) == 0

@@ -211,6 +211,21 @@ def test_what_was_recorded_before_the_disk_was_full_plays(tmp_path: Path) -> Non
     assert all(frames)
 
 
+@pytest.mark.parametrize("size_hw", [(64, 96), (720, 1280)])
+def test_colours_come_back_and_are_tagged(tmp_path: Path, size_hw: tuple[int, int]) -> None:
+    """Whatever its size: a player that is told nothing guesses by that."""
+    colour = np.full((*size_hw, 3), (50, 20, 200), np.uint8)
+    path = tmp_path / "out.mp4"
+    with closing(Recorder(path)) as recorder:
+        for index in range(2):
+            recorder.put(result(index, index / 30, colour))
+    _, images = play(path)
+    assert np.abs(images[0].reshape(-1, 3).mean(0) - (50, 20, 200)).max() < 6
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
+
+
 def times(*frames: tuple[int, float]) -> list[float]:
     timeline, image = Timeline(10.0), np.zeros((2, 2, 3), np.uint8)
     return [round(timeline.time_s(Frame(image, 0, time_s, segment=segment)), 6) for segment, time_s in frames]

@@ -56,9 +56,9 @@ class FakePlayer:
         if self.on_new:
             self.on_new()
 
-    def fail(self, text: str, state: str = "failed") -> None:
+    def fail(self, text: str, state: str = "failed", what: str = "source") -> None:
         serial = self.now.trouble.serial + 1 if self.now.trouble else 1
-        self.now = replace(self.now, state=state, trouble=Trouble("source", text, serial))
+        self.now = replace(self.now, state=state, trouble=Trouble(what, text, serial))
 
     def open(self) -> None:
         self.calls.append("open")

@@ -182,7 +182,7 @@ def test_the_audit_is_plotted_by_age(qtbot: QtBot, window: MainWindow, player: F
     window.refresh()
     assert page._line.getData()[0].tolist() == [0, 4]
     assert page._line.getData()[1].tolist() == [1.0, 0.96]
-    assert page.facts.values["mean"].text() == "99.00%"
+    assert page.facts.values["Agreement"].text() == "99.00%"
     qtbot.keyClicks(window, "u")
     assert not player.now.auditing
 
@@ -218,22 +218,22 @@ def test_cache_and_source_pages(window: MainWindow, player: FakePlayer) -> None:
     window.show_page("cache")
     page = window.inspector.pages["cache"]
     assert isinstance(page, CachePage)
-    assert page.facts.values["keys"].text() == "2 of 4 · 50%"
-    assert page.facts.values["age"].text() == "1.0 mean · 2 max"
+    assert page.facts.values["Key frames"].text() == "2 of 4 · 50%"
+    assert page.facts.values["Feature age"].text() == "1.0 mean · 2 max"
     assert "change, score" in page.reasons.text()
     window.show_page("source")
     source = window.inspector.pages["source"]
     assert isinstance(source, SourcePage)
-    assert source.facts.values["name"].text() == "drive.mp4"
-    assert source.facts.values["place"].text() == "3 / 300"
+    assert source.facts.values["Source"].text() == "drive.mp4"
+    assert source.facts.values["Frame"].text() == "3 / 300"
     assert source._gap.getData()[1].tolist() == pytest.approx([1000 / 30] * 3)
 
 
 def test_the_engines_page_reads_the_card(window: MainWindow) -> None:
     window.show_page("engine")
     page = window.inspector.pages["engine"]
-    assert page.facts.values["precision"].text() == "int8"  # type: ignore[attr-defined]
-    assert "bicyclist" in page.about.values["classes"].text()  # type: ignore[attr-defined]
+    assert page.facts.values["Precision"].text() == "int8"  # type: ignore[attr-defined]
+    assert "bicyclist" in page.about.values["Classes"].text()  # type: ignore[attr-defined]
 
 
 def test_class_areas_follow_the_legend_and_are_saved(

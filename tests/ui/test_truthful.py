@@ -118,25 +118,41 @@ def test_a_backend_that_failed_is_not_tried_by_the_key_again(
     monkeypatch.setattr(player, "change", lambda **settings: player.calls.append(settings["backend"]))
     qtbot.waitUntil(lambda: len(window.cockpit.barred) == 2, timeout=PATIENCE_MS)
     qtbot.keyClicks(window, "e")
-    player.fail("onnxruntime: cannot read this network; choose another backend", state="playing")
+    player.fail("the disk is full; free space there", state="playing", what="recorder")  # no word of the backend
+    window.refresh()
+    assert "onnxruntime" not in window.cockpit.barred
+    qtbot.keyClicks(window, "e")
+    player.fail("onnxruntime: cannot read this network; choose another backend", state="playing", what="change")
     window.refresh()
     assert window.cockpit.barred["onnxruntime"] == "onnxruntime: cannot read this network; choose another backend"
     qtbot.keyClicks(window, "e")
-    assert player.calls == ["onnxruntime", None]
+    assert player.calls == ["onnxruntime", "onnxruntime", None]
 
 
-def test_falling_behind_is_said_in_words_and_colour(window: MainWindow, player: FakePlayer) -> None:
-    slow = replace(player.now.numbers, count=3, fps=3.0)
-    player.now = replace(player.now, source=replace(INFO, fps=25.0, live=True), numbers=slow)
-    window.refresh()
-    assert window.parts.state.text() == "● playing"  # nothing was lost since anybody looks
-    player.now = replace(player.now, dropped=22)
-    window.refresh()
-    assert window.parts.state.text() == "● falling behind: 3 of 25 frames / s"
+@pytest.mark.parametrize("live", [True, False], ids=["camera", "file"])
+def test_falling_behind_is_said_in_words_and_colour(
+    window: MainWindow, player: FakePlayer, monkeypatch: pytest.MonkeyPatch, live: bool
+) -> None:
+    now_s = cockpit.time.monotonic()
+
+    def after(seconds: float, fps: float, dropped: int, speed: float = 1.0) -> str:
+        nonlocal now_s
+        now_s += seconds
+        monkeypatch.setattr(cockpit.time, "monotonic", lambda: now_s)
+        numbers = replace(player.now.numbers, count=3, fps=fps)
+        source = replace(INFO, fps=25.0, live=live)
+        player.now = replace(player.now, source=source, numbers=numbers, dropped=dropped, speed=speed)
+        window.refresh()
+        return window.parts.state.text()
+
+    assert after(0, 3.0, 100) == "● playing"  # at the beginning there are few of every second
+    assert after(1, 3.0, 122) == "● playing"
+    assert after(1.5, 3.0, 144) == "● falling behind: 3 of 25 frames / s"
     assert window.theme.warn in window.parts.state.styleSheet()
-    player.now = replace(player.now, numbers=replace(slow, fps=24.6))
-    window.refresh()
-    assert window.parts.state.text() == "● playing"
+    assert after(1, 24.6, 144) == "● playing"
+    assert after(1, 11.0, 144) == "● playing"
+    assert after(3, 11.0, 144) == ("● playing" if live else "● falling behind: 11 of 25 frames / s")  # a camera in the dark gives fewer
+    assert after(1, 24.6, 144, speed=2.0) == ("● playing" if live else "● falling behind: 25 of 50 frames / s")
 
 
 def test_a_recording_says_for_how_long(window: MainWindow, player: FakePlayer, monkeypatch: pytest.MonkeyPatch) -> None:

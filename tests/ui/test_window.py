@@ -112,6 +112,17 @@ def test_clear_colours_replace_the_networks_own(qtbot: QtBot, window: MainWindow
     assert shown(window) == ROAD_BGR
 
 
+def test_clear_colours_are_the_default_unless_somebody_gave_the_classes_colours(opened: Opened, memory: Memory) -> None:
+    memory.settings.remove("look/clear")
+    usual, given = FakePlayer(), FakePlayer()
+    opened(usual)
+    assert usual.look.palette == clear_palette(list(CAMVID))
+    assert usual.look.outlined == {list(CAMVID).index("pedestrian"), list(CAMVID).index("bicyclist")}
+    given.now = replace(given.now, palette=((1, 2, 3), *given.now.palette[1:]))
+    opened(given)
+    assert given.look.palette == given.now.palette
+
+
 def test_playing(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     send(qtbot, window, player, make_result(100))
     window.refresh()
@@ -216,7 +227,7 @@ def test_the_end_leaves_the_last_frame(qtbot: QtBot, window: MainWindow, player:
     window.refresh()
     assert window.isVisible()
     assert window.parts.state.text() == "● ended"
-    assert window.panel.facts.values["frame"].text().startswith("#299 ")
+    assert window.panel.facts.values["This frame"].text().startswith("#299 ")
 
 
 def test_dropping_a_file_plays_it(window: MainWindow, player: FakePlayer, tmp_path: Path) -> None:
@@ -309,11 +320,11 @@ def test_numbers_and_legend_say_what_is_true(qtbot: QtBot, window: MainWindow, p
     window.refresh()
     facts = {key: value.text() for key, value in window.panel.facts.values.items()}
     assert window.panel.big["p50"].text() == "4.0"
-    assert (facts["frame"], facts["decision"]) == ("#20 · 6.2 ms · age 3", "age 3 of 4")
+    assert (facts["This frame"], facts["Decision"]) == ("#20 · 6.2 ms · age 3", "age 3 of 4")
     shares = dict(zip(window.panel.legend.classes, window.panel.legend.shares, strict=True))
     assert shares["sky"] == pytest.approx(0.3)
     assert shares["car"] == pytest.approx(0.7)
-    assert window.panel.facts.values["miou"].isHidden()
+    assert "mIoU, live" not in window.panel.facts.values
 
 
 def test_miou_where_the_source_knows_the_truth(qtbot: QtBot, opened: Opened) -> None:
@@ -321,7 +332,7 @@ def test_miou_where_the_source_knows_the_truth(qtbot: QtBot, opened: Opened) -> 
     window = opened(player)
     send(qtbot, window, player, make_result(truth=np.full((48, 64), 3, np.uint8)))
     window.refresh()
-    assert window.panel.facts.values["miou"].text() == "100.0%"
+    assert window.panel.facts.values["mIoU, live"].text() == "100.0%"
 
 
 def test_only_the_newest_of_many_is_shown(qtbot: QtBot, window: MainWindow, player: FakePlayer, monkeypatch: pytest.MonkeyPatch) -> None:

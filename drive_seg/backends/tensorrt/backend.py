@@ -3,14 +3,15 @@
 import sys
 from collections.abc import Mapping
 
+from drive_seg.backends.tensorrt.adapters import open_cuda
 from drive_seg.backends.tensorrt.ahead import QUANTISED, AheadOfTime, painter_of, with_shares
 from drive_seg.backends.tensorrt.beside import TensorRtBeside
-from drive_seg.backends.tensorrt.cuda import Cuda, find_gpu, open_cuda
+from drive_seg.backends.tensorrt.cuda import find_gpu
 from drive_seg.backends.tensorrt.flavour import find_flavour
 from drive_seg.backends.tensorrt.inspector import inspected_layers
-from drive_seg.backends.tensorrt.obtain import Tell, Wanted, Workshop
 from drive_seg.backends.tensorrt.paint import TensorRtPainter
-from drive_seg.backends.tensorrt.runtime import Engine, Prepared, Shared, TensorRtStage
+from drive_seg.backends.tensorrt.provider import EngineProvider, EngineRequest, Tell
+from drive_seg.backends.tensorrt.runtime import Engine, EngineRunner, Shared, TensorRtStage
 from drive_seg.backends.tensorrt.store import Entry, Store
 from drive_seg.backends.validation import BackendInfo, check_options
 from drive_seg.capabilities import StageBeside
@@ -42,58 +43,56 @@ class TensorRtBackend:
         self._asked = precision or can[0]
         self.precision = self._asked
         self.int8: bool | None = self._asked in QUANTISED  # fp16 is exact enough and fast: int8 has to be asked for
-        self._workshop = Workshop(flavour, self._gpu, Store())
+        self._provider = EngineProvider(flavour, self._gpu, Store())
         self._shared: Shared = {}
         self._quantised = ""
 
     def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> TensorRtStage:
         """The stage's engine from the store, or built: seconds with TensorRT for RTX, minutes with TensorRT. Raises BackendError."""
-        return self._stage(Wanted(onnx_path, input_shapes, self._asked))
+        return self._stage(EngineRequest(onnx_path, input_shapes, self._asked))
 
     def load_reducing(
         self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]], picture: str, frame_hw: tuple[int, int]
     ) -> TensorRtStage:
-        """An engine of its own for each size of frames."""
-        return self._stage(Wanted(onnx_path, input_shapes, self._asked, {picture: frame_hw}))
+        """Like `load`, but the input `picture` takes uint8 frames of `frame_hw` and reduces them on the GPU; one engine a frame size."""
+        return self._stage(EngineRequest(onnx_path, input_shapes, self._asked, {picture: frame_hw}))
 
-    def _stage(self, wanted: Wanted) -> TensorRtStage:
-        entry, engine, cuda = self._open(wanted)
-        return TensorRtStage(entry.about.key.source, entry.inputs, entry.outputs, engine, cuda, self._urgent, self._shared)
+    def _stage(self, wanted: EngineRequest) -> TensorRtStage:
+        return TensorRtStage(self._open(wanted, self._urgent, self._shared))
 
     def load_beside(
         self, onnx_path: str, sources: Mapping[str, Stage | StageBeside], pictures: Mapping[str, tuple[int, ...]]
     ) -> TensorRtBeside:
-        """On a stream that goes after all others, whatever `urgent` is."""
-        shapes, prepared, frames = {}, {}, {}
+        """A stage on a low-priority stream, fed on the GPU by `sources`, which this backend loaded. Raises BackendError."""
+        shapes, runners, frames = {}, {}, {}
         for tensor, source in sources.items():
             if not isinstance(source, TensorRtStage | TensorRtBeside):
                 raise BackendError(f"{onnx_path}: {tensor!r} is made by another backend; load both with this one")
             shape = next(spec.shape for spec in (*source.outputs, *source.inputs) if spec.name == tensor)
-            shapes[tensor], prepared[tensor] = pictures.get(tensor, shape), source.prepared
+            shapes[tensor], runners[tensor] = pictures.get(tensor, shape), source.runner
             if shapes[tensor] != shape:
                 frames[tensor] = (shape[1], shape[2])
-        entry, engine, cuda = self._open(Wanted(onnx_path, shapes, self._asked, frames))
-        return TensorRtBeside(entry.about.key.source, entry.inputs, entry.outputs, engine, cuda, self._shared, prepared)
+        own = self._open(EngineRequest(onnx_path, shapes, self._asked, frames), False, self._shared, timed=True)
+        return TensorRtBeside(own, runners)
 
     def load_painter(self, stage: Stage, picture: str, labels_hw: tuple[int, int]) -> TensorRtPainter:
         if not isinstance(stage, TensorRtStage):
             raise BackendError("what is to be painted was loaded by another backend; load both with this one")
-        entry, engine, cuda = self._open(painter_of(self._workshop.store.folder, stage.inputs, picture, labels_hw, self._asked))
-        prepared = Prepared(entry.about.key.source, entry.inputs, entry.outputs, engine, cuda, self._urgent, {})
-        return TensorRtPainter(prepared, stage.prepared, picture)
+        wanted = painter_of(self._provider.store.folder, stage.inputs, picture, labels_hw, self._asked)
+        return TensorRtPainter(self._open(wanted, self._urgent, {}), stage.runner, picture)
 
     def ahead(self, tell: Tell | None) -> AheadOfTime:
-        """The same engines, kept or built and not loaded; with nobody to tell, kept or BackendError."""
+        """A backend that builds or finds the same engines without loading them; with `tell` None it builds none and raises BackendError."""
         say, progress = with_shares(tell) if tell else (None, None)
-        return AheadOfTime(self._asked, say, progress, self._workshop)
+        return AheadOfTime(self._asked, say, progress, self._provider)
 
-    def _open(self, wanted: Wanted) -> tuple[Entry, Engine, Cuda]:
-        entry = self._workshop.engine(wanted, tell_stderr)
+    def _open(self, wanted: EngineRequest, urgent: bool, shared: Shared, timed: bool = False) -> EngineRunner:
+        entry = self._provider.engine(wanted, tell_stderr)
         name = entry.about.key.source
         cuda = open_cuda(self._gpu.ordinal)
         try:
             with cuda.current():
-                engine = Engine(name, self._workshop.flavour, entry.plan, self._gpu.name)
+                engine = Engine(name, self._provider.flavour, entry.plan, self._gpu.name)
                 try:
                     self._check(name, engine, entry)
                 except BaseException:
@@ -104,7 +103,7 @@ class TensorRtBackend:
             raise
         self._quantised = self._quantised or (entry.about.precision if entry.about.precision in QUANTISED else "")
         self.precision = self._quantised or entry.about.precision
-        return entry, engine, cuda
+        return EngineRunner(name, entry.inputs, entry.outputs, engine, cuda, urgent, shared, timed)
 
     def _check(self, name: str, engine: Engine, entry: Entry) -> None:
         """That the engine has layers of its precision. What TensorRT does in fp32 on the way, such as a resize, is its own affair."""

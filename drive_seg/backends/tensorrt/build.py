@@ -22,7 +22,7 @@ _NOISE = ("cudaError 35", "Begin node", "End node", "CUDA initialization failure
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An engine and what was known of it before it was one."""
+    """A serialised engine with its tensors, precision and layer counts."""
 
     plan: bytes
     inputs: tuple[TensorSpec, ...]
@@ -132,7 +132,7 @@ def _spec(name: str, tensor: Any) -> TensorSpec:
 
 
 def layer_precisions(network: Any) -> dict[str, dict[str, int]]:
-    """From the network before the build: a layer computes in what it is fed, through a DequantizeLinear in what that is fed."""
+    """Layers by type and precision, before the build: a layer's precision is that of its first input, seen through DequantizeLinear."""
     layers = [network.get_layer(i) for i in range(network.num_layers)]
     maker = {layer.get_output(i).name: layer for layer in layers for i in range(layer.num_outputs)}
     found: dict[str, Counter[str]] = {}
@@ -148,7 +148,7 @@ def layer_precisions(network: Any) -> dict[str, dict[str, int]]:
 
 
 def check_precision(name: str, asked: str, layers: Layers) -> None:
-    """Raises BackendError when arithmetic did not come to what was asked for: other floats, or no int8 (fp8) at all."""
+    """Raises BackendError when convolutions and products are not in the precision asked for: other floats, or no int8 (fp8) at all."""
     came = Counter[str]()
     for kind in ARITHMETIC if any(kind in layers for kind in ARITHMETIC) else layers:
         came.update(layers.get(kind, {}))

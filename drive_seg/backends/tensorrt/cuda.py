@@ -1,4 +1,4 @@
-"""The CUDA layer: the driver's calls that the runtime needs, as a Protocol with two adapters, and which GPU there is.
+"""The CUDA layer: the driver's calls that the runtime needs, as a Protocol (adapters.py has what implements it), and which GPU there is.
 
 Handles are numbers that belong to the GPU's primary context, which torch and TensorRT use too: what one adapter made, another may use.
 A context is current in one thread at a time, and only inside `current()`: every other method is called there. Whoever makes something
@@ -7,7 +7,6 @@ frees it, before `close`.
 
 import ctypes
 import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,65 +32,65 @@ class Cuda(Protocol):
     captures: bool  # it can capture graphs
 
     def current(self) -> AbstractContextManager[None]:
-        """Makes the context this thread's, and gives it back at the end."""
+        """Pushes the context on this thread's stack, and pops it at the end."""
 
     def allocate(self, size: int) -> int:
-        """The address of so many bytes on the GPU."""
+        """The device address of `size` new bytes."""
 
     def free(self, pointer: int) -> None: ...
 
     def pinned(self, shape: tuple[int, ...], dtype: str) -> Array:
-        """A page-locked array, C-contiguous: the only memory that is copied while the caller goes on. Not zeroed."""
+        """A page-locked, C-contiguous host array, not zeroed: copies from other memory would block the caller."""
 
     def unpin(self, array: Array) -> None:
         """Frees what `pinned` gave; the array must not be touched again."""
 
     def stream(self, urgent: bool) -> int:
-        """One that does not wait for the default stream; urgent: what runs on it goes before what runs on others."""
+        """A non-blocking stream, with the highest priority if `urgent`, else the lowest."""
 
     def destroy_stream(self, stream: int) -> None: ...
 
     def synchronize(self, stream: int) -> None:
-        """Blocks this thread until the stream is idle. Raises what failed on the GPU."""
+        """Blocks this thread until the stream is idle. Raises BackendError for what failed on the GPU."""
 
     def event(self, timed: bool = False) -> int: ...
 
     def destroy_event(self, event: int) -> None: ...
 
     def record(self, event: int, stream: int) -> None:
-        """Marks what the stream has been given so far."""
+        """Records the event behind everything that the stream has been given so far."""
 
     def wait(self, event: int) -> None:
-        """Blocks this thread until what was marked is done. Raises what failed on the GPU since."""
+        """Blocks this thread until the event is reached. Raises BackendError for what failed on the GPU."""
 
     def wait_for(self, stream: int, event: int) -> None:
-        """What the stream is given from now on begins when what was marked is done; this thread goes on."""
+        """What the stream is given from now on starts when the event is reached; does not block."""
 
     def done(self, event: int) -> bool:
-        """What was marked is done; waits for nothing. Raises what failed on the GPU since."""
+        """Whether the event is reached; does not block. Raises BackendError for what failed on the GPU."""
 
     def elapsed_ms(self, begun: int, ended: int) -> float:
-        """Between two timed events that are done."""
+        """Between two timed events that are reached."""
 
     def upload(self, pointer: int, array: Array, stream: int) -> None: ...
 
     def download(self, array: Array, pointer: int, stream: int) -> None: ...
 
     def copy(self, to: int, pointer: int, size: int, stream: int) -> None:
-        """So many bytes from one place on the GPU to another."""
+        """`size` bytes from the device address `pointer` to the device address `to`."""
 
     def begin_capture(self, stream: int) -> None:
-        """From here on the stream remembers what it is given, and does nothing."""
+        """From here on the stream records what it is given into a graph, and runs nothing."""
 
     def end_capture(self, stream: int) -> int:
-        """What it remembered, as a graph ready to be launched. In the thread that began."""
+        """The recorded graph, ready to be launched. Call it in the thread that began."""
 
     def launch(self, graph: int, stream: int) -> None: ...
 
     def destroy_graph(self, graph: int) -> None: ...
 
     def close(self) -> None:
-        """Lets go of the primary context; idempotent."""
+        """Releases the primary context; idempotent."""
 
 
 def find_gpu(ordinal: int = 0) -> Gpu:
@@ -119,35 +118,6 @@ def find_gpu(ordinal: int = 0) -> Gpu:
         raise BackendError(f"cuda:{ordinal} does not answer (CUDA status {status}); check nvidia-smi")
     newest = f"{version.value // 1000}.{version.value % 1000 // 10}"
     return Gpu(ordinal, name.value.decode(), f"{major.value}.{minor.value}", newest)
-
-
-def _open_cuda_bindings(ordinal: int) -> Cuda:
-    from drive_seg.backends.tensorrt.cuda_bindings import CudaBindings
-
-    return CudaBindings(ordinal)
-
-
-def _open_pycuda(ordinal: int) -> Cuda:
-    from drive_seg.backends.tensorrt.pycuda import PyCuda
-
-    return PyCuda(ordinal)
-
-
-ADAPTERS: dict[str, Callable[[int], Cuda]] = {  # best first
-    "cuda-bindings": _open_cuda_bindings,
-    "pycuda": _open_pycuda,
-}
-
-
-def open_cuda(ordinal: int) -> Cuda:
-    """The first adapter whose package is here. Raises BackendError listing what was tried."""
-    reasons = []
-    for name, open_adapter in ADAPTERS.items():
-        try:
-            return open_adapter(ordinal)
-        except (ImportError, OSError) as error:
-            reasons.append(f"{name} ({one_line(error)})")
-    raise BackendError(f"no package to drive CUDA with; tried {', '.join(reasons)}; pip install cuda-bindings")
 
 
 _REMEDIES = {

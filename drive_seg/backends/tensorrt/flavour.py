@@ -15,7 +15,7 @@ INSTALL = "pip install 'drive-seg[tensorrt]', or 'drive-seg[tensorrt-rtx]' for a
 
 @dataclass(frozen=True, slots=True)
 class Flavour:
-    """One of the packages, imported."""
+    """An imported TensorRT package, and what it can do."""
 
     package: str
     api: Any  # the module
@@ -30,23 +30,23 @@ class Flavour:
 
     @property
     def ahead_of_time(self) -> bool:
-        """Engines are built without a GPU and fit every one that it knows."""
+        """Whether engines are built without a GPU and run on every GPU that the package supports."""
         return hasattr(self.api.IBuilderConfig, "set_compute_capability")
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The compute capabilities that it is made for; empty where it does not say."""
+        """The compute capabilities that the package supports; empty where it does not say."""
         names = [name.removeprefix("SM") for name in dir(getattr(self.api, "ComputeCapability", None)) if name.startswith("SM")]
         return tuple(f"{int(name) // 10}.{int(name) % 10}" for name in sorted(names, key=int))
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """What typed networks may be made of, the first unless told otherwise."""
+        """The precisions of typed networks; the first is the default."""
         return ("fp16", "fp32", "int8", *(["fp8"] if hasattr(self.api.DataType, "FP8") else []))
 
     @property
     def network_flags(self) -> int:
-        """Types are the network's own: asked for where it is not the only way."""
+        """The flag for strongly typed networks; 0 where there is no other kind."""
         flag = getattr(self.api.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
         return 0 if flag is None else 1 << int(flag)
 

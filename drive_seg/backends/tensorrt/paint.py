@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from drive_seg.backends.tensorrt.runtime import Prepared
+from drive_seg.backends.tensorrt.runtime import EngineRunner
 from drive_seg.contracts import Array, Image, Labels
 from drive_seg.errors import BackendError
 
@@ -14,23 +14,23 @@ INPUTS = ("image", "labels", "colours", "shares")
 
 
 class TensorRtPainter:
-    """A PaintStage (capabilities.py), used by the thread that uses the stage whose frames it paints, and closed before it."""
+    """A PaintStage (capabilities.py). Call it from the thread that runs the stage whose frames it paints, and close it before that one."""
 
-    def __init__(self, prepared: Prepared, source: Prepared, tensor: str) -> None:
-        """`tensor`: the source's input with the frame. `prepared` takes INPUTS, in this order."""
-        self._prepared, self._source, self._tensor = prepared, source, tensor
+    def __init__(self, runner: EngineRunner, source: EngineRunner, tensor: str) -> None:
+        """`tensor`: the source's input with the frame. `runner` takes INPUTS, in this order."""
+        self._runner, self._source, self._tensor = runner, source, tensor
 
     def __call__(self, labels: Labels, colours: Array, shares: Array) -> Image:
-        own = self._prepared
+        own = self._runner
         if self._source.closed:
             raise BackendError(f"{self._source.name}, whose frames are painted, is closed")
-        with own.entered():
-            own.launch([self._source.places[self._tensor], labels[None], colours, shares])
+        with own.active():
+            own.launch([self._source.addresses[self._tensor], labels[None], colours, shares])
             own.cuda.wait(own.done)
             return np.array(own.results["overlay"][0])
 
     def close(self) -> None:
-        self._prepared.close()
+        self._runner.close()
 
 
 def paint_network(folder: Path, frame_hw: tuple[int, int], labels_hw: tuple[int, int]) -> str:
@@ -79,7 +79,7 @@ def _made(frame_hw: tuple[int, int], labels_hw: tuple[int, int]) -> bytes:
         "paint",
         [helper.make_tensor_value_info(name, *kind) for name, kind in kinds.items()],
         [helper.make_tensor_value_info("overlay", *picture)],
-        [numpy_helper.from_array(places, name) for name, places in sources.items()],
+        [numpy_helper.from_array(indices, name) for name, indices in sources.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     return bytes(model.SerializeToString(deterministic=True))

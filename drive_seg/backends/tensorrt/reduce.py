@@ -5,8 +5,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 
-def take_frames(model: onnx.ModelProto, picture: str, frame_hw: tuple[int, int]) -> None:
-    """The uint8 input called `picture`, (1, h, w, 3) and fixed, becomes (1, *frame_hw, 3); in place.
+def accept_frames(model: onnx.ModelProto, picture: str, frame_hw: tuple[int, int]) -> None:
+    """Enlarges the fixed uint8 input called `picture` from (1, h, w, 3) to (1, *frame_hw, 3), in place.
 
     A large frame is averaged by a whole factor and then resized bilinearly, like to_input, without rounding to whole values in between.
     Where the factor leaves a rest, the frame is first made a few pixels smaller; to_input averages over parts of pixels.

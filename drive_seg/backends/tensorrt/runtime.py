@@ -1,5 +1,6 @@
 """One engine on a GPU: its stream, its buffers and its CUDA graph; and the same as a Stage (contracts.py)."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,16 +17,19 @@ from drive_seg.errors import BackendError
 
 
 class Program(Protocol):
-    """What an engine's context does. Called with the CUDA context current, except for `close`, which needs none."""
+    """What an engine's execution context does. Called with the CUDA context current."""
 
     def bind(self, tensor: str, pointer: int) -> None:
-        """Where on the GPU the tensor lies, from now on. Raises BackendError."""
+        """Sets the tensor's device address. Raises BackendError."""
 
     def enqueue(self, stream: int) -> None:
-        """Gives the stream the work. Raises BackendError."""
+        """Queues one inference on the stream. Raises BackendError."""
 
     def capturable(self, stream: int) -> bool:
-        """The work can be captured as a CUDA graph."""
+        """Whether the work can be captured as a CUDA graph."""
+
+    def inspect(self) -> str:
+        """What is known of every layer, as JSON."""
 
     def close(self) -> None:
         """Frees the engine; with the context current."""
@@ -35,7 +39,7 @@ Shared = dict[int, int]  # of the stages of one backend: by the address of what 
 Route = tuple[int | None, ...]  # for each array that goes in, where it is on the GPU already
 
 
-class Prepared:
+class EngineRunner:
     """One engine with one non-blocking stream and fixed buffers, for one thread at a time.
 
     `results` are views of page-locked memory: the next `launch` overwrites them, and they must not be touched after `close`. Copy in,
@@ -57,7 +61,8 @@ class Prepared:
 
         `timed`: the event `done` is.
         """
-        self.name, self.cuda, self._program, self._shared = name, cuda, program, shared
+        self.name, self.inputs, self.outputs = name, inputs, outputs
+        self.cuda, self.program, self._shared = cuda, program, shared
         self._busy = threading.Lock()
         self.closed = False
         self._graphs: dict[Route, int] = {}
@@ -66,31 +71,31 @@ class Prepared:
             with cuda.current():
                 try:
                     held.callback(program.close)
-                    self._prepare(inputs, outputs, held, urgent, timed)
+                    self._prepare(held, urgent, timed)
                 except BaseException:
                     held.close()  # here, where the context is current
                     raise
             self._held = held.pop_all()
             release.pop_all()
 
-    def _prepare(self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], held: ExitStack, urgent: bool, timed: bool) -> None:
+    def _prepare(self, held: ExitStack, urgent: bool, timed: bool) -> None:
         cuda = self.cuda
         self.stream = cuda.stream(urgent)
         held.callback(cuda.destroy_stream, self.stream)
         self.done = cuda.event(timed)
         held.callback(cuda.destroy_event, self.done)
-        taken = {spec.name: self._buffer(spec, held) for spec in inputs}
-        made = {spec.name: self._buffer(spec, held) for spec in outputs}
+        taken = {spec.name: self._buffer(spec, held) for spec in self.inputs}
+        made = {spec.name: self._buffer(spec, held) for spec in self.outputs}
         self._taken, self._made = list(taken.values()), list(made.values())
         self.results = {name: array for name, (_, array) in made.items()}
-        self.places = {name: pointer for name, (pointer, _) in (taken | made).items()}
+        self.addresses = {name: pointer for name, (pointer, _) in (taken | made).items()}
         held.callback(self._settle)
         for _, array in self._taken:
             array.fill(0)
-        self._give((None,) * len(inputs))  # the first time an engine runs it loads and compiles kernels, which no capture may see
+        self._give((None,) * len(self.inputs))  # the first time an engine runs it loads and compiles kernels, which no capture may see
         cuda.record(self.done, self.stream)
         cuda.wait(self.done)
-        self._capturable = cuda.captures and self._program.capturable(self.stream)
+        self._capturable = cuda.captures and self.program.capturable(self.stream)
         held.callback(self._forget_graphs)
         for pointer, array in self._made:
             self._shared[array.ctypes.data] = pointer
@@ -102,11 +107,11 @@ class Prepared:
         held.callback(self.cuda.unpin, array)
         pointer = self.cuda.allocate(max(1, array.nbytes))
         held.callback(self.cuda.free, pointer)
-        self._program.bind(spec.name, pointer)
+        self.program.bind(spec.name, pointer)
         return pointer, array
 
     def capture(self, route: Route) -> None:
-        """Makes the graph of a route, where that can be and there is none yet. The stream has to be idle."""
+        """Captures the CUDA graph of a route, if the engine can be captured and there is none yet. The stream has to be idle."""
         if not self._capturable or route in self._graphs:
             return
         self.cuda.begin_capture(self.stream)
@@ -123,7 +128,7 @@ class Prepared:
                 self.cuda.upload(pointer, array, self.stream)
             else:
                 self.cuda.copy(pointer, there, array.nbytes, self.stream)
-        self._program.enqueue(self.stream)
+        self.program.enqueue(self.stream)
         for pointer, array in self._made:
             self.cuda.download(array, pointer, self.stream)
 
@@ -137,8 +142,8 @@ class Prepared:
             self.cuda.synchronize(self.stream)
 
     @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Everything else happens in here, where the context is current. Raises BackendError when closed, or for a second thread."""
+    def active(self) -> Iterator[None]:
+        """Makes the CUDA context current; needed around every other call. Raises BackendError when closed, or for a second thread."""
         self._enter()
         try:
             if self.closed:
@@ -149,10 +154,10 @@ class Prepared:
             self._busy.release()
 
     def launch(self, given: Sequence[Array | int] = ()) -> None:
-        """Gives the stream one run on the inputs, in their order, and marks its end by `done`.
+        """Queues one inference on the inputs, in their order, and records the event `done` behind it.
 
         An input is an array, or an address on the GPU. What another stage of the backend has put out last is taken from where it is on the
-        GPU. Inputs beyond `given` are what others have written to their `places`.
+        GPU. Inputs beyond `given` are what others have written to their `addresses`.
         """
         route = tuple(self._where(one) for one in given)
         for there, (_, own), one in zip(route, self._taken, given, strict=False):
@@ -176,7 +181,7 @@ class Prepared:
             raise BackendError(f"{self.name} runs in another thread already; give each thread a stage of its own")
 
     def close(self, free: Callable[[], None] = lambda: None) -> None:
-        """From any thread, when nothing else is under way in one; idempotent. `free`: what else is freed once the GPU is idle."""
+        """Callable from any thread while no other call runs; idempotent. `free` is called once the GPU is idle."""
         self._enter()
         try:
             if self.closed:
@@ -199,31 +204,26 @@ class TensorRtStage:
     as it came, is copied on the GPU. A call is one launch and one wait.
     """
 
-    def __init__(
-        self,
-        name: str,
-        inputs: tuple[TensorSpec, ...],
-        outputs: tuple[TensorSpec, ...],
-        program: Program,
-        cuda: Cuda,
-        urgent: bool,
-        shared: Shared,
-    ) -> None:
-        """See Prepared."""
-        self.inputs, self.outputs = inputs, outputs
-        self._check = Inputs(name, inputs)
-        self.prepared = Prepared(name, inputs, outputs, program, cuda, urgent, shared)
+    def __init__(self, runner: EngineRunner) -> None:
+        """Takes it over and closes it."""
+        self.runner, self.inputs, self.outputs = runner, runner.inputs, runner.outputs
+        self._check = Inputs(runner.name, runner.inputs)
 
     def __call__(self, tensors: Tensors) -> Tensors:
-        arrays, prepared = self._check.take(tensors), self.prepared
-        with prepared.entered():
-            prepared.launch(arrays)
-            prepared.cuda.wait(prepared.done)
-            return prepared.results
+        arrays, runner = self._check.take(tensors), self.runner
+        with runner.active():
+            runner.launch(arrays)
+            runner.cuda.wait(runner.done)
+            return runner.results
+
+    def layers(self) -> int:
+        """Number of the engine's layers, by its inspector; each is one kernel or a few."""
+        with self.runner.active():
+            return len(json.loads(self.runner.program.inspect())["Layers"])
 
     def close(self) -> None:
         """From any thread, when no call is under way; idempotent."""
-        self.prepared.close()
+        self.runner.close()
 
 
 class Engine:
@@ -255,7 +255,6 @@ class Engine:
         return asked is None or bool(asked(stream))
 
     def inspect(self) -> str:
-        """What the inspector says of every layer, as JSON."""
         return str(self._engine.create_engine_inspector().get_engine_information(self._api.LayerInformationFormat.JSON))
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ class _Strict(BaseModel):
 
 
 class Key(_Strict):
-    """All that an engine depends on."""
+    """Everything that an engine depends on; its digest names the files."""
 
     source: str  # bundle/file.onnx
     onnx: str  # its SHA-256
@@ -46,21 +46,15 @@ class Key(_Strict):
         return f"{self.source.removesuffix('.onnx').replace('/', '-')}-{self.precision}-{digest}"
 
 
-class _Tensor(_Strict):
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-
-
 class Sidecar(_Strict):
-    """What is known of an engine without loading it."""
+    """The JSON beside an engine: its key, hash, tensors and layers."""
 
     format: int = 1
     key: Key
     sha256: str  # of the plan
     bytes: int
-    inputs: tuple[_Tensor, ...]
-    outputs: tuple[_Tensor, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
     precision: str  # what it came to
     layers: dict[str, dict[str, int]]  # by type and precision, read from the network before the build
     build_s: float
@@ -68,30 +62,23 @@ class Sidecar(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An engine that may be run."""
+    """A stored engine that fits its key and is whole."""
 
     about: Sidecar
     plan: bytes
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        return tuple(TensorSpec(one.name, one.dtype, one.shape) for one in self.about.inputs)
+        return self.about.inputs
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        return tuple(TensorSpec(one.name, one.dtype, one.shape) for one in self.about.outputs)
+        return self.about.outputs
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """Nothing that may be run: why, ready for people; "" when there is nothing of the kind at all."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A file of the store."""
+class StoredEngine:
+    """A file of the store, and why it cannot be used."""
 
     path: Path
     about: Sidecar | None
@@ -104,22 +91,25 @@ class Store:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder()
 
-    def find(self, key: Key) -> Entry | Refused:
-        """The engine of this key, read and checked against its SHA-256, or why there is none. Raises nothing."""
+    def find(self, key: Key) -> Entry | str:
+        """The engine of this key, read and checked against its SHA-256; or why there is none, for people.
+
+        "" where there is nothing of the kind at all. Raises nothing.
+        """
         path = self.folder / f"{key.name}.plan"
         if not path.is_file():
-            return Refused(self._nearest(key))
+            return self._nearest(key)
         try:
             about = _read(path)
             plan = path.read_bytes()
         except ValueError as error:
-            return Refused(str(error))
+            return str(error)
         except OSError as error:
-            return Refused(f"{path.name} cannot be read ({error.strerror})")
+            return f"{path.name} cannot be read ({error.strerror})"
         if about.key != key:
-            return Refused(f"{path.name} {why_not(key, about.key)}")
+            return f"{path.name} {mismatch(key, about.key)}"
         if hashlib.sha256(plan).hexdigest() != about.sha256:
-            return Refused(f"{path.name} is damaged: it is not the engine that was written (SHA-256 differs)")
+            return f"{path.name} is damaged: it is not the engine that was written (SHA-256 differs)"
         return Entry(about, plan)
 
     def put(self, key: Key, built: Built) -> Entry:
@@ -128,8 +118,8 @@ class Store:
             key=key,
             sha256=hashlib.sha256(built.plan).hexdigest(),
             bytes=len(built.plan),
-            inputs=tuple(_Tensor(name=one.name, dtype=one.dtype, shape=one.shape) for one in built.inputs),
-            outputs=tuple(_Tensor(name=one.name, dtype=one.dtype, shape=one.shape) for one in built.outputs),
+            inputs=built.inputs,
+            outputs=built.outputs,
             precision=built.precision,
             layers={kind: dict(counts) for kind, counts in built.layers.items()},
             build_s=round(built.build_s, 3),
@@ -140,15 +130,15 @@ class Store:
         _write(path.with_suffix(".json"), (about.model_dump_json(indent=2) + "\n").encode())
         return Entry(about, built.plan)
 
-    def listed(self) -> Iterator[Listed]:
+    def listed(self) -> Iterator[StoredEngine]:
         """Every engine, by name."""
         for path in sorted(self.folder.glob("*.plan")):
             try:
                 about = _read(path)
                 whole = sha256(path) == about.sha256
-                yield Listed(path, about, "" if whole else "damaged: SHA-256 differs")
+                yield StoredEngine(path, about, "" if whole else "damaged: SHA-256 differs")
             except (ValueError, OSError) as error:
-                yield Listed(path, None, str(error))
+                yield StoredEngine(path, None, str(error))
 
     def clear(self) -> tuple[int, int]:
         """Removes every engine. Returns how many, and their bytes. Raises OSError."""
@@ -161,7 +151,7 @@ class Store:
     def _nearest(self, key: Key) -> str:
         """Why the engines of this stage, size and precision that are here are not the one."""
         others = [one for one in self._of(key) if (one.inputs, one.frames, one.precision) == (key.inputs, key.frames, key.precision)]
-        return f"the engine of {key.source} that is here {why_not(key, others[-1])}" if others else ""
+        return f"the engine of {key.source} that is here {mismatch(key, others[-1])}" if others else ""
 
     def _of(self, key: Key) -> Iterator[Key]:
         for path in sorted(self.folder.glob(f"{key.source.removesuffix('.onnx').replace('/', '-')}-{key.precision}-*.plan")):
@@ -171,8 +161,8 @@ class Store:
                 continue
 
 
-def why_not(wanted: Key, there: Key) -> str:
-    """What is wrong with an engine: foreign before stale, in a half sentence that begins with a verb."""
+def mismatch(wanted: Key, there: Key) -> str:
+    """Why a stored engine does not fit the wanted key, as a half sentence that begins with a verb."""
     if wanted.flavour != there.flavour or wanted.version != there.version:
         return f"was built by {there.flavour} {there.version}, and {wanted.flavour} {wanted.version} would run it"
     if (wanted.gpu, wanted.compute_capability) != (there.gpu, there.compute_capability):

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
-from drive_seg.backends.tensorrt.reduce import take_frames
+from drive_seg.backends.tensorrt.reduce import accept_frames
 from drive_seg.backends.validation import check_file, fix_dimensions, one_line
 from drive_seg.contracts import Array
 from drive_seg.errors import BackendError
@@ -52,7 +52,7 @@ def typed_network(
         if quantised:
             model = _make_symmetric(model, "fp8" if precision == "fp8" else "int8")
         for picture, frame_hw in (frames or {}).items():
-            take_frames(model, picture, frame_hw)
+            accept_frames(model, picture, frame_hw)
         if quantised or precision != "fp32":
             model = _halve(model)
     except (onnx.shape_inference.InferenceError, version_converter.ConvertError, RuntimeError) as error:

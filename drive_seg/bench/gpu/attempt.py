@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from drive_seg.backends import open_backend
-from drive_seg.backends.tensorrt.flavour import TITLES
 from drive_seg.backends.validation import one_line
 from drive_seg.bench.gpu.load import border_bytes, close, count_kernels, load_stages, run_stages
 from drive_seg.contracts import Array, Backend, Frame, Result
@@ -76,7 +75,7 @@ REFERENCES: dict[str, Callable[[str], Backend]] = {  # the first that works give
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One attempt, as its process is told of it."""
+    """The arguments of one attempt, which runs in a process of its own."""
 
     bundle: str
     runtime: str  # of RUNTIMES or REFERENCES
@@ -143,16 +142,15 @@ def attempt_heads(job: Job) -> dict[str, Any]:
 
 
 def attempt_load(job: Job) -> dict[str, Any]:
-    """One frame's kernels, and what crosses the stages' borders. Raises what `attempt` does."""
+    """One frame's kernels, and the bytes that pass between stages. Raises what `attempt` does."""
     bundle, backend, images = load_bundle(job.bundle), _open(job), _read(Path(job.pictures))["demo"]
     loaded = load_stages(bundle, backend, 1, Path(job.pictures).parent)
     try:
         for _ in range(WATCH_AFTER):
             run_stages(bundle.card, loaded, images[:1])
-        package = job.runtime if job.runtime in TITLES else None
         found: dict[str, Any] = {"stages": len(loaded), "border_bytes": border_bytes(loaded)}
         try:
-            found |= count_kernels(lambda: run_stages(bundle.card, loaded, images[:1]), loaded, job.precision, package)
+            found |= count_kernels(lambda: run_stages(bundle.card, loaded, images[:1]), loaded)
         except BackendError as error:
             found["not_measured"] = str(error)
         return found
@@ -189,7 +187,10 @@ def attempt_batches(job: Job) -> dict[str, Any]:
 
 
 def parts_of(job: Job) -> dict[str, Callable[[Job], dict[str, Any]]]:
-    """What is tried after `attempt`, each for itself. Batches in the runtime's first precision alone: each size is three more engines."""
+    """The further measurements after `attempt`; one may fail alone.
+
+    Batches in the runtime's first precision alone: each size is three more engines.
+    """
     if not job.runs:
         return {"heads": attempt_heads}
     parts = {"load": attempt_load, "heads": attempt_heads}

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from drive_seg.backends.tensorrt.cuda import Cuda, find_gpu, open_cuda
+from drive_seg.backends.tensorrt.adapters import open_cuda
+from drive_seg.backends.tensorrt.cuda import Cuda, find_gpu
 from drive_seg.backends.validation import one_line
 from drive_seg.errors import BackendError, DriveSegError
 

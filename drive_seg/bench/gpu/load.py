@@ -1,6 +1,5 @@
 """What stands between a frame's time on a GPU and the GPU's limits: its kernels, its bytes and operations, and frames in batches."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from drive_seg.backends.tensorrt.cuda import find_gpu, open_cuda
-from drive_seg.backends.tensorrt.flavour import find_flavour
-from drive_seg.backends.tensorrt.obtain import Wanted, Workshop
-from drive_seg.backends.tensorrt.store import Store
+from drive_seg.backends.tensorrt.runtime import TensorRtStage
 from drive_seg.backends.validation import PRECISIONS, one_line
-from drive_seg.contracts import Array, Backend, Stage, Tensors
+from drive_seg.contracts import Array, Backend, Stage
 from drive_seg.errors import BackendError
 from drive_seg.network.card import Bundle, Card
 from drive_seg.network.engine import key_shapes, run_int8
@@ -76,45 +72,37 @@ def shares(card: Card, precision: str, border_bytes: int, busy_ms: float, gpu: s
 # ---- a bundle's stages, for one frame or several at once
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    stage: Stage
-    path: str
-
-
-def load_stages(bundle: Bundle, backend: Backend, batch: int, folder: Path) -> dict[str, Loaded]:
+def load_stages(bundle: Bundle, backend: Backend, batch: int, folder: Path) -> dict[str, Stage]:
     """Every stage of a key frame, for so many frames at once; files for more than one are written to `folder`. Raises BackendError."""
     card, int8 = bundle.card, run_int8(bundle, backend)
     size = card.input.height, card.input.width
     shapes: dict[str, tuple[int, ...]] = {card.input.name: (batch, *size, 3)}
     shapes |= {name: (batch, *shape[1:]) for name, shape in key_shapes(card, size).items()}
-    loaded: dict[str, Loaded] = {}
+    loaded: dict[str, Stage] = {}
     try:
         for name in card.stages:
             path = bundle.onnx(name, int8)
             if batch > 1:
                 path = write_batched(Path(path), batch, folder / f"{card.name}-batch{batch}")
-            stage = backend.load(path, {tensor: shapes[tensor] for tensor in card.stages[name].inputs})
-            loaded[name] = Loaded(stage, path)
-            shapes |= {spec.name: spec.shape for spec in stage.outputs}
+            loaded[name] = backend.load(path, {tensor: shapes[tensor] for tensor in card.stages[name].inputs})
+            shapes |= {spec.name: spec.shape for spec in loaded[name].outputs}
     except BaseException:
         close(loaded)
         raise
     return loaded
 
 
-def close(loaded: Mapping[str, Loaded]) -> None:
-    for one in loaded.values():
-        one.stage.close()
+def close(loaded: Mapping[str, Stage]) -> None:
+    for stage in loaded.values():
+        stage.close()
 
 
-def run_stages(card: Card, loaded: Mapping[str, Loaded], images: Array) -> Array:
-    """(N, H, W, 3) to labels (N, h, w), which the last stage owns."""
+def run_stages(card: Card, loaded: Mapping[str, Stage], images: Array) -> Array:
+    """Labels (N, h, w) of uint8 images (N, H, W, 3); the last stage's own memory."""
     none = {name: np.zeros((len(images), *shape[1:]), np.float32) for name, shape in key_shapes(card, images.shape[1:3]).items()}
     tensors: dict[str, Array] = {card.input.name: images, **none}
-    for one in loaded.values():
-        made: Tensors = one.stage({spec.name: tensors[spec.name] for spec in one.stage.inputs})
-        tensors |= made
+    for stage in loaded.values():
+        tensors |= stage({spec.name: tensors[spec.name] for spec in stage.inputs})
     return tensors[card.labels]
 
 
@@ -133,20 +121,19 @@ def write_batched(path: Path, batch: int, folder: Path) -> str:
     return str(folder / path.name)
 
 
-def border_bytes(loaded: Mapping[str, Loaded]) -> int:
-    """What crosses the stages' borders, in and out."""
-    specs = [spec for one in loaded.values() for spec in (*one.stage.inputs, *one.stage.outputs)]
+def border_bytes(loaded: Mapping[str, Stage]) -> int:
+    """Bytes of all inputs and outputs of the stages."""
+    specs = [spec for stage in loaded.values() for spec in (*stage.inputs, *stage.outputs)]
     return sum(int(np.prod(spec.shape)) * np.dtype(spec.dtype).itemsize for spec in specs)
 
 
 # ---- kernels
 
 
-def count_kernels(step: Callable[[], object], loaded: Mapping[str, Loaded], precision: str, package: str | None) -> dict[str, Any]:
+def count_kernels(step: Callable[[], object], loaded: Mapping[str, Stage]) -> dict[str, Any]:
     """Kernels and copies of one frame, and for how long they keep the GPU busy, by torch's profiler (CUPTI), whoever launches them.
 
-    Without torch for CUDA, the layers of TensorRT's engines (`package`) by its inspector: a layer is a kernel or a few. Raises
-    BackendError.
+    Without torch for CUDA, the layers of TensorRT's engines by its inspector. Raises BackendError.
     """
     try:
         import torch
@@ -154,9 +141,10 @@ def count_kernels(step: Callable[[], object], loaded: Mapping[str, Loaded], prec
         if not torch.cuda.is_available():
             raise ImportError(f"torch {torch.__version__} has no CUDA")
     except (ImportError, OSError) as error:
-        if package is None:
+        layers = [stage.layers() for stage in loaded.values() if isinstance(stage, TensorRtStage)]
+        if not layers:
             raise BackendError(f"kernels are counted by torch's profiler, which needs torch with CUDA: {one_line(error)}") from error
-        return {"by": f"{package}'s inspector", "layers": _inspected(loaded, precision, package)}
+        return {"by": "TensorRT's inspector", "layers": sum(layers)}
     step()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as watched:
         for _ in range(WATCHED):
@@ -180,24 +168,3 @@ def sum_events(events: Iterable[tuple[str, float]], frames: int) -> dict[str, An
         "busy_ms": round(sum(kernels) / frames / 1e3, 4),
         "copies_ms": round(sum(copies) / frames / 1e3, 4),
     }
-
-
-def _inspected(loaded: Mapping[str, Loaded], precision: str, package: str) -> int:
-    """The engines are in the store: the backend has just loaded them."""
-    from drive_seg.backends.tensorrt.runtime import Engine as TensorRtEngine
-
-    gpu, flavour, count = find_gpu(), find_flavour(package=package), 0
-    kept, cuda = Workshop(flavour, gpu, Store()), open_cuda(gpu.ordinal)
-    try:
-        with cuda.current():
-            for name, one in loaded.items():
-                shapes = {spec.name: spec.shape for spec in one.stage.inputs}
-                plan = kept.engine(Wanted(one.path, shapes, precision), tell=None).plan
-                engine = TensorRtEngine(name, flavour, plan, gpu.name)
-                try:
-                    count += len(json.loads(engine.inspect())["Layers"])
-                finally:
-                    engine.close()
-    finally:
-        cuda.close()
-    return count

@@ -12,20 +12,24 @@ FIGURES = ("p50", "p95", "p99", "max")
 
 
 def make_tables(report: Mapping[str, Any]) -> list[Table]:
-    """What was measured and what not; and, where something was, what the times are made of. They fit 80 columns."""
+    """The table of labels and times, and, where anything was measured, that of kernels and limits; 80 columns wide."""
     measured = [row for row in report["attempts"] if "not_measured" not in row]
     return [_times(report), *([_loads(report, measured)] if measured else [])]
+
+
+def _new_table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
+    """Without rows: columns of texts, and columns of numbers right of them."""
+    table = Table(title=title, title_justify="left", caption_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in (*texts, *numbers):
+        table.add_column(heading, justify="left" if heading in texts else "right", no_wrap=True)
+    return table
 
 
 def _times(report: Mapping[str, Any]) -> Table:
     """In ms; why something was not measured stands below, each reason once."""
     gpu, why, bundle = report["gpu"], dict[str, int](), ""
     title = f"{gpu['name']}: frame to labels, and p50 of each stage, in ms; same labels as in fp32 on the CPU" if gpu else "no GPU"
-    table = Table(title=title, title_justify="left", caption_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("", "", "same labels"):
-        table.add_column(heading, no_wrap=True)
-    for heading in (*FIGURES, "low", "high", "head"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = _new_table(title, ("", "", "same labels"), (*FIGURES, "low", "high", "head"))
     for row in report["attempts"]:
         if row["bundle"] != bundle:
             bundle = row["bundle"]
@@ -56,13 +60,8 @@ def _times(report: Mapping[str, Any]) -> Table:
 def _loads(report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Table:
     """Kernels a frame, what launching them takes, the share of the GPU's limits, and frames a second for so many at once."""
     sizes = dict.fromkeys(size for row in rows for size in row.get("batches", {}) if size != "not_measured")
-    table = Table(
-        title="what a frame is made of", title_justify="left", caption_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False
-    )
-    for heading in ("", ""):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("kernels", "empty, ms", "memory", "arithm.", *(f"fps at {size}" for size in sizes)):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("kernels", "empty, ms", "memory", "arithm.", *(f"fps at {size}" for size in sizes))
+    table = _new_table("what a frame is made of", ("", ""), headings)
     bundle = ""
     for row in rows:
         if row["bundle"] != bundle:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from drive_seg.lab.build.export import Labelling, Piece, export_stage, gflop, write_card
-from drive_seg.lab.models.staged import Head, Staged
+from drive_seg.lab.build.export import LabelHead, StageModule, export_stage, gflop, write_card
+from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.models.temporal import EMBEDDING, STRIDE, Embedding, PropagatingHead, Selector
 from drive_seg.lab.train.temporal import Temporal
 from drive_seg.network.card import Bundle, Card, KeyInputCard, StageCard, sha256
@@ -23,57 +23,46 @@ class _Low(nn.Module):
         return fine, detail, embedding, self.selector(embedding, key_embedding)
 
 
-class _Carrying(nn.Module):
-    """A head whose propagation carries a state: the labels, and the state for the next frame."""
+class _Propagated(nn.Module):
+    """A head behind its propagation: the labels, and the state for the next frame where the propagation has one."""
 
-    def __init__(self, head: PropagatingHead) -> None:
+    def __init__(self, head: PropagatingHead, recurrent: bool) -> None:
         super().__init__()
-        self.head = head
+        self.head, self.recurrent = head, recurrent
 
-    def forward(self, fine: Tensor, detail: Tensor, *brought: Tensor) -> tuple[Tensor, Tensor]:
-        context = self.head.propagate(*brought)
-        return self.head.head.labels(fine, detail, context), context
-
-
-class _Once(Head):
-    """A head that shows the labels of a propagation without a state."""
-
-    def __init__(self, head: PropagatingHead) -> None:
-        super().__init__()
-        self.head = head
-
-    def labels(self, fine: Tensor, detail: Tensor, *brought: Tensor) -> Tensor:  # type: ignore[override]
-        return self.head.head.labels(fine, detail, self.head.propagate(*brought))
+    def forward(self, fine: Tensor, detail: Tensor, *inputs: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        context = self.head.propagate(*inputs)
+        labels = self.head.head.labels(fine, detail, context)
+        return (labels, context) if self.recurrent else labels
 
 
 @torch.no_grad()
-def attach(bundle: Bundle, network: Staged, taught: Temporal) -> Card:
+def attach(bundle: Bundle, network: Staged, temporal: Temporal) -> Card:
     """Writes low, and a head for each propagation; what was int8 of them is to be made again, by `drive-seg quantize`."""
     card, folder = bundle.card, bundle.folder
     image = torch.randint(0, 256, (1, card.input.height, card.input.width, 3), dtype=torch.uint8)
-    low = _Low(network.low, taught.embedding, taught.selector)
+    low = _Low(network.low, temporal.embedding, temporal.selector)
     fine, detail = network.low(image)
-    features = {"image": image, "fine": fine, "detail": detail, "embedding": taught.embedding(detail), "context": network.high(detail)}
+    features = {"image": image, "fine": fine, "detail": detail, "embedding": temporal.embedding(detail), "context": network.high(detail)}
     features |= {"key_embedding": features["embedding"], "last_context": features["context"]}
 
     def stage(file: str, module: nn.Module, takes: tuple[str, ...], gives: tuple[str, ...]) -> StageCard:
-        piece = Piece(module, {name: features[name] for name in takes}, gives)
-        export_stage(piece, folder / file)
-        return StageCard(file=file, sha256=sha256(folder / file), inputs=takes, outputs=gives, gflop=gflop(piece))
+        made = StageModule(module, {name: features[name] for name in takes}, gives)
+        export_stage(made, folder / file)
+        return StageCard(file=file, sha256=sha256(folder / file), inputs=takes, outputs=gives, gflop=gflop(made))
 
     wiring = network.wiring
     stages = {**card.stages, "low": stage("low.onnx", low, ("image", "key_embedding"), (*wiring.low, "embedding", "score"))}
     heads = {
-        name: stage(f"head.{name}.onnx", Labelling(head), wiring.head_takes, (card.labels,))  # type: ignore[arg-type]
-        for name, head in taught.heads.items()
+        name: stage(f"head.{name}.onnx", LabelHead(head), wiring.head_takes, (card.labels,))  # type: ignore[arg-type]
+        for name, head in temporal.heads.items()
     }
-    for name, head in taught.propagating.items():
+    for name, head in temporal.propagating.items():
         assert isinstance(head, PropagatingHead)
-        takes, file = ("fine", "detail", *head.propagate.takes), f"head.{name}.onnx"
-        if "last_context" in takes:
-            heads[name] = stage(file, _Carrying(head), takes, (card.labels, "next_context"))
-        else:
-            heads[name] = stage(file, Labelling(_Once(head)), takes, (card.labels,))
+        takes = ("fine", "detail", *head.propagate.takes)
+        recurrent = "last_context" in takes
+        gives = (card.labels, "next_context") if recurrent else (card.labels,)
+        heads[name] = stage(f"head.{name}.onnx", _Propagated(head, recurrent), takes, gives)
     made = card.model_copy(
         update={
             "stages": stages,

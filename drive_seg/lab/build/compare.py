@@ -16,6 +16,7 @@ from drive_seg.contracts import Frame, Image, Labels, Result
 from drive_seg.errors import SinkError
 from drive_seg.lab.build.export import write_card
 from drive_seg.lab.build.quantize import Calibration
+from drive_seg.lab.evaluate.tables import figure, markdown_table
 from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
@@ -165,18 +166,18 @@ def render(report: dict[str, Any]) -> str:
         lines += ["", f"## {runtime} {found['version']}, {found['device']}", ""]
         same = f"{found['same_labels']:.2%} of the pixels of {found['pictures']} pictures get the same label"
         lines += [f"p50 of {found['runs']} frames each, in turns; {same}.", ""]
-        lines += [f"| | {before['precision']} | {after['precision']} |", "| --- | --- | --- |"]
-        for name, ms in before["p50_ms"].items():
-            lines += [f"| {'frame to labels' if name == 'total' else name}, ms | {ms:.2f} | {after['p50_ms'][name]:.2f} |"]
-        for name, ms in before["heads_p50_ms"].items():
-            lines += [f"| head for {name}, ms | {ms:.2f} | {after['heads_p50_ms'][name]:.2f} |"]
+        rows = [
+            *(
+                (f"{'frame to labels' if name == 'total' else name}, ms", ms, after["p50_ms"][name])
+                for name, ms in before["p50_ms"].items()
+            ),
+            *((f"head for {name}, ms", ms, after["heads_p50_ms"][name]) for name, ms in before["heads_p50_ms"].items()),
+        ]
+        cells = [[name, f"{one:.2f}", f"{other:.2f}"] for name, one, other in rows]
         if before["miou"] is not None:
-            lines += [f"| **mIoU** | **{before['miou']:.4f}** | **{after['miou']:.4f}** |"]
-            lines += [f"| {name} | {_score(iou)} | {_score(after['iou'][name])} |" for name, iou in before["iou"].items()]
-    lines += ["", "## Files, kB", "", "| stage or learned propagation | float | int8 |", "| --- | --- | --- |"]
-    lines += [f"| {stage} | {before} | {after or 'stays in floats'} |" for stage, (before, after) in report["kilobytes"].items()]
+            cells += [["**mIoU**", f"**{before['miou']:.4f}**", f"**{after['miou']:.4f}**"]]
+            cells += [[name, figure(iou), figure(after["iou"][name])] for name, iou in before["iou"].items()]
+        lines += [markdown_table(["", before["precision"], after["precision"]], cells, "---")]
+    files = [[stage, str(before), str(after or "stays in floats")] for stage, (before, after) in report["kilobytes"].items()]
+    lines += ["", "## Files, kB", "", markdown_table(["stage or learned propagation", "float", "int8"], files, "---")]
     return "\n".join(lines) + "\n"
-
-
-def _score(iou: float | None) -> str:
-    return "–" if iou is None else f"{iou:.4f}"

@@ -8,7 +8,7 @@ from drive_seg.network.engine import Engine
 def compile_bundle(
     bundle: Bundle, backend: Backend, about_hw: tuple[int, int] | None = None, frame_hw: tuple[int, int] | None = None
 ) -> None:
-    """Loads it on `backend`, which keeps what it compiles, for frames of `frame_hw`; by default of `about_hw`, else of the card's size.
+    """Loads every stage and head on `backend`, which caches them, for frames of `frame_hw` (default: `about_hw`, else the card's size).
 
     Raises UsageError for an int8 that the bundle does not have, BackendError.
     """

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from drive_seg.errors import DataError
+from drive_seg.classes import ClassName, palette
 from drive_seg.files import write
 from drive_seg.lab.models.staged import Head, Staged
 from drive_seg.lab.models.stored import HALF, fold_batch_norms
@@ -25,16 +25,10 @@ from drive_seg.network.preprocess import input_size
 
 OPSET = 18
 TRAINED_HW = (360, 480)
-# CamVid's own colours, as the field prints them.
-PALETTE = {
-    "sky": (128, 128, 128), "building": (128, 0, 0), "pole": (192, 192, 128), "road": (128, 64, 128), "pavement": (60, 40, 222),
-    "tree": (128, 128, 0), "sign": (192, 128, 128), "fence": (64, 64, 128), "car": (64, 0, 128), "pedestrian": (64, 64, 0),
-    "bicyclist": (0, 128, 192),
-}  # fmt: skip
 
 
-class Labelling(nn.Module):
-    """The head as it runs: down to the labels."""
+class LabelHead(nn.Module):
+    """Wraps a head so that `forward` gives uint8 labels (N, h, w)."""
 
     def __init__(self, head: Head) -> None:
         super().__init__()
@@ -45,8 +39,8 @@ class Labelling(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """One stage, ready to be exported."""
+class StageModule:
+    """A stage as a module, with example inputs and its outputs' names."""
 
     module: nn.Module
     inputs: Mapping[str, Tensor]
@@ -54,30 +48,30 @@ class Piece:
 
 
 @torch.no_grad()
-def pieces(network: Staged) -> dict[str, Piece]:
+def stage_modules(network: Staged) -> dict[str, StageModule]:
     """The stages in the order in which they run, with example inputs at the size that the card names."""
     wiring, (height, width) = network.wiring, input_hw(network)
     image = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8)
     features = network.features(image)
-    mid = {} if network.mid is None else {"mid": Piece(network.mid, {name: features[name] for name in wiring.mid_takes}, wiring.mid)}
+    mid = {} if network.mid is None else {"mid": StageModule(network.mid, {name: features[name] for name in wiring.mid_takes}, wiring.mid)}
     return {
-        "low": Piece(network.low, {"image": image}, wiring.low),
+        "low": StageModule(network.low, {"image": image}, wiring.low),
         **mid,
-        "high": Piece(network.high, {name: features[name] for name in wiring.high_takes}, wiring.high),
-        "head": Piece(Labelling(network.head), {name: features[name] for name in wiring.head_takes}, ("labels",)),
+        "high": StageModule(network.high, {name: features[name] for name in wiring.high_takes}, wiring.high),
+        "head": StageModule(LabelHead(network.head), {name: features[name] for name in wiring.head_takes}, ("labels",)),
     }
 
 
 def input_hw(network: Staged) -> tuple[int, int]:
-    """About 480x360, in the network's whole multiples."""
+    """The input's height and width: about 360x480, in multiples of the network's own."""
     return input_size(TRAINED_HW, TRAINED_HW, network.wiring.multiple)
 
 
-def _dynamic(piece: Piece) -> dict[str, dict[int, str]]:
+def _dynamic(stage: StageModule) -> dict[str, dict[int, str]]:
     """Height and width are left open: the engine fixes them to the frames' shape."""
     return {
         name: ({1: "height", 2: "width"} if value.dtype == torch.uint8 else {2: f"{name}_height", 3: f"{name}_width"})
-        for name, value in piece.inputs.items()
+        for name, value in stage.inputs.items()
     }
 
 
@@ -112,36 +106,31 @@ def halve_weights(model: onnx.ModelProto) -> None:
     model.graph.node.extend(casts + nodes)
 
 
-def trace(piece: Piece, path: Path, open_axes: Mapping[str, Mapping[int, str]] | None = None) -> onnx.ModelProto:
-    """What torch's exporter makes of it, at the size of its inputs but for `open_axes`; `path` is overwritten."""
+def export_stage(stage: StageModule, path: Path) -> None:
+    """Writes the stage as one ONNX file with fp16 weights and open heights and widths, checked. What is there is overwritten."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
-            piece.module.eval(),
-            tuple(piece.inputs.values()),
+            stage.module.eval(),
+            tuple(stage.inputs.values()),
             str(path),
-            input_names=list(piece.inputs),
-            output_names=list(piece.outputs),
-            dynamic_axes=open_axes,
+            input_names=list(stage.inputs),
+            output_names=list(stage.outputs),
+            dynamic_axes=_dynamic(stage),
             opset_version=OPSET,
             dynamo=False,
         )
-    return onnx.load(path)
-
-
-def export_stage(piece: Piece, path: Path) -> None:
-    """Writes one ONNX file, checked."""
-    model = trace(piece, path, _dynamic(piece))
-    name_weights(model, piece.module)
+    model = onnx.load(path)
+    name_weights(model, stage.module)
     halve_weights(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
 
-def gflop(piece: Piece) -> float:
+def gflop(stage: StageModule) -> float:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        piece.module(*piece.inputs.values())
+        stage.module(*stage.inputs.values())
     return round(float(counter.get_total_flops()) / 1e9, 3)
 
 
@@ -150,20 +139,18 @@ def export_bundle(trained: Path, out: Path) -> Card:
     recipe = Recipe.model_validate_json(checkpoint.read_recipe(trained))
     network = recipe.make_network()
     steps = checkpoint.load_average(trained, network)
-    if missing := [name for name in recipe.classes if name not in PALETTE]:
-        raise DataError(f"{trained}: no colour is known for the classes {', '.join(missing)}")
     out.mkdir(parents=True, exist_ok=True)
-    staged = pieces(fold_batch_norms(network))
+    staged = stage_modules(fold_batch_norms(network))
     stages = {}
-    for name, piece in staged.items():
+    for name, stage in staged.items():
         path = out / f"{name}.onnx"
-        export_stage(piece, path)
-        stages[name] = StageCard(file=path.name, sha256=sha256(path), inputs=tuple(piece.inputs), outputs=piece.outputs, gflop=gflop(piece))
+        export_stage(stage, path)
+        stages[name] = StageCard(file=path.name, sha256=sha256(path), inputs=tuple(stage.inputs), outputs=stage.outputs, gflop=gflop(stage))
     card = Card(
         format=1,
         name=out.name,
         classes=recipe.classes,
-        palette=tuple(PALETTE[name] for name in recipe.classes),
+        palette=palette([ClassName(name) for name in recipe.classes]),
         input=InputCard(name="image", height=input_hw(network)[0], width=input_hw(network)[1], multiple=network.wiring.multiple),
         labels="labels",
         change=network.wiring.change,
@@ -180,5 +167,5 @@ def export_bundle(trained: Path, out: Path) -> Card:
 
 
 def write_card(card: Card, folder: Path) -> None:
-    """Over the one that is there. Raises SinkError."""
+    """Writes card.json into the folder, over the one that is there. Raises SinkError."""
     write(folder / CARD, json.dumps(json.loads(card.model_dump_json()), indent=2) + "\n", overwrite=True)

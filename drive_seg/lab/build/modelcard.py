@@ -7,6 +7,7 @@ from typing import Any
 from drive_seg.files import write
 from drive_seg.lab.build.export import write_card
 from drive_seg.lab.evaluate.report import HEADLINES
+from drive_seg.lab.evaluate.tables import figure, markdown_table
 from drive_seg.network.card import Bundle, Card
 
 PAGE = "README.md"
@@ -38,9 +39,9 @@ def render(card: Card) -> str:
     worn = {name: value["corruptions"] for name, value in card.measured.items() if "corruptions" in value}
     scored = {name: value for name, value in card.measured.items() if "iou" in value}
     if scored:
-        lines += _table(["", *scored], [["**mIoU**", *(f"**{value['miou']:.3f}**" for value in scored.values())]])
-        lines += ["| " + " | ".join([name, *(_share(value["iou"].get(name)) for value in scored.values())]) + " |" for name in card.classes]
-        lines += [""]
+        rows = [["**mIoU**", *(f"**{value['miou']:.3f}**" for value in scored.values())]]
+        rows += [[name, *(figure(value["iou"].get(name), ".3f") for value in scored.values())] for name in card.classes]
+        lines += [markdown_table(["", *scored], rows, "---"), ""]
         lines += [
             f"- {name}: {value['frames']} frames, {value['backend']} {value['precision']}, `{value['command']}`"
             for name, value in scored.items()
@@ -49,7 +50,8 @@ def render(card: Card) -> str:
         lines += ["Not yet."]
     for name, value in worn.items():
         lines += ["", f"**{name}**: mean mIoU {value['mean']:.3f}, {value['ratio']:.1%} of the clean {value['clean']:.3f}.", ""]
-        lines += _table(["strength", "1", "2", "3"], [[kind, *map(_share, row)] for kind, row in value["miou"].items()])
+        rows = [[kind, *(figure(miou, ".3f") for miou in row)] for kind, row in value["miou"].items()]
+        lines += [markdown_table(["strength", "1", "2", "3"], rows, "---")]
     return "\n".join(lines) + "\n"
 
 
@@ -70,11 +72,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_rounded(item) for item in value]
     return round(value, 4) if isinstance(value, float) else value
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    return ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"

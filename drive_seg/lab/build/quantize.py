@@ -111,9 +111,9 @@ def _tell_keys(low: onnx.ModelProto, card: Card, tensors: Sequence[dict[str, Arr
 def _between_keys(card: Card, tensors: Sequence[dict[str, Array]]) -> list[dict[str, Array]]:
     """Every picture's tensors, but the context is its key's, and so is the state with which a propagation begins."""
     cached = [name for stage, made in card.stages.items() if stage not in ("low", "head") for name in made.outputs]
-    brought = [{name: tensors[_key_of(place)][name] for name in cached} for place in range(len(tensors))]
+    contexts = [{name: tensors[_key_of(place)][name] for name in cached} for place in range(len(tensors))]
     return [
-        {**frame, **held, **{f"last_{name}": value for name, value in held.items()}} for frame, held in zip(tensors, brought, strict=True)
+        {**frame, **held, **{f"last_{name}": value for name, value in held.items()}} for frame, held in zip(tensors, contexts, strict=True)
     ]
 
 

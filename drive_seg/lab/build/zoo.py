@@ -15,6 +15,7 @@ from drive_seg.errors import UsageError
 from drive_seg.lab.build.export import export_bundle
 from drive_seg.lab.build.quantize import quantize_bundle, spread
 from drive_seg.lab.evaluate.pairs import read_picture
+from drive_seg.lab.evaluate.tables import figure, markdown_table
 from drive_seg.lab.models import ARCHITECTURES
 from drive_seg.lab.train.loop import train
 from drive_seg.lab.train.recipe import Recipe
@@ -119,21 +120,14 @@ def survey(recipe: Recipe, names: Sequence[str], drives: Sequence[str], out: Pat
 
 def render(entries: Sequence[Entry], drives: Sequence[str]) -> str:
     """The table in Markdown, the best mean first."""
-    head = [
-        "network",
-        "parameters",
-        "GFLOP low / (mid /) high / head",
-        *(f"without {drive}" for drive in drives),
-        "mean mIoU",
-        *(f"{p}, ms" for p in PRECISIONS),
-    ]
-    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head))]
+    head = ["network", "parameters", "GFLOP low / (mid /) high / head", *(f"without {drive}" for drive in drives), "mean mIoU"]
+    head += [f"{precision}, ms" for precision in PRECISIONS]
+    rows = []
     for entry in sorted(entries, key=lambda entry: -entry.mean):
         cells = [f"`{entry.name}`", f"{entry.parameters / 1e6:.2f} M", " / ".join(f"{value:.2f}" for value in entry.gflop.values())]
         cells += [f"{entry.miou[drive]:.3f}" for drive in drives] + [f"**{entry.mean:.3f}**"]
-        cells += [f"{entry.p50_ms[p]:.1f}" if p in entry.p50_ms else "–" for p in PRECISIONS]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append([*cells, *(figure(entry.p50_ms.get(precision), ".1f") for precision in PRECISIONS)])
+    return markdown_table(head, rows, "---") + "\n"
 
 
 def _folder(out: Path, name: str) -> Path:

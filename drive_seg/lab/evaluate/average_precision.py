@@ -55,7 +55,9 @@ class AveragePrecision:
         self.card, self.curves = bundle.card, Curves(len(bundle.card.classes))
         self.network: Any = None
         try:
-            self.network = _open(bundle)
+            from drive_seg.lab.models.stored import read_network
+
+            self.network = read_network(bundle)
             self.by = "torch fp32"
         except ImportError as error:
             self.by = f"not measured: {error}; pip install 'drive-seg[lab]'"
@@ -83,10 +85,3 @@ class AveragePrecision:
             log_shares = self.network(torch.from_numpy(to_input(image, size_hw))).log_softmax(1)[0]
             odds: NDArray[np.float32] = (log_shares - (-torch.expm1(log_shares)).log()).numpy()
         return odds
-
-
-def _open(bundle: Bundle) -> Any:
-    """The trained network. Raises ImportError without the workshop's packages, BundleError for a network that is not known."""
-    from drive_seg.lab.models.stored import read_network
-
-    return read_network(bundle)

@@ -122,7 +122,11 @@ class Pair:
 
 
 def read_all(pairs: Iterable[Pair], left_out: list[Path] | None = None) -> Iterator[Sample]:
-    """What the pairs hold. One that cannot be used raises DataError, or, where a list is given, is noted there and left out."""
+    """What the pairs hold. One that cannot be used raises DataError, or, where a list is given, is noted there and left out.
+
+    Raises DataError too where that leaves none.
+    """
+    before, used = len(left_out or ()), 0
     for pair in pairs:
         try:
             sample = pair.read()
@@ -131,7 +135,10 @@ def read_all(pairs: Iterable[Pair], left_out: list[Path] | None = None) -> Itera
                 raise
             left_out.append(pair.image)
         else:
+            used += 1
             yield sample
+    if left_out and len(left_out) > before and not used:
+        raise DataError(f"no pair can be used: {how_many_left_out(left_out)}; mend them, or give others")
 
 
 def how_many_left_out(left_out: Sequence[Path]) -> str:

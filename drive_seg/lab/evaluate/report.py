@@ -11,6 +11,7 @@ import numpy as np
 
 from drive_seg.contracts import Array, Image
 from drive_seg.lab.evaluate.accuracy import Scored
+from drive_seg.lab.evaluate.tables import html_page
 from drive_seg.overlay import Look, Painter
 
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -75,12 +76,9 @@ def _miou(frame: Scored) -> float:
 
 def render(scores: Mapping[str, Any], gallery: Gallery, palette: Sequence[tuple[int, int, int]]) -> str:
     """What `evaluate` and `provenance` gave, and the gallery's frames, as HTML. `palette`: RGB by class."""
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["score"] = lambda value: "–" if value is None else f"{value:.4f}"
     painter = Painter(Look(tuple(palette)))
-    return environment.from_string(TEMPLATE.read_text()).render(
+    return html_page(
+        TEMPLATE,
         scores=scores,
         headlines={said: scores[key] for key, said in HEADLINES.items() if key in scores},
         columns={said: scores[key] for key, said in COLUMNS.items() if scores.get(key) is not None},
@@ -165,9 +163,7 @@ def _sequence_plot(miou_by_frame: Sequence[float | None], miou: float) -> str:
 
 
 def drawn(figure: Any) -> str:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
+    """A matplotlib figure as a data URI."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
     return _data(file.getvalue(), "png")

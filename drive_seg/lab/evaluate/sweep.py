@@ -1,6 +1,5 @@
 """A drive once through every schedule, mode and propagation of a bundle, beside what each has to beat, in one run over the same frames."""
 
-import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
@@ -228,7 +227,8 @@ def sweep(
 
 def _parsed(text: str) -> tuple[str, str]:
     """(schedule, mode)"""
-    if re.fullmatch(r"async:[1-9]\d*", text):
+    if text.startswith("async:"):
+        Settings.checked({"mode": text})
         return EVERY, text
     parse_schedule(text)
     return text, "sync"

@@ -26,17 +26,15 @@ OTHER: dict[str, Any] = {"marker": "P", "markersize": 9, "linestyle": "none", "c
 
 def plot_sweep(sweep: Sweep, path: Path, goal_points: float, goal_share: float) -> None:
     """Two panels: mIoU against p50 latency and against GFLOP per frame, with lines where the goals lie."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 7), layout="constrained")
-    FigureCanvasAgg(figure)
     scale, colours = sweep.rows[0], _colours([row.propagation for row in sweep.rows if row.kind == "run"])
     left, right = figure.subplots(1, 2, sharey=True)
     left.set(xlabel="p50 latency in ms, frame to labels", ylabel="mIoU")
     right.set(xlabel="GFLOP per frame")
     right.axvline(goal_share * scale.gflop, color="black", linewidth=0.8, linestyle=DOTTED)
-    for axes, across, unit in ((left, _p50, "ms"), (right, _gflop, "GFLOP")):
+    for axes, across, unit in ((left, lambda row: row.latency_ms["p50"] or 0.0, "ms"), (right, lambda row: row.gflop, "GFLOP")):
         axes.axhline(scale.miou - goal_points / 100, color="black", linewidth=0.8, linestyle=DOTTED)
         _draw_rows(axes, sweep.rows, across, colours)
         _draw_others(axes, sweep.rows, across, unit)
@@ -97,21 +95,11 @@ def _legend(figure: Any, keys: Mapping[str, Mapping[str, Any]]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
 
 
-def _p50(row: Row) -> float:
-    return row.latency_ms["p50"] or 0.0
-
-
-def _gflop(row: Row) -> float:
-    return row.gflop
-
-
 def plot_ages(sweep: Sweep, path: Path) -> None:
     """mIoU by age, a line for each propagation, the baselines in grey."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
     frames = max(curve.label_frames for curve in sweep.ages.values())
     axes = figure.add_subplot(xlabel=f"age of the key frame in frames of {1e3 / sweep.hz:.0f} ms", ylabel="mIoU")
     colours = _colours([name for name in sweep.ages if name not in BASELINES.values()])

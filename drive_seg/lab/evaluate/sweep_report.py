@@ -11,6 +11,7 @@ from drive_seg.errors import SinkError
 from drive_seg.files import write
 from drive_seg.lab.evaluate.sweep import EVERY, Row, Sweep
 from drive_seg.lab.evaluate.sweep_plot import plot_ages, plot_sweep
+from drive_seg.lab.evaluate.tables import figure, markdown_table
 
 GOAL_POINTS, GOAL_SHARE = 0.5, 0.25  # at most so much mIoU lost, at no more of every frame's arithmetic
 LEVEL_POINTS = 0.1  # less is no difference on a hundred frames
@@ -103,9 +104,9 @@ def render(sweep: Sweep, provenance: Mapping[str, Any]) -> str:
     scale = sweep.rows[0]
     quality = [
         (
-            row.name, f"{row.miou:.4f}", f"{0 - _lost(row, scale):+.2f}", f"{row.pixel_accuracy:.4f}", _figure(row.boundary_f1),
-            f"{row.key_frame_rate:.0%}", f"{row.gflop:.2f}", f"{row.gflop / scale.gflop:.0%}", _figure(row.temporal_consistency),
-            _figure(row.flicker),
+            row.name, f"{row.miou:.4f}", f"{0 - _lost(row, scale):+.2f}", f"{row.pixel_accuracy:.4f}", figure(row.boundary_f1),
+            f"{row.key_frame_rate:.0%}", f"{row.gflop:.2f}", f"{row.gflop / scale.gflop:.0%}", figure(row.temporal_consistency),
+            figure(row.flicker),
         )
         for row in sweep.rows
     ]  # fmt: skip
@@ -113,7 +114,7 @@ def render(sweep: Sweep, provenance: Mapping[str, Any]) -> str:
         (row.name, *map(_quartet, (row.latency_ms, row.other_ms, row.key_ms)), f"{row.work_ms:.2f}", f"{row.work_ms / scale.work_ms:.0%}")
         for row in sweep.rows
     ]
-    ages = [(name, *map(_figure, (*curve.miou, curve.average, curve.minimum))) for name, curve in sweep.ages.items()]
+    ages = [(name, *map(figure, (*curve.miou, curve.average, curve.minimum))) for name, curve in sweep.ages.items()]
     length = max(len(curve.miou) for curve in sweep.ages.values())
     label_frames = max(curve.label_frames for curve in sweep.ages.values())
     return "\n\n".join(
@@ -125,32 +126,23 @@ def render(sweep: Sweep, provenance: Mapping[str, Any]) -> str:
             " ".join(conclusions(sweep.rows)),
             "![mIoU against latency and arithmetic](sweep.png)",
             "## Accuracy and arithmetic",
-            f"The truth's own consistency is {_figure(scale.truth_consistency)}; its flicker is 0.",
-            _table(QUALITY, quality),
+            f"The truth's own consistency is {figure(scale.truth_consistency)}; its flicker is 0.",
+            markdown_table(QUALITY, quality),
             "## Latency",
             "Frame to labels in ms: p50 / p95 / p99 / max. The drive's first frame is among all, but neither a key frame nor another. In "
             "async:K the deep stage counts for no frame; `work` is what a frame takes on average, the deep stage's time in it.",
-            _table(("run", "all", "other frames", "key frames", "work", "share"), times),
+            markdown_table(("run", "all", "other frames", "key frames", "work", "share"), times),
             "## Age",
             f"mIoU on the same {label_frames} frames, the key frame moved back from them.",
             "![mIoU by age](ages.png)",
-            _table(("propagation", *map(str, range(length)), "average", "minimum"), ages),
+            markdown_table(("propagation", *map(str, range(length)), "average", "minimum"), ages),
         )
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = (head, ["---", *("---:" for _ in head[1:])], *rows)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
 def _quartet(ms: Mapping[str, float | None]) -> str:
     values = [ms[key] for key in ("p50", "p95", "p99", "max")]
-    return " / ".join("–" if value is None else f"{value:.1f}" for value in values)
+    return " / ".join(figure(value, ".1f") for value in values)
 
 
 FILES = "sweep.json", "sweep.md", "sweep.png", "ages.png"

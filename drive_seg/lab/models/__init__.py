@@ -7,21 +7,21 @@ from typing import Any
 from drive_seg.errors import UsageError
 from drive_seg.lab.models.staged import Staged
 
-ARCHITECTURES = {  # name: (module, network class, its configuration)
-    "deeplab": ("deeplab", "DeepLab", "DeepLabConfig"),
-    "efficientnet_lite": ("efficientnet_lite", "EfficientNetLite", "EfficientNetLiteConfig"),
-    "efficientnet_lite_single": ("efficientnet_lite", "EfficientNetLiteSingle", "EfficientNetLiteConfig"),
-    "fcn32s": ("fcn", "FCN32s", "FCNConfig"),
-    "fcn16s": ("fcn", "FCN16s", "FCNConfig"),
-    "fcn8s": ("fcn", "FCN8s", "FCNConfig"),
-    "unet": ("unet", "UNet", "UNetConfig"),
-    "segnet": ("segnet", "SegNet", "SegNetConfig"),
-    "deeplabv3": ("deeplabv3", "DeepLabV3", "DeepLabV3Config"),
-    "deeplabv3plus": ("deeplabv3plus", "DeepLabV3Plus", "DeepLabV3PlusConfig"),
-    "ksac": ("ksac", "KSAC", "DeepLabV3PlusConfig"),
-    "gcn": ("gcn", "GCN", "GCNConfig"),
-    "erfnet": ("erfnet", "ERFNet", "ERFNetConfig"),
-    "enet": ("enet", "ENet", "ENetConfig"),
+ARCHITECTURES = {  # name: (module, network class)
+    "deeplab": ("deeplab", "DeepLab"),
+    "efficientnet_lite": ("efficientnet_lite", "EfficientNetLite"),
+    "efficientnet_lite_single": ("efficientnet_lite", "EfficientNetLiteSingle"),
+    "fcn32s": ("fcn", "FCN32s"),
+    "fcn16s": ("fcn", "FCN16s"),
+    "fcn8s": ("fcn", "FCN8s"),
+    "unet": ("unet", "UNet"),
+    "segnet": ("segnet", "SegNet"),
+    "deeplabv3": ("deeplabv3", "DeepLabV3"),
+    "deeplabv3plus": ("deeplabv3plus", "DeepLabV3Plus"),
+    "ksac": ("ksac", "KSAC"),
+    "gcn": ("gcn", "GCN"),
+    "erfnet": ("erfnet", "ERFNet"),
+    "enet": ("enet", "ENet"),
 }
 
 
@@ -29,11 +29,10 @@ def make_network(architecture: str, classes: int, overrides: Mapping[str, Any]) 
     """The named network with random weights. Raises UsageError for an architecture or a number of it that is not known."""
     if architecture not in ARCHITECTURES:
         raise UsageError(f"{architecture}: no such architecture; there are {', '.join(ARCHITECTURES)}")
-    module_name, network, config = ARCHITECTURES[architecture]
-    module = import_module(f"drive_seg.lab.models.{module_name}")
+    module, network = ARCHITECTURES[architecture]
+    made: type[Staged] = getattr(import_module(f"drive_seg.lab.models.{module}"), network)
     try:
-        chosen = getattr(module, config)(**({"classes": classes} | dict(overrides)))
+        config = made.made_of[0](**({"classes": classes} | dict(overrides)))
     except TypeError as error:
-        raise UsageError(f"{architecture}: {str(error).partition(') ')[2] or error}; see drive_seg/lab/models/{module_name}.py") from error
-    made: Staged = getattr(module, network)(chosen)
-    return made
+        raise UsageError(f"{architecture}: {str(error).partition(') ')[2] or error}; see drive_seg/lab/models/{module}.py") from error
+    return made(config)

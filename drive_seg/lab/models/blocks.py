@@ -1,4 +1,4 @@
-"""The pieces that the networks share: convolution with batch norm, the residual block, and bringing a map to another one's size."""
+"""The pieces that the networks share: convolution with batch norm, the residual block, and resizing a map to another one's size."""
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,10 @@ STD = torch.tensor([78.0, 78.0, 77.0]).view(1, 3, 1, 1)
 class ConvBN(nn.Sequential):
     """Convolution, batch norm and, unless told otherwise, ReLU; the padding keeps ceil(size / stride)."""
 
-    def __init__(
-        self, cin: int, cout: int, kernel: int | tuple[int, int] = 3, stride: int = 1, rate: int = 1, relu: bool = True, groups: int = 1
-    ) -> None:
+    def __init__(self, cin: int, cout: int, kernel: int | tuple[int, int] = 3, stride: int = 1, rate: int = 1, relu: bool = True) -> None:
         high, wide = (kernel, kernel) if isinstance(kernel, int) else kernel
         padding = (rate * (high // 2), rate * (wide // 2))
-        conv = nn.Conv2d(cin, cout, (high, wide), stride, padding, dilation=rate, groups=groups, bias=False)
+        conv = nn.Conv2d(cin, cout, (high, wide), stride, padding, dilation=rate, bias=False)
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
         super().__init__(conv, nn.BatchNorm2d(cout), *([nn.ReLU(inplace=True)] if relu else []))
 
@@ -54,6 +52,11 @@ class Doubling(nn.ConvTranspose2d):
             self.weight.copy_(torch.eye(classes)[:, :, None, None] * torch.outer(slope, slope))
 
 
+def halved(x: Tensor) -> Tensor:
+    """The maxima of 2x2 cells, (N, C, ceil(H / 2), ceil(W / 2))."""
+    return F.max_pool2d(x, 2, ceil_mode=True)
+
+
 def resize_to(x: Tensor, like: Tensor) -> Tensor:
     """`x` at the height and width of `like`, bilinear."""
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
@@ -68,21 +71,22 @@ def cropped(x: Tensor, like: Tensor, times: int = 1) -> Tensor:
     return x[:, :, : times * like.shape[2], : times * like.shape[3]]
 
 
-class Normalise(nn.Module):
-    """uint8 BGR (N, H, W, 3) to float (N, 3, H, W), by MEAN and STD."""
+class Normalising(nn.Module):
+    """Holds a mean and a deviation of each channel, in grey levels."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, mean: Tensor = MEAN, std: Tensor = STD) -> None:
         super().__init__()
-        self.register_buffer("mean", MEAN.clone())
-        self.register_buffer("std", STD.clone())
+        self.register_buffer("mean", mean.clone())
+        self.register_buffer("std", std.clone())
 
+    def normalised(self, image: Tensor) -> Tensor:
+        """uint8 BGR (N, H, W, 3) to float (N, 3, H, W)."""
+        return (image.float().permute(0, 3, 1, 2) - self.mean) / self.std  # the cast first: TensorRT lets uint8 feed nothing else
+
+
+class Normalise(Normalising):
     def forward(self, image: Tensor) -> Tensor:
-        return normalise(image, self.mean, self.std)
-
-
-def normalise(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """uint8 BGR (N, H, W, 3) to float (N, 3, H, W); the cast comes first because TensorRT lets uint8 feed nothing else."""
-    return (image.float().permute(0, 3, 1, 2) - mean) / std
+        return self.normalised(image)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drive_seg.lab.models import staged
-from drive_seg.lab.models.blocks import MEAN, STD, BasicBlock, ConvBN, normalise, resize_to
+from drive_seg.lab.models.blocks import BasicBlock, ConvBN, Normalising, resize_to
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,17 @@ class DeepLabConfig:
     atrous: int = 0  # 1: `high` keeps 1/8 and its convolutions spread out instead of its maps shrinking
 
 
-class Low(nn.Module):
-    """Every frame: the image to fine (1/4) and detailed (1/8) features."""
-
-    mean: Tensor
-    std: Tensor
+class Low(Normalising):
+    """Every frame: the image, normalised, to fine (1/4) and detailed (1/8) features."""
 
     def __init__(self, c: DeepLabConfig) -> None:
         super().__init__()
-        self.register_buffer("mean", MEAN.clone())
-        self.register_buffer("std", STD.clone())
         blocks = (BasicBlock(c.fine) for _ in range(c.fine_blocks))
         self.fine = nn.Sequential(ConvBN(3, c.stem, stride=2), ConvBN(c.stem, c.fine, stride=2), ConvBN(c.fine, c.fine), *blocks)
         self.detail = nn.Sequential(ConvBN(c.fine, c.detail, stride=2), BasicBlock(c.detail))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:  # (N, 360, 480, 3) uint8 BGR
-        fine = self.fine(normalise(image, self.mean, self.std))  # (N, 32, 90, 120)
+        fine = self.fine(self.normalised(image))  # (N, 32, 90, 120)
         return fine, self.detail(fine)  # (N, 64, 45, 60)
 
 
@@ -65,8 +60,7 @@ class Pyramid(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.squeeze(x)
         whole = self.whole(x.mean((2, 3), keepdim=True)).expand(-1, -1, x.shape[2], x.shape[3])
-        both: Tensor = self.project(torch.cat([x, *(branch(x) for branch in self.branches), whole], 1))
-        return both
+        return self.project(torch.cat([x, *(branch(x) for branch in self.branches), whole], 1))
 
 
 class High(nn.Module):
@@ -91,8 +85,7 @@ class High(nn.Module):
     def forward(self, detail: Tensor) -> Tensor:
         deep = self.deep(detail)  # (N, 160, 23, 30)                        atrous: (N, 160, 45, 60)
         pyramid = self.pyramid(self.deeper(deep))  # (N, 128, 12, 15)               (N, 128, 45, 60)
-        context: Tensor = self.fuse(torch.relu(self.lateral(deep) + resize_to(pyramid, deep)))  # (N, 128, 23, 30)
-        return context
+        return self.fuse(torch.relu(self.lateral(deep) + resize_to(pyramid, deep)))  # (N, 128, 23, 30)
 
 
 class Head(staged.Head):
@@ -114,8 +107,7 @@ class Head(staged.Head):
         """The scores of the four half-size pixels in each cell of 1/4."""
         x = self.refine(torch.cat([resize_to(self.enter(context), detail), detail], 1))  # (N, 64, 45, 60)
         x = self.sharpen(torch.cat([resize_to(self.narrow(x), fine), fine], 1))  # (N, 32, 90, 120)
-        cells: Tensor = self.classify(x)  # (N, 44, 90, 120)
-        return cells
+        return self.classify(x)  # (N, 44, 90, 120)
 
     def forward(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
         return F.pixel_shuffle(self.cells(fine, detail, context), 2)  # (N, 11, 180, 240)
@@ -134,11 +126,10 @@ class DeepLab(staged.Staged):
     wiring = staged.Wiring(
         low=("fine", "detail"), high_takes=("detail",), high=("context",), head_takes=("fine", "detail", "context"), change="detail"
     )
+    made_of = DeepLabConfig, Low, High, Head
 
     def __init__(self, config: DeepLabConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or DeepLabConfig()
-        self.low, self.high, self.head = Low(self.config), High(self.config), Head(self.config)
+        super().__init__(config)
         self.auxiliary = nn.Conv2d(self.config.context, self.config.classes, 1)
 
     def training_scores(self, image: Tensor) -> tuple[Tensor, ...]:

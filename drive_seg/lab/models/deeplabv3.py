@@ -44,8 +44,7 @@ class Pyramid(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         whole = self.whole(x.mean((2, 3), keepdim=True)).expand(-1, -1, x.shape[2], x.shape[3])
-        both: Tensor = self.project(torch.cat([*(branch(x) for branch in self.branches), whole], 1))
-        return both
+        return self.project(torch.cat([*(branch(x) for branch in self.branches), whole], 1))
 
 
 class High(Deeper):
@@ -57,8 +56,7 @@ class High(Deeper):
 
     def forward(self, quarter: Tensor) -> Tensor:
         *_, last = self.deeper(quarter)  # (N, 320, 23, 30)
-        context: Tensor = self.end(last)  # (N, 96, 23, 30)
-        return context
+        return self.end(last)  # (N, 96, 23, 30)
 
 
 class Head(staged.Head):
@@ -79,11 +77,4 @@ class Head(staged.Head):
 class DeepLabV3(Encoded):
     """The cut is at 1/4, as early as the others': nothing after it is used but the context."""
 
-    wiring = staged.Wiring(
-        low=("quarter",), high_takes=("quarter",), high=("context",), head_takes=("quarter", "context"), change="quarter"
-    )
-
-    def __init__(self, config: DeepLabV3Config | None = None) -> None:
-        super().__init__()
-        self.config = c = config or DeepLabV3Config()
-        self.low, self.high, self.head = Low(c), High(c, Pyramid(c.last, c.context, c.rates)), Head(c)
+    made_of = DeepLabV3Config, Low, lambda c: High(c, Pyramid(c.last, c.context, c.rates)), Head

@@ -40,11 +40,4 @@ class Head(staged.Head):
 class DeepLabV3Plus(Encoded):
     """The cut is where the decoder's skip leaves the encoder: `low` is what it needs of this frame."""
 
-    wiring = staged.Wiring(
-        low=("quarter",), high_takes=("quarter",), high=("context",), head_takes=("quarter", "context"), change="quarter"
-    )
-
-    def __init__(self, config: DeepLabV3PlusConfig | None = None) -> None:
-        super().__init__()
-        self.config = c = config or DeepLabV3PlusConfig()
-        self.low, self.high, self.head = Low(c), High(c, Pyramid(c.last, c.context, c.rates)), Head(c)
+    made_of = DeepLabV3PlusConfig, Low, lambda c: High(c, Pyramid(c.last, c.context, c.rates)), Head

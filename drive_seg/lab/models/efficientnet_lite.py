@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from drive_seg.errors import DataError
 from drive_seg.lab.models import deeplab, staged
-from drive_seg.lab.models.blocks import BasicBlock, ConvBN, normalise, resize_to
+from drive_seg.lab.models.blocks import BasicBlock, ConvBN, Normalise, resize_to
 
 SCALES = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2))  # width and depth of Lite0, 1, 2
 GROUPS = (  # expansion, channels, blocks, kernel, stride of Lite0's seven groups of blocks
@@ -109,19 +109,11 @@ class Backbone(nn.Sequential):
         return maps
 
 
-class Picture(nn.Module):
+class Picture(Normalise):
     """uint8 BGR (N, H, W, 3) as the backbone's stem wants it; BGR, since the stem's weights are turned round when they are loaded."""
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.full((1, 3, 1, 1), GREY))
-        self.register_buffer("std", torch.full((1, 3, 1, 1), HALF_RANGE))
-
-    def forward(self, image: Tensor) -> Tensor:
-        return normalise(image, self.mean, self.std)
+        super().__init__(torch.full((1, 3, 1, 1), GREY), torch.full((1, 3, 1, 1), HALF_RANGE))
 
 
 class Context(nn.Module):
@@ -140,8 +132,7 @@ class Context(nn.Module):
     def forward(self, near: Tensor, deep: Tensor, last: Tensor) -> Tensor:  # (N, 40, 45, 60), (N, 112, 23, 30), (N, 320, 23, 30)
         x = torch.relu(self.deep(deep) + resize_to(self.pyramid(last), deep))  # (N, 128, 23, 30)
         x = torch.relu(self.near(near) + resize_to(self.join(x), near))  # (N, 96, 45, 60)
-        context: Tensor = self.fuse(x)
-        return context
+        return self.fuse(x)
 
 
 class High(nn.Module):
@@ -153,8 +144,7 @@ class High(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:  # (N, 360, 480, 3) uint8 BGR
         _, _, near, _, deep, _, last = self.backbone(self.picture(image))
-        context: Tensor = self.context(near, deep, last)  # (N, 96, 45, 60)
-        return context
+        return self.context(near, deep, last)  # (N, 96, 45, 60)
 
 
 class Head(deeplab.Head):
@@ -163,8 +153,7 @@ class Head(deeplab.Head):
     def cells(self, fine: Tensor, detail: Tensor, context: Tensor) -> Tensor:
         x = self.refine(torch.cat([self.enter(context), detail], 1))  # (N, 64, 45, 60)
         x = self.sharpen(torch.cat([resize_to(self.narrow(x), fine), fine], 1))  # (N, 32, 90, 120)
-        cells: Tensor = self.classify(x)  # (N, 44, 90, 120)
-        return cells
+        return self.classify(x)  # (N, 44, 90, 120)
 
 
 class Pretrained(staged.Staged):
@@ -184,7 +173,9 @@ class Pretrained(staged.Staged):
 class Ours(Pretrained):
     """What both cuts share; the auxiliary scores, at 1/8, teach the cached context itself."""
 
-    auxiliary: nn.Conv2d
+    def __init__(self, config: EfficientNetLiteConfig | None = None) -> None:
+        super().__init__(config)
+        self.auxiliary = nn.Conv2d(self.config.context, self.config.classes, 1)
 
     def training_scores(self, image: Tensor) -> tuple[Tensor, ...]:
         features = self.features(image)
@@ -197,13 +188,8 @@ class EfficientNetLite(Ours):
     wiring = staged.Wiring(
         low=("fine", "detail"), high_takes=(staged.IMAGE,), high=("context",), head_takes=("fine", "detail", "context"), change="detail"
     )
+    made_of = EfficientNetLiteConfig, lambda c: deeplab.Low(deeplab_config(c)), High, lambda c: Head(deeplab_config(c))
     high: High
-
-    def __init__(self, config: EfficientNetLiteConfig | None = None) -> None:
-        super().__init__()
-        self.config = c = config or EfficientNetLiteConfig()
-        self.low, self.high = deeplab.Low(deeplab_config(c)), High(c)
-        self.head, self.auxiliary = Head(deeplab_config(c)), nn.Conv2d(c.context, c.classes, 1)
 
     def groups(self) -> list[nn.Module]:
         return list(self.high.backbone)
@@ -230,8 +216,7 @@ class SingleHigh(nn.Module):
 
     def forward(self, detail: Tensor) -> Tensor:
         _, deep, _, last = self.backbone(detail)
-        context: Tensor = self.context(detail, deep, last)  # (N, 96, 45, 60)
-        return context
+        return self.context(detail, deep, last)  # (N, 96, 45, 60)
 
 
 class EfficientNetLiteSingle(Ours):
@@ -240,16 +225,9 @@ class EfficientNetLiteSingle(Ours):
     wiring = staged.Wiring(
         low=("fine", "detail"), high_takes=("detail",), high=("context",), head_takes=("fine", "detail", "context"), change="detail"
     )
+    made_of = EfficientNetLiteConfig, SingleLow, SingleHigh, lambda c: Head(single_config(c))
     low: SingleLow
     high: SingleHigh
-
-    def __init__(self, config: EfficientNetLiteConfig | None = None) -> None:
-        super().__init__()
-        self.config = c = config or EfficientNetLiteConfig()
-        _, fine, detail, *_ = widths(c.lite)
-        self.low, self.high = SingleLow(c), SingleHigh(c)
-        self.head = Head(deeplab.DeepLabConfig(classes=c.classes, fine=fine, detail=detail, context=c.context))
-        self.auxiliary = nn.Conv2d(c.context, c.classes, 1)
 
     def groups(self) -> list[nn.Module]:
         return [*self.low.backbone, *self.high.backbone]
@@ -259,6 +237,12 @@ def deeplab_config(c: EfficientNetLiteConfig) -> deeplab.DeepLabConfig:
     """Of the thin path."""
     same = {name: getattr(c, name) for name in ("classes", "stem", "fine", "fine_blocks", "detail", "context", "sharpen_blocks")}
     return deeplab.DeepLabConfig(**same)
+
+
+def single_config(c: EfficientNetLiteConfig) -> deeplab.DeepLabConfig:
+    """Of a head on the backbone's own maps."""
+    _, fine, detail, *_ = widths(c.lite)
+    return deeplab.DeepLabConfig(classes=c.classes, fine=fine, detail=detail, context=c.context)
 
 
 def load_groups(lite: int, groups: list[nn.Module]) -> None:

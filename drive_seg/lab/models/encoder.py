@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from drive_seg.lab.models import staged
 from drive_seg.lab.models.efficientnet_lite import Backbone, Picture, Pretrained, widths
 
 
@@ -58,8 +59,11 @@ class Deeper(nn.Module):
 
 
 class Encoded(Pretrained):
-    """A network of these two."""
+    """A network of these two, cut at 1/4; its head sees those features again, or their size."""
 
+    wiring = staged.Wiring(
+        low=("quarter",), high_takes=("quarter",), high=("context",), head_takes=("quarter", "context"), change="quarter"
+    )
     low: Low
     high: Deeper
 

@@ -51,8 +51,7 @@ class Bottleneck(nn.Module):
         self.activate = nn.ReLU() if decoder else nn.PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.activate(x + self.branch(x))
-        return out
+        return self.activate(x + self.branch(x))
 
 
 class Down(nn.Module):
@@ -133,8 +132,7 @@ class High(nn.Module):
         )
 
     def forward(self, eighth: Tensor) -> Tensor:
-        context: Tensor = self.sections(eighth)  # (N, 128, 45, 60)
-        return context
+        return self.sections(eighth)  # (N, 128, 45, 60)
 
 
 class Head(staged.Head):
@@ -150,8 +148,7 @@ class Head(staged.Head):
     def forward(self, places1: Tensor, places2: Tensor, context: Tensor) -> Tensor:
         x = self.section4(self.up2(context, places2))  # (N, 64, 90, 120)
         x = self.section5(self.up1(x, places1))  # (N, 16, 180, 240)
-        scores: Tensor = self.classify(x)  # (N, 11, 360, 480)
-        return scores
+        return self.classify(x)  # (N, 11, 360, 480)
 
 
 class ENet(staged.Staged):
@@ -162,8 +159,4 @@ class ENet(staged.Staged):
         head_takes=("places1", "places2", "context"),
         change="eighth",
     )
-
-    def __init__(self, config: ENetConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or ENetConfig()
-        self.low, self.high, self.head = Low(self.config), High(self.config), Head(self.config)
+    made_of = ENetConfig, Low, High, Head

@@ -69,8 +69,7 @@ class Low(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:  # (N, 360, 480, 3) uint8 BGR
         half = self.down1(self.normalise(image))  # (N, 16, 180, 240)
-        quarter: Tensor = self.down2(half)  # (N, 64, 90, 120)
-        return quarter
+        return self.down2(half)  # (N, 64, 90, 120)
 
 
 class High(nn.Module):
@@ -83,8 +82,7 @@ class High(nn.Module):
         self.atrous = nn.Sequential(*(NonBottleneck1D(c.eighth, rate) for _ in range(c.rounds) for rate in (2, 4, 8, 16)))
 
     def forward(self, quarter: Tensor) -> Tensor:
-        context: Tensor = self.atrous(self.down3(self.blocks(quarter)))  # (N, 128, 45, 60)
-        return context
+        return self.atrous(self.down3(self.blocks(quarter)))  # (N, 128, 45, 60)
 
 
 def up(cin: int, cout: int) -> nn.Sequential:
@@ -104,14 +102,9 @@ class Head(staged.Head):
 
     def forward(self, context: Tensor) -> Tensor:
         x = self.up2(context)  # (N, 64, 90, 120)
-        scores: Tensor = self.classify(self.up1(x))  # (N, 16, 180, 240) to (N, 11, 360, 480)
-        return scores
+        return self.classify(self.up1(x))  # (N, 16, 180, 240) to (N, 11, 360, 480)
 
 
 class ERFNet(staged.Staged):
     wiring = staged.Wiring(low=("quarter",), high_takes=("quarter",), high=("context",), head_takes=("context",), change="quarter")
-
-    def __init__(self, config: ERFNetConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or ERFNetConfig()
-        self.low, self.high, self.head = Low(self.config), High(self.config), Head(self.config)
+    made_of = ERFNetConfig, Low, High, Head

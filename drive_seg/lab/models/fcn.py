@@ -11,10 +11,9 @@ own only FCN-8s sees anything, pool3's scores: FCN-16s and FCN-32s have no skip 
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from drive_seg.lab.models import staged
-from drive_seg.lab.models.blocks import ConvBN, Doubling, Normalise, cropped
+from drive_seg.lab.models.blocks import ConvBN, Doubling, Normalise, cropped, halved
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,6 @@ class FCNConfig:
     conv4: int = 192
     conv5: int = 192
     fc: int = 256
-
-
-def halved(x: Tensor) -> Tensor:
-    return F.max_pool2d(x, 2, ceil_mode=True)
 
 
 class Low(nn.Module):
@@ -64,8 +59,7 @@ class High32s(nn.Module):
         return halved(self.conv4(pool3))  # (N, 192, 23, 30)
 
     def deepest(self, pool4: Tensor) -> Tensor:
-        scores: Tensor = self.score(self.fc(halved(self.conv5(pool4))))  # (N, 11, 12, 15)
-        return scores
+        return self.score(self.fc(halved(self.conv5(pool4))))  # (N, 11, 12, 15)
 
     def forward(self, pool3: Tensor) -> Tensor:
         return self.deepest(self.pool4(pool3))
@@ -139,11 +133,7 @@ class Head8s(Head16s):
 
 class FCN32s(staged.Staged):
     wiring = staged.Wiring(low=("pool3",), high_takes=("pool3",), high=("score_fc7",), head_takes=("pool3", "score_fc7"), change="pool3")
-
-    def __init__(self, config: FCNConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or FCNConfig()
-        self.low, self.high, self.head = Low(self.config), High32s(self.config), Head32s()
+    made_of = FCNConfig, Low, High32s, lambda c: Head32s()
 
 
 class FCN16s(staged.Staged):
@@ -156,13 +146,8 @@ class FCN16s(staged.Staged):
         head_takes=("pool3", "score_pool4", "score_fc7"),
         change="pool3",
     )
-    make_head = Head16s
+    made_of = FCNConfig, Low, High, Head16s
     high: High
-
-    def __init__(self, config: FCNConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or FCNConfig()
-        self.low, self.high, self.head = Low(self.config), High(self.config), self.make_head(self.config)
 
     @property
     def mid(self) -> Mid:
@@ -170,4 +155,4 @@ class FCN16s(staged.Staged):
 
 
 class FCN8s(FCN16s):
-    make_head = Head8s
+    made_of = FCNConfig, Low, High, Head8s

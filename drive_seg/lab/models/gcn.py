@@ -41,8 +41,7 @@ class GlobalConv(nn.Module):
         self.right = nn.Sequential(wide(cin, classes, k), tall(classes, classes, k))
 
     def forward(self, x: Tensor) -> Tensor:
-        both: Tensor = self.left(x) + self.right(x)
-        return both
+        return self.left(x) + self.right(x)
 
 
 class Refine(nn.Module):
@@ -53,8 +52,7 @@ class Refine(nn.Module):
         self.first, self.second = nn.Conv2d(classes, classes, 3, padding=1), nn.Conv2d(classes, classes, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        refined: Tensor = x + self.second(torch.relu(self.first(x)))
-        return refined
+        return x + self.second(torch.relu(self.first(x)))
 
 
 class Level(nn.Module):
@@ -66,8 +64,7 @@ class Level(nn.Module):
         self.twice, self.refine = Doubling(c.classes), Refine(c.classes)
 
     def forward(self, x: Tensor, coarser: Tensor) -> Tensor:
-        both: Tensor = self.refine(self.score(x) + cropped(self.twice(coarser), x))
-        return both
+        return self.refine(self.score(x) + cropped(self.twice(coarser), x))
 
 
 class High(Deeper):
@@ -81,8 +78,7 @@ class High(Deeper):
     def forward(self, quarter: Tensor) -> Tensor:
         second, third, last = self.deeper(quarter)  # (N, 40, 45, 60), (N, 112, 23, 30), (N, 320, 12, 15)
         scores = self.deepest(last)  # (N, 11, 12, 15)
-        eighth: Tensor = self.level2(second, self.level3(third, scores))  # (N, 11, 45, 60)
-        return eighth
+        return self.level2(second, self.level3(third, scores))  # (N, 11, 45, 60)
 
 
 class Head(staged.Head):
@@ -94,16 +90,11 @@ class Head(staged.Head):
         self.enlarge = nn.Sequential(Doubling(c.classes), Refine(c.classes))
 
     def forward(self, quarter: Tensor, scores: Tensor) -> Tensor:
-        half: Tensor = self.enlarge(self.level1(quarter, scores))  # (N, 11, 90, 120) to (N, 11, 180, 240)
-        return half
+        return self.enlarge(self.level1(quarter, scores))  # (N, 11, 90, 120) to (N, 11, 180, 240)
 
 
 class GCN(Encoded):
     """The cut is at 1/4, after the first layer that is scored: the finest scores come from this frame."""
 
     wiring = staged.Wiring(low=("quarter",), high_takes=("quarter",), high=("scores",), head_takes=("quarter", "scores"), change="quarter")
-
-    def __init__(self, config: GCNConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or GCNConfig()
-        self.low, self.high, self.head = Low(self.config), High(self.config), Head(self.config)
+    made_of = GCNConfig, Low, High, Head

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from drive_seg.lab.models import staged
 from drive_seg.lab.models.blocks import ConvBN, Folding
 from drive_seg.lab.models.deeplabv3 import High
 from drive_seg.lab.models.deeplabv3plus import DeepLabV3PlusConfig, Head
@@ -60,11 +59,4 @@ class KernelSharing(Folding):
 class KSAC(Encoded):
     """Cut like DeepLabV3+, where the decoder's skip leaves the encoder."""
 
-    wiring = staged.Wiring(
-        low=("quarter",), high_takes=("quarter",), high=("context",), head_takes=("quarter", "context"), change="quarter"
-    )
-
-    def __init__(self, config: DeepLabV3PlusConfig | None = None) -> None:
-        super().__init__()
-        self.config = c = config or DeepLabV3PlusConfig()
-        self.low, self.high, self.head = Low(c), High(c, KernelSharing(c.last, c.context, c.rates)), Head(c)
+    made_of = DeepLabV3PlusConfig, Low, lambda c: High(c, KernelSharing(c.last, c.context, c.rates)), Head

@@ -65,8 +65,7 @@ class High(nn.Module):
         x, places5 = pool(self.encode5(x), odd=True)  # (N, 96, 12, 15)
         x = self.decode5(cropped(unpool(x, places5), places4))  # (N, 96, 23, 30)
         x = self.decode4(cropped(unpool(x, places4), places3))  # (N, 64, 45, 60)
-        context: Tensor = self.decode3(unpool(x, places3))  # (N, 32, 90, 120)
-        return context
+        return self.decode3(unpool(x, places3))  # (N, 32, 90, 120)
 
 
 class Head(staged.Head):
@@ -79,8 +78,7 @@ class Head(staged.Head):
 
     def forward(self, places1: Tensor, places2: Tensor, context: Tensor) -> Tensor:
         x = self.decode2(unpool(context, places2))  # (N, 16, 180, 240)
-        scores: Tensor = self.classify(self.decode1(unpool(x, places1)))  # (N, 11, 360, 480)
-        return scores
+        return self.classify(self.decode1(unpool(x, places1)))  # (N, 11, 360, 480)
 
 
 class SegNet(staged.Staged):
@@ -91,8 +89,4 @@ class SegNet(staged.Staged):
         head_takes=("places1", "places2", "context"),
         change="quarter",
     )
-
-    def __init__(self, config: SegNetConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or SegNetConfig()
-        self.low, self.high, self.head = Low(self.config), High(self.config), Head(self.config)
+    made_of = SegNetConfig, Low, High, Head

@@ -1,6 +1,6 @@
 """What every network of the workshop is: three modules or four, the named tensors between them, and class scores at the end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -47,10 +47,17 @@ class Staged(nn.Module):
     """
 
     wiring: ClassVar[Wiring]
+    made_of: ClassVar[tuple[Callable[..., Any], ...]]  # its configuration, and what makes low, high and head of one, in this order
     low: nn.Module
     high: nn.Module
     head: Head
-    config: Any  # a dataclass of numbers, which the recipe's [network] can override
+
+    def __init__(self, config: Any = None) -> None:
+        """`config`: a dataclass of numbers, which the recipe's [network] can override; by default that of the architecture."""
+        super().__init__()
+        make_config, make_low, make_high, make_head = self.made_of
+        self.config = make_config() if config is None else config
+        self.low, self.high, self.head = make_low(self.config), make_high(self.config), make_head(self.config)
 
     @property
     def mid(self) -> nn.Module | None:
@@ -75,8 +82,7 @@ class Staged(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Class scores (N, C, h, w), at the size that the head gives."""
-        scores: Tensor = self.head(*self.head_inputs(self.features(image)))
-        return scores
+        return self.head(*self.head_inputs(self.features(image)))
 
     def training_scores(self, image: Tensor) -> tuple[Tensor, ...]:
         """The scores, and after them those of auxiliary heads, which are not exported."""

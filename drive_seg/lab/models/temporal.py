@@ -37,29 +37,36 @@ class Selector(nn.Module):
 
     def cells(self, embedding: Tensor, key_embedding: Tensor) -> Tensor:
         """Log-odds (N, 1, 23, 30)."""
-        odds: Tensor = self.compare(torch.cat([embedding, key_embedding, (embedding - key_embedding).abs()], 1))
-        return odds
+        return self.compare(torch.cat([embedding, key_embedding, (embedding - key_embedding).abs()], 1))
 
     def forward(self, embedding: Tensor, key_embedding: Tensor) -> Tensor:
-        share: Tensor = self.cells(embedding, key_embedding).sigmoid().mean((1, 2, 3))  # (N,)
-        return share
+        return self.cells(embedding, key_embedding).sigmoid().mean((1, 2, 3))  # (N,)
 
 
-class Fuse(nn.Module):
-    """What a propagated context lacks, from this frame's embedding; nothing at first."""
+class Mixing(nn.Module):
+    """Mixes a context with the embeddings of this frame and of the key frame."""
 
     def __init__(self, context: int) -> None:
         super().__init__()
         self.enter = nn.Conv2d(context + 2 * EMBEDDING, WIDTH, 1)
         self.look = nn.Sequential(nn.Conv2d(WIDTH, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv2d(WIDTH, WIDTH, 3, padding=1))
+
+    def mixed(self, context: Tensor, embedding: Tensor, key_embedding: Tensor) -> Tensor:
+        """(N, 96, 23, 30)"""
+        return torch.relu(self.look(torch.relu(self.enter(torch.cat([context, embedding, key_embedding], 1)))))
+
+
+class Fuse(Mixing):
+    """What a propagated context lacks, from this frame's embedding; nothing at first."""
+
+    def __init__(self, context: int) -> None:
+        super().__init__(context)
         self.leave = nn.Conv2d(WIDTH, context, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def forward(self, context: Tensor, embedding: Tensor, key_embedding: Tensor) -> Tensor:
-        x = torch.relu(self.enter(torch.cat([context, embedding, key_embedding], 1)))
-        fused: Tensor = context + self.leave(torch.relu(self.look(x)))
-        return fused
+        return context + self.leave(self.mixed(context, embedding, key_embedding))
 
 
 class NetWarp(nn.Module):
@@ -77,8 +84,7 @@ class NetWarp(nn.Module):
 
     def forward(self, context: Tensor, embedding: Tensor, key_embedding: Tensor) -> Tensor:
         weighed = self.weigh_warped * context + self.weigh_own * self.own(embedding)
-        fused: Tensor = self.fuse(weighed, embedding, key_embedding)
-        return fused
+        return self.fuse(weighed, embedding, key_embedding)
 
 
 class Attend(nn.Module):
@@ -109,9 +115,8 @@ class Attend(nn.Module):
         likeness = asked.transpose(3, 4) @ offered * EMBEDDING**-0.5 + self.where + inside  # (N, 3, 4, 64, 256)
         gathered = values @ likeness.softmax(4).transpose(3, 4)  # (N, 3, 4, 128, 64)
         shaped = gathered.view(-1, rows // BLOCK, columns // BLOCK, context.shape[1], BLOCK, BLOCK).permute(0, 3, 1, 4, 2, 5)
-        brought = shaped.reshape(-1, context.shape[1], rows, columns)[:, :, :height, :width]
-        fused: Tensor = self.fuse(brought, embedding, key_embedding)
-        return fused
+        gathered = shaped.reshape(-1, context.shape[1], rows, columns)[:, :, :height, :width]
+        return self.fuse(gathered, embedding, key_embedding)
 
 
 def _blocks(x: Tensor) -> Tensor:
@@ -130,25 +135,21 @@ def _neighbourhoods(x: Tensor) -> Tensor:
     return both.permute(0, 2, 4, 1, 3, 5).reshape(n, h // BLOCK - 1, w // BLOCK - 1, channels, (2 * BLOCK) ** 2)
 
 
-class Recurrent(nn.Module):
+class Recurrent(Mixing):
     """A gated unit on the context, one step a frame: STFCN's idea (Fayyaz et al. 2016, https://arxiv.org/abs/1608.05971) with one gate
     and the cell of a GRU; the key frame's context is the state that it starts from."""
 
     takes = ("last_context", "embedding", "key_embedding")
 
     def __init__(self, context: int) -> None:
-        super().__init__()
-        self.enter = nn.Conv2d(context + 2 * EMBEDDING, WIDTH, 1)
-        self.look = nn.Sequential(nn.Conv2d(WIDTH, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv2d(WIDTH, WIDTH, 3, padding=1))
+        super().__init__(context)
         self.gate, self.new = nn.Conv2d(WIDTH, context, 1), nn.Conv2d(WIDTH, context, 1)
         nn.init.constant_(self.gate.bias, -3.0)  # type: ignore[arg-type]  # at first nearly all is kept
 
     def forward(self, last_context: Tensor, embedding: Tensor, key_embedding: Tensor) -> Tensor:
-        x = torch.relu(self.enter(torch.cat([last_context, embedding, key_embedding], 1)))
-        x = torch.relu(self.look(x))
+        x = self.mixed(last_context, embedding, key_embedding)
         gate = self.gate(x).sigmoid()
-        state: Tensor = (1 - gate) * last_context + gate * self.new(x)
-        return state
+        return (1 - gate) * last_context + gate * self.new(x)
 
 
 # What is learned of network/propagate.py's KINDS; each says in `takes` which tensors it is given.
@@ -162,6 +163,5 @@ class PropagatingHead(Head):
         super().__init__()
         self.propagate, self.head = propagate, head
 
-    def forward(self, fine: Tensor, detail: Tensor, *brought: Tensor) -> Tensor:
-        scores: Tensor = self.head(fine, detail, self.propagate(*brought))
-        return scores
+    def forward(self, fine: Tensor, detail: Tensor, *inputs: Tensor) -> Tensor:
+        return self.head(fine, detail, self.propagate(*inputs))

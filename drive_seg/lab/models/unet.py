@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from drive_seg.lab.models import staged
-from drive_seg.lab.models.blocks import ConvBN, Normalise, cropped
+from drive_seg.lab.models.blocks import ConvBN, Normalise, cropped, halved
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,6 @@ class UNetConfig:
 
 def twice(cin: int, cout: int) -> nn.Sequential:
     return nn.Sequential(ConvBN(cin, cout), ConvBN(cout, cout))
-
-
-def halved(x: Tensor) -> Tensor:
-    return F.max_pool2d(x, 2, ceil_mode=True)
 
 
 class Low(nn.Module):
@@ -57,8 +52,7 @@ class Up(nn.Module):
         self.convs = twice(2 * width, width)
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
-        both: Tensor = self.convs(torch.cat([skip, cropped(self.enlarge(coarse), skip)], 1))
-        return both
+        return self.convs(torch.cat([skip, cropped(self.enlarge(coarse), skip)], 1))
 
 
 class High(nn.Module):
@@ -75,8 +69,7 @@ class High(nn.Module):
         fourth = self.down4(halved(third))  # (N, 96, 45, 60)
         x = self.bottom(halved(fourth))  # (N, 192, 23, 30)
         x = self.up4(x, fourth)  # (N, 96, 45, 60)
-        context: Tensor = self.up3(x, third)  # (N, 48, 90, 120)
-        return context
+        return self.up3(x, third)  # (N, 48, 90, 120)
 
 
 class Head(staged.Head):
@@ -89,8 +82,7 @@ class Head(staged.Head):
 
     def forward(self, full: Tensor, half: Tensor, context: Tensor) -> Tensor:
         x = self.up2(context, half)  # (N, 24, 180, 240)
-        scores: Tensor = self.classify(self.up1(x, full))  # (N, 11, 360, 480)
-        return scores
+        return self.classify(self.up1(x, full))  # (N, 11, 360, 480)
 
 
 class UNet(staged.Staged):
@@ -101,8 +93,4 @@ class UNet(staged.Staged):
         head_takes=("full", "half", "context"),
         change="quarter",
     )
-
-    def __init__(self, config: UNetConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or UNetConfig()
-        self.low, self.high, self.head = Low(self.config), High(self.config), Head(self.config)
+    made_of = UNetConfig, Low, High, Head

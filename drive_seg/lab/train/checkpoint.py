@@ -15,7 +15,7 @@ from drive_seg.lab.train.recipe import Recipe
 
 
 def save(path: Path, step: int, recipe_json: str, network: nn.Module, average: nn.Module, optimizer: Optimizer) -> None:
-    """Written beside and renamed, so that a kill leaves the old one or the new one, whole."""
+    """Saves atomically (a file beside it, renamed): a kill leaves the old checkpoint or the new one, whole."""
     tensors: dict[str, Tensor] = {}
     for part, module in (("network", network), ("average", average)):
         tensors |= {f"{part}.{name}": value.detach().contiguous().clone() for name, value in module.state_dict().items()}
@@ -27,7 +27,7 @@ def save(path: Path, step: int, recipe_json: str, network: nn.Module, average: n
 
 
 def load(path: Path, recipe_json: str, network: nn.Module, average: nn.Module, optimizer: Optimizer) -> int:
-    """Puts everything back and returns the next step. Raises DataError when the file is damaged or of another recipe."""
+    """Restores weights, average and optimizer; returns the next step. Raises DataError when the file is damaged or of another recipe."""
     about, tensors = _open(path)
     mine, its = json.loads(recipe_json), _filled(about["recipe"])
     if mine != its:

@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_seg.contracts import Image, Labels
+from drive_seg.contracts import Image
 from drive_seg.demo import CLASSES as DEMO_CLASSES
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import DataError
 from drive_seg.lab.evaluate.pairs import VOID, Pair, Sample, ids_by_name
 from drive_seg.lab.train.motion import HZ, moved, pass_by
 from drive_seg.lab.train.paste import Cutout, cut_out
-from drive_seg.lab.train.transforms import degrade
+from drive_seg.lab.train.transforms import degrade, reduced
 from drive_seg.sources import open_source
 
 FIRST_DEMO_SEED = 5000  # none that is tested, shown, or learned by the network itself
@@ -45,7 +45,7 @@ class Clips:
     ) -> None:  # fmt: skip
         """`samples` are what the pairs hold. `shares` are of KINDS; what there is nothing for is left out. Raises DataError for a video."""
         self.classes, self.frames, self.size_hw, self.seed = classes, frames, size_hw, seed
-        self.samples = [_fitted(image, labels, size_hw) for image, labels in samples]
+        self.samples = [reduced(image, labels, size_hw) for image, labels in samples]
         self.neighbours = list(neighbours(pairs))
         self.videos = [_read(path, size_hw) for path in videos] if shares.get("video") else []
         passing = cut_out(self.samples, tuple(classes.index(name) for name in PASSING if name in classes))
@@ -94,7 +94,7 @@ class Clips:
         table = ids_by_name(DEMO_CLASSES, self.classes)
         drive, first = DemoDrive(FIRST_DEMO_SEED + int(rng.integers(1000))), int(rng.integers(900))
         shots = [drive.frame(first + int(time)) for time in times]
-        fitted = [_fitted(image, table[labels], self.size_hw) for image, labels in shots]
+        fitted = [reduced(image, table[labels], self.size_hw) for image, labels in shots]
         return Clip(np.stack([image for image, _ in fitted]), np.stack([labels for _, labels in fitted]))
 
 
@@ -107,14 +107,6 @@ def neighbours(pairs: list[Pair]) -> Iterator[tuple[int, int]]:
     for place, (one, two) in enumerate(pairwise(named)):
         if one and two and one[1] == two[1] and 0 < int(two[2]) - int(one[2]) <= HZ:
             yield place, place + 1
-
-
-def _fitted(image: Image, labels: Labels, size_hw: tuple[int, int]) -> Sample:
-    size_wh = size_hw[::-1]
-    if image.shape[:2] == size_hw:
-        return image, labels
-    small = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8), np.asarray(cv2.resize(labels, size_wh, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
 def _read(path: Path, size_hw: tuple[int, int]) -> tuple[float, list[Image]]:

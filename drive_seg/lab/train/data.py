@@ -6,12 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from drive_seg.contracts import Image, Labels
 from drive_seg.demo import CLASSES as DEMO_CLASSES
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import DataError
@@ -19,7 +17,7 @@ from drive_seg.lab.evaluate.datasets import find_pairs
 from drive_seg.lab.evaluate.pairs import VOID, Pair, Sample, id_coding, ids_by_name, in_drives, joined, listed, read_all
 from drive_seg.lab.train.paste import cut_out, paste
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.lab.train.transforms import degrade, recolour, warp
+from drive_seg.lab.train.transforms import degrade, recolour, reduced, warp
 from drive_seg.lab.train.windscreen import behind_windscreen
 from drive_seg.network.preprocess import input_size
 
@@ -57,14 +55,8 @@ def demo_samples(recipe: Recipe) -> list[Sample]:
         if n % FRAMES_PER_DEMO_SEED == 0:
             drive = DemoDrive(FIRST_DEMO_SEED + n // FRAMES_PER_DEMO_SEED)
         image, labels = drive.frame(int(rng.integers(0, 900)))
-        samples.append(_reduced(image, table[labels], SIZE_HW))
+        samples.append(reduced(image, table[labels], SIZE_HW))
     return samples
-
-
-def _reduced(image: Image, labels: Labels, size_hw: tuple[int, int]) -> Sample:
-    small = cv2.resize(image, size_hw[::-1], interpolation=cv2.INTER_AREA)
-    truth = cv2.resize(labels, size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.asarray(small, np.uint8), np.asarray(truth, np.uint8)
 
 
 def pseudo_samples(recipe: Recipe, left_out: list[Path] | None = None) -> list[Sample]:
@@ -79,7 +71,7 @@ def pseudo_samples(recipe: Recipe, left_out: list[Path] | None = None) -> list[S
         if not pairs:
             raise DataError(f"{folder}: holds no pictures in images/ with labels of the same names in labels/; check the path")
         for image, labels in read_all(pairs, left_out):
-            samples.append(_reduced(image, labels, input_size((image.shape[0], image.shape[1]), SIZE_HW, 1)))
+            samples.append(reduced(image, labels, input_size((image.shape[0], image.shape[1]), SIZE_HW, 1)))
     return samples
 
 
@@ -125,15 +117,14 @@ class Batches:
         images, labels = zip(*(self.sample(step, slot) for slot in range(self.recipe.batch)), strict=True)
         return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels))
 
-    def __call__(self, first_step: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """(step, images, labels) from `first_step` to the end, the next one being made while this one is learned."""
-        for step, (images, labels) in ahead(self.batch, first_step, self.steps):
-            yield step, images, labels
+    def __call__(self, first_step: int) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+        """(step, (images, labels)) from `first_step` to the end, the next one being made while this one is learned."""
+        return prefetch(self.batch, first_step, self.steps)
 
 
-def ahead(make: Callable[[int], Made], first: int, end: int) -> Iterator[tuple[int, Made]]:
+def prefetch(make: Callable[[int], Made], first: int, end: int) -> Iterator[tuple[int, Made]]:
     """(n, make(n)) for each n, the next one being made in a thread while this one is used."""
-    with ThreadPoolExecutor(1, "ahead") as pool:
+    with ThreadPoolExecutor(1, "prefetch") as pool:
         coming = pool.submit(make, first) if first < end else None
         for n in range(first, end):
             assert coming is not None

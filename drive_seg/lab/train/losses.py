@@ -29,7 +29,7 @@ def class_weights(labels: list[Labels], classes: int, floor: float) -> Tensor:
 
 
 def truths(labels: Tensor, size_hw: tuple[int, int]) -> list[Tensor]:
-    """What (N, H, W) ids say about a smaller map of scores.
+    """Target maps, int64 (N, h, w), of (N, H, W) ids for scores of a smaller size.
 
     At half size a cell stands for four pixels, and it is taught all four: taught one of them, the masks came out 0.6 pixels beside
     the truth, which thin poles do not forgive. Further down the nearest one has to do.
@@ -53,8 +53,8 @@ def _highest_around(x: Tensor) -> Tensor:
     return F.max_pool2d(F.max_pool2d(x, (side, 1), 1, (BAND_PX, 0)), (1, side), 1, (0, BAND_PX))
 
 
-class Taught:
-    """What a batch's labels teach its scores. No loss below meets void: it ends here."""
+class Targets:
+    """A batch's scores with their target maps; void is masked here, so that no loss below sees it."""
 
     def __init__(self, scores: Tensor, labels: Tensor, weights: Tensor) -> None:
         """Scores (N, C, h, w) of any float type, uint8 labels (N, H, W) with VOID, and a weight for each of the C classes."""
@@ -66,8 +66,8 @@ class Taught:
     def pixels(self) -> tuple[Tensor, Tensor]:
         """-log(share of the true class) and the class weight of every pixel, (maps, N, h, w) each; void has zero of both."""
         log_shares, table = F.log_softmax(self.scores, 1), F.pad(self.weights, (0, 1))
-        surprise = [F.nll_loss(log_shares, truth, ignore_index=VOID, reduction="none") for truth in self.maps]
-        return torch.stack(surprise), torch.stack([table[truth.clamp(max=len(self.weights))] for truth in self.maps])
+        nll = [F.nll_loss(log_shares, truth, ignore_index=VOID, reduction="none") for truth in self.maps]
+        return torch.stack(nll), torch.stack([table[truth.clamp(max=len(self.weights))] for truth in self.maps])
 
     def map_mean(self, loss: Callable[..., Tensor]) -> Tensor:
         """The mean of one of kornia's losses over the maps."""
@@ -90,69 +90,69 @@ def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     return (values * weights).sum() / weights.sum().clamp(min=1e-6)
 
 
-def weighted_cross_entropy(taught: Taught) -> Tensor:
-    """The mean surprise of a pixel, weighted by class."""
-    return _weighted_mean(*taught.pixels)
+def weighted_cross_entropy(targets: Targets) -> Tensor:
+    """The mean cross-entropy of a pixel, weighted by class."""
+    return _weighted_mean(*targets.pixels)
 
 
-def cross_entropy(taught: Taught) -> Tensor:
+def cross_entropy(targets: Targets) -> Tensor:
     """Every pixel alike, so that the common classes decide."""
-    surprise, weights = taught.pixels
-    return _weighted_mean(surprise, (weights > 0).float())
+    nll, weights = targets.pixels
+    return _weighted_mean(nll, (weights > 0).float())
 
 
-def ohem(taught: Taught) -> Tensor:
+def ohem(targets: Targets) -> Tensor:
     """Weighted cross-entropy of the hard pixels alone (online bootstrapping, Wu et al. 2016, arXiv 1604.04339)."""
-    surprise, weights = taught.pixels
+    nll, weights = targets.pixels
     least = max(1, int(HARD_LEAST * int((weights > 0).sum())))
-    limit = surprise.detach().new_tensor(-math.log(HARD_SHARE))
-    if int((surprise > limit).sum()) < least:
-        limit = surprise.detach().flatten().topk(least).values[-1]
-    return _weighted_mean(surprise, weights * (surprise >= limit))
+    limit = nll.detach().new_tensor(-math.log(HARD_SHARE))
+    if int((nll > limit).sum()) < least:
+        limit = nll.detach().flatten().topk(least).values[-1]
+    return _weighted_mean(nll, weights * (nll >= limit))
 
 
-def focal(taught: Taught) -> Tensor:
+def focal(targets: Targets) -> Tensor:
     """Cross-entropy times (1 - share)^gamma, weighted by class (Lin et al. 2017, arXiv 1708.02002, equation 5).
 
     Not kornia's: with class weights that one takes 119 ms for one of the four maps of eight 480x360 pictures on two cores, this one 23
     for all four.
     """
-    surprise, weights = taught.pixels
-    return _weighted_mean((1 - (-surprise).exp()) ** FOCUS * surprise, weights)
+    nll, weights = targets.pixels
+    return _weighted_mean((1 - (-nll).exp()) ** FOCUS * nll, weights)
 
 
-def boundary(taught: Taught) -> Tensor:
+def boundary(targets: Targets) -> Tensor:
     """Weighted cross-entropy of the pixels near a boundary between classes.
 
     Beside another loss it is a weight map that is higher at borders (U-Net, arXiv 1505.04597, equation 2) with a band instead of a
     Gaussian: two poolings for any number of classes, where a distance map a class costs a transform for each.
     """
-    surprise, weights = taught.pixels
-    return _weighted_mean(surprise, weights * torch.stack(truths(near_boundary(taught.labels), taught.size_hw)))
+    nll, weights = targets.pixels
+    return _weighted_mean(nll, weights * torch.stack(truths(near_boundary(targets.labels), targets.size_hw)))
 
 
-def dice(taught: Taught) -> Tensor:
+def dice(targets: Targets) -> Tensor:
     """1 - Dice, the mean over each picture's classes, which count alike without weights (V-Net, arXiv 1606.04797)."""
     from kornia.losses import dice_loss
 
-    return taught.map_mean(partial(dice_loss, average="macro"))
+    return targets.map_mean(partial(dice_loss, average="macro"))
 
 
-def tversky(taught: Taught) -> Tensor:
+def tversky(targets: Targets) -> Tensor:
     """Dice with a dearer price for what is missed (Salehi et al. 2017, arXiv 1706.05721)."""
     from kornia.losses import tversky_loss
 
-    return taught.map_mean(partial(tversky_loss, alpha=FALSE_ALARM, beta=MISS))
+    return targets.map_mean(partial(tversky_loss, alpha=FALSE_ALARM, beta=MISS))
 
 
-def lovasz(taught: Taught) -> Tensor:
+def lovasz(targets: Targets) -> Tensor:
     """Lovász-softmax, a surrogate of 1 - mIoU (Berman et al. 2018, arXiv 1705.08790), over the batch's classes.
 
     It sorts every pixel by every class, so it takes a sample: all pixels of a batch of eight would cost more than the network.
     """
     from kornia.losses import lovasz_softmax_loss
 
-    scores, truth = taught.sample()
+    scores, truth = targets.sample()
     if not truth.numel():
         return scores.sum()
     classes = scores.shape[1]
@@ -160,7 +160,7 @@ def lovasz(taught: Taught) -> Tensor:
     return lovasz_softmax_loss(scores, truth, weight=there * (classes / there.sum()))  # it divides by all classes
 
 
-LOSSES: dict[str, Callable[[Taught], Tensor]] = {
+LOSSES: dict[str, Callable[[Targets], Tensor]] = {
     "weighted_cross_entropy": weighted_cross_entropy,
     "cross_entropy": cross_entropy,
     "ohem": ohem,
@@ -174,5 +174,5 @@ LOSSES: dict[str, Callable[[Taught], Tensor]] = {
 
 def combined(losses: Mapping[str, float], scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """The sum of the named losses, each times its factor: scores (N, C, h, w) against labels (N, H, W); void teaches nothing."""
-    taught = Taught(scores, labels, weights)
-    return torch.stack([factor * LOSSES[name](taught) for name, factor in losses.items()]).sum()
+    targets = Targets(scores, labels, weights)
+    return torch.stack([factor * LOSSES[name](targets) for name, factor in losses.items()]).sum()

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
@@ -12,7 +11,6 @@ def plot_log(log: Path, out: Path) -> None:
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     scored = {row["epoch"]: row["miou"] for row in rows if row["miou"] is not None}
     figure = Figure(figsize=(8, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     left = figure.add_subplot(xlabel="epoch", ylabel="loss")
     left.plot([row["epoch"] for row in rows], [row["loss"] for row in rows], color="tab:blue", label="loss")
     if scored:

@@ -1,10 +1,11 @@
 """The recipe of a training: everything that its result depends on, as one TOML file."""
 
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, field_validator, model_validator
 
 from drive_seg.errors import UsageError
 from drive_seg.lab.evaluate.datasets import Place
@@ -13,27 +14,57 @@ from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.train.losses import LOSSES
 
 
+def one_of(known: Collection[str], what: str) -> AfterValidator:
+    """A name that has to be among these."""
+
+    def checked(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"{name} is no {what}; known are {', '.join(known)}")
+        return name
+
+    return AfterValidator(checked)
+
+
 class TomlRecipe(BaseModel):
     """Relative paths are meant from the working folder. An unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: ClassVar[str]  # of recipe, for people
+    learning_rate: float  # the highest
+    weight_decay: float
+    warm_up: float  # share of the training
+    cool_down: float = Field(1.0, ge=0, le=1)  # share of the training, at its end, over which the learning rate falls to zero
+    ema: float  # share of the averaged weights that a step keeps
 
     @classmethod
     def load(cls, path: Path, **overrides: object) -> Self:
-        """Raises UsageError that names the file, the key and what is wrong with it."""
+        """`base = "other.toml"`, beside the file, gives what the file itself does not say.
+
+        Raises UsageError that names the file, the key and what is wrong with it.
+        """
+        values = cls._read(path)
+        try:
+            return cls(**(values | {key: value for key, value in overrides.items() if value is not None}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+    @classmethod
+    def _read(cls, path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+        if path.resolve() in above:
+            raise UsageError(f"{path}: is its own base; take base out of one of {', '.join(one.name for one in above)}")
         try:
             values = tomllib.loads(path.read_text())
         except OSError as error:
             raise UsageError(f"{path}: cannot be read ({error.strerror}); give a {cls.kind} recipe in TOML") from error
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{path}: not valid TOML: {error}") from error
-        try:
-            return cls(**(values | {key: value for key, value in overrides.items() if value is not None}))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        if (base := values.pop("base", None)) is None:
+            return values
+        if not isinstance(base, str):
+            raise UsageError(f"{path}: base: give the name of a recipe beside it, not {base!r}")
+        return cls._read(path.parent / base, (*above, path.resolve())) | values
 
 
 class Recipe(TomlRecipe):
@@ -77,26 +108,17 @@ class Recipe(TomlRecipe):
 
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
-    warm_up: float = 0.03  # share of the training
-    cool_down: float = Field(1.0, ge=0, le=1)  # share of the training, at its end, over which the learning rate falls to zero
+    warm_up: float = 0.03
     ema: float = 0.999
     auxiliary: float = 0.4
-    losses: dict[str, PositiveFloat] = {"weighted_cross_entropy": 1.0}  # by their names in drive_seg.lab.train.losses, and their factors
+    # by their names in drive_seg.lab.train.losses, and their factors
+    losses: dict[Annotated[str, one_of(LOSSES, "loss")], PositiveFloat] = Field({"weighted_cross_entropy": 1.0}, min_length=1)
     weight_floor: float = 1.1  # class weight = 1 / log(floor + share of pixels), ENet's rule (arXiv 1606.02147)
     architecture: str = "deeplab"  # of drive_seg.lab.models
     network: dict[str, int] = {}  # overrides of its configuration
 
     licence: str = "that of the pictures and weights that it was learned from"  # of what is learned, for the bundle's card
     limits: str = "Known only on what it was learned from. Not a safety device."  # where it must not be trusted, for the card
-
-    @field_validator("losses")
-    @classmethod
-    def _known(cls, losses: dict[str, float]) -> dict[str, float]:
-        if unknown := [name for name in losses if name not in LOSSES]:
-            raise ValueError(f"{', '.join(unknown)} is no loss; known are {', '.join(LOSSES)}")
-        if not losses:
-            raise ValueError(f"name at least one of {', '.join(LOSSES)}")
-        return losses
 
     @field_validator("pseudo_share")
     @classmethod

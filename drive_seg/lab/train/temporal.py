@@ -7,39 +7,37 @@ scores (Kullback-Leibler divergence) and the true context (mean square), after L
 
 import copy
 import json
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
 import torch
-from pydantic import Field, field_validator
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from pydantic import Field
+from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drive_seg.backends import open_backend
 from drive_seg.contracts import Array
-from drive_seg.errors import Stopped, UsageError
+from drive_seg.errors import UsageError
 from drive_seg.lab.evaluate.pairs import plain_pairs, read_all
 from drive_seg.lab.models.deeplab import DeepLab
 from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.models.temporal import PROPAGATIONS, Embedding, PropagatingHead, Selector
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.clips import KINDS, Clips
-from drive_seg.lab.train.data import ahead
-from drive_seg.lab.train.loop import follow, half_precision, learning_rate, make_optimizer, pick_device
+from drive_seg.lab.train.data import prefetch
+from drive_seg.lab.train.learner import Learner, half_precision, pick_device, training_run
 from drive_seg.lab.train.losses import class_weights, combined
-from drive_seg.lab.train.recipe import TomlRecipe
+from drive_seg.lab.train.recipe import TomlRecipe, one_of
 from drive_seg.network.card import Bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.preprocess import to_input
 from drive_seg.network.propagate import FOR_ALL, Flow, make_propagation, origins
-from drive_seg.workers import ended_by_signals
 
 SAVE_EVERY_S = 60.0
 
@@ -54,38 +52,25 @@ class TemporalRecipe(TomlRecipe):
     videos: tuple[Path, ...] = ()  # unlabelled
     clips: int = Field(500, ge=1)  # made, and run through the bundle, before the training; each frame takes 1.5 MB of memory
     frames: int = Field(4, ge=2)  # of a clip
-    shares: dict[str, float] = Field({"still": 0.4, "demo": 0.25, "video": 0.2, "neighbours": 0.15})
-    propagations: tuple[str, ...] = tuple(PROPAGATIONS)
+    shares: dict[Annotated[str, one_of(KINDS, "kind of clip")], float] = Field(
+        {"still": 0.4, "demo": 0.25, "video": 0.2, "neighbours": 0.15}
+    )
+    propagations: tuple[Annotated[str, one_of(PROPAGATIONS, "learned propagation")], ...] = tuple(PROPAGATIONS)
     steps: int = Field(500, ge=1)
     batch: int = Field(8, ge=1)
     seed: int = 0
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
-    warm_up: float = 0.05  # share of the training
-    cool_down: float = Field(1.0, ge=0, le=1)
+    warm_up: float = 0.05
     ema: float = 0.99
     cross_entropy: float = 0.3  # factors of the three that are learned from
     divergence: float = 1.0
     mimicry: float = 1.0
     weight_floor: float = 1.1
 
-    @field_validator("shares")
-    @classmethod
-    def _kinds(cls, shares: dict[str, float]) -> dict[str, float]:
-        if unknown := [name for name in shares if name not in KINDS]:
-            raise ValueError(f"{', '.join(unknown)} is no kind of clip; there are {', '.join(KINDS)}")
-        return shares
-
-    @field_validator("propagations")
-    @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in names if name not in PROPAGATIONS]:
-            raise ValueError(f"{', '.join(unknown)} is not learned; there are {', '.join(PROPAGATIONS)}")
-        return names
-
 
 class Temporal(nn.Module):
-    """All that is learned: copies of the bundle's own head, and the rest from scratch.
+    """The trainable modules: copies of the bundle's head, and embedding, selector and propagations from scratch.
 
     Behind a learned propagation the head stays as it is: taught with it, it forgets more of what it knew than it gains.
     """
@@ -101,8 +86,8 @@ class Temporal(nn.Module):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pool:
-    """What the bundle makes of every frame of every clip, on every one of them: arrays (clips, frames, ...)."""
+class FeaturePool:
+    """The bundle's features and labels of every frame of every clip, as arrays (clips, frames, ...)."""
 
     fine: Array  # float16, as the following two
     detail: Array
@@ -112,14 +97,14 @@ class Pool:
     full: Array  # uint8 class ids that the bundle gives, at its label size
 
 
-def fill(bundle: Bundle, clips: Clips, count: int, bar: Progress) -> Pool:
-    """Runs `count` clips through the bundle, as it runs here by itself."""
+def collect_features(bundle: Bundle, clips: Clips, count: int, bar: Progress) -> FeaturePool:
+    """Runs `count` clips through the bundle on the default backend."""
     flow = Flow()
-    rows: dict[str, list[list[Array]]] = {name: [] for name in Pool.__slots__}
+    rows: dict[str, list[list[Array]]] = {name: [] for name in FeaturePool.__slots__}
     with closing(Engine(bundle, open_backend(None, device=None, precision=None, threads=None))) as engine:
         engine.fit(clips.size_hw)
-        task = bar.add_task("", total=count, what="clips", said="")
-        for n, clip in ahead(clips, 0, count):
+        task = bar.add_task("clips", total=count, said="")
+        for n, clip in prefetch(clips, 0, count):
             for into in rows.values():
                 into.append([])
             for image, truth in zip(clip.images, clip.labels, strict=True):
@@ -134,7 +119,7 @@ def fill(bundle: Bundle, clips: Clips, count: int, bar: Progress) -> Pool:
                 rows["full"][-1].append(engine.head(low, context, fresh=True))
             bar.update(task, completed=n + 1)
         bar.remove_task(task)
-    return Pool(**{name: np.array(values) for name, values in rows.items()})
+    return FeaturePool(**{name: np.array(values) for name, values in rows.items()})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +140,7 @@ class Batch:
 class Batches:
     """Step n's batch is a pure function of the pool, the seed and n."""
 
-    def __init__(self, pool: Pool, recipe: TemporalRecipe) -> None:
+    def __init__(self, pool: FeaturePool, recipe: TemporalRecipe) -> None:
         self.pool, self.recipe, self._flow = pool, recipe, Flow()
 
     def batch(self, step: int) -> Batch:
@@ -188,33 +173,33 @@ class Batches:
         )
 
     def __call__(self, first_step: int) -> Iterator[tuple[int, Batch]]:
-        return ahead(self.batch, first_step, self.recipe.steps)
+        return prefetch(self.batch, first_step, self.recipe.steps)
 
 
-class Teaching:
+class Distillation(Learner):
     """Everything that a step needs."""
 
-    def __init__(self, network: Staged, pool: Pool, recipe: TemporalRecipe) -> None:
-        self.pool, self.recipe, self.device = pool, recipe, pick_device()
+    network: Temporal
+    average: Temporal
+
+    def __init__(self, network: Staged, pool: FeaturePool, recipe: TemporalRecipe, path: Path, identity: str) -> None:
+        self.recipe, self.device = recipe, pick_device()
         torch.manual_seed(recipe.seed)
         self.teacher = copy.deepcopy(network.head).to(self.device).requires_grad_(False)
-        self.network = Temporal(network, recipe.propagations).to(self.device)
-        self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimizer = make_optimizer(self.network, recipe)
-        self.weights = class_weights(list(pool.truth.reshape(-1, *pool.truth.shape[2:])), network.config.classes, recipe.weight_floor).to(
-            self.device
-        )
+        super().__init__(Temporal(network, recipe.propagations).to(self.device), recipe, recipe.steps, path, identity)
+        truths = list(pool.truth.reshape(-1, *pool.truth.shape[2:]))
+        self.weights = class_weights(truths, network.config.classes, recipe.weight_floor).to(self.device)
         self.spread = float(pool.context.astype(np.float32).var())  # what a mean square of contexts is measured by
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """By what is taught."""
+        """The loss of each learned part, by its name."""
         network, place = self.network, torch.arange(len(batch.now))
         embeddings = network.embedding(batch.details.flatten(0, 1)).unflatten(0, batch.details.shape[:2])
         now, key, detail = embeddings[place, batch.now], embeddings[place, batch.key], batch.details[place, batch.now]
         teacher = self.teacher(batch.fine, detail, batch.true).float()
         found = {}
 
-        def judge(name: str, scores: Tensor, context: Tensor | None) -> None:
+        def add_loss(name: str, scores: Tensor, context: Tensor | None) -> None:
             scores = scores.float()
             found[name] = self.recipe.divergence * divergence(teacher, scores, self.weights)
             found[name] += self.recipe.cross_entropy * combined({"weighted_cross_entropy": 1.0}, scores, batch.truth, self.weights)
@@ -222,10 +207,10 @@ class Teaching:
                 found[name] += self.recipe.mimicry * F.mse_loss(context.float(), batch.true) / self.spread
 
         held = {"context": batch.held, "key_embedding": key}
-        warped = {what: moved_by(tensor, batch.source) for what, tensor in held.items()}
+        warped = {what: warp_context(tensor, batch.source) for what, tensor in held.items()}
         arrives = {name: warped if isinstance(make_propagation(name), Flow) else held for name in (*FOR_ALL, *network.propagating)}
         for name, head in network.heads.items():
-            judge(name, head(batch.fine, detail, arrives[name]["context"]), None)
+            add_loss(name, head(batch.fine, detail, arrives[name]["context"]), None)
         for name, head in network.propagating.items():
             assert isinstance(head, PropagatingHead)
             context, kept = arrives[name]["context"], arrives[name]["key_embedding"]
@@ -235,7 +220,7 @@ class Teaching:
                     context = torch.where(under_way, head.propagate(context, embeddings[:, t], kept), context)
             else:
                 context = head.propagate(context, now, kept)
-            judge(name, head.head(batch.fine, detail, context), context)
+            add_loss(name, head.head(batch.fine, detail, context), context)
         odds = network.selector.cells(now, key).float()
         found["score"] = (
             F.binary_cross_entropy_with_logits(odds, batch.differs) + 4 * (odds.sigmoid() - batch.differs).mean((1, 2, 3)).abs().mean()
@@ -244,16 +229,10 @@ class Teaching:
 
     def step(self, step: int, batch: Batch) -> dict[str, float]:
         """One update; returns the losses."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.recipe.steps, self.recipe)
         on_device = Batch(*(getattr(batch, name).to(self.device) for name in Batch.__slots__))
         with half_precision(self.device):
             found = self.losses(on_device)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(found.values())).sum().backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimizer.step()
-        follow(self.average, self.network, min(self.recipe.ema, (1 + step) / (10 + step)))
+        self.update(step, torch.stack(list(found.values())).sum())
         return {name: float(loss.detach()) for name, loss in found.items()}
 
 
@@ -264,13 +243,13 @@ def divergence(teacher: Tensor, scores: Tensor, weights: Tensor) -> Tensor:
     return (apart * weights[teacher.argmax(1)]).mean()
 
 
-def moved_by(context: Tensor, source: Tensor) -> Tensor:
+def warp_context(context: Tensor, source: Tensor) -> Tensor:
     """The map (N, C, h, w) fetched from `source`, as propagate.warp does."""
     return F.grid_sample(context.float(), source, mode="bilinear", padding_mode="border", align_corners=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Taught:
+class Distilled:
     checkpoint: Path
     losses: dict[str, float]  # of the last steps, by what was taught
 
@@ -280,9 +259,9 @@ def identity(bundle: Bundle, recipe: TemporalRecipe) -> str:
     return json.dumps(json.loads(recipe.model_dump_json()) | {"bundle": bundle.card.name, "high": bundle.card.stages["high"].sha256})
 
 
-def teach(
+def distill(
     bundle: Bundle, network: Staged, recipe: TemporalRecipe, out: Path, quiet: bool = False, save_every_s: float = SAVE_EVERY_S
-) -> Taught:
+) -> Distilled:
     """Teaches, or goes on where the checkpoint in `out` stands. `network` is the bundle's own in torch. Writes checkpoint.safetensors and
     log.jsonl there.
 
@@ -293,45 +272,27 @@ def teach(
         raise UsageError(f"{bundle.card.name}: is a {bundle.card.network['architecture']}, and propagation is learned for deeplab alone")
     out.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
-    card, path = bundle.card, out / "checkpoint.safetensors"
+    card = bundle.card
     pairs = plain_pairs(recipe.images, recipe.labels, len(card.classes))
     size_hw = (card.input.height, card.input.width)
     clips = Clips(recipe.shares, pairs, list(read_all(pairs)), list(recipe.videos), card.classes, recipe.frames, size_hw, recipe.seed)
-    columns = (
-        TextColumn("{task.fields[what]}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[said]}"),
-    )
-    stop, saved = threading.Event(), time.monotonic()
-    with Progress(*columns, disable=quiet) as bar, (out / "log.jsonl").open("a") as log, ended_by_signals(stop.set):
-        teaching = Teaching(network, fill(bundle, clips, recipe.clips, bar), recipe)
-        named = identity(bundle, recipe)
-        first = checkpoint.load(path, named, teaching.network, teaching.average, teaching.optimizer) if path.exists() else 0
-        task, recent = bar.add_task("", total=recipe.steps, completed=first, what="steps", said=""), list[dict[str, float]]()
-        for step, batch in Batches(teaching.pool, recipe)(first):
-            recent = [*recent[-49:], teaching.step(step, batch)]
+    with training_run(out, quiet) as run:
+        pool = collect_features(bundle, clips, recipe.clips, run.bar)
+        learner = Distillation(network, pool, recipe, out / "checkpoint.safetensors", identity(bundle, recipe))
+        first, recent = learner.resume(), list[dict[str, float]]()
+        for step, batch in run.steps(learner, Batches(pool, recipe)(first), first, save_every_s, "steps"):
+            recent = [*recent[-49:], learner.step(step, batch)]
             if (step + 1) % 50 == 0 or step + 1 == recipe.steps:
-                row = {"step": step + 1, **_means(recent)}
-                log.write(json.dumps(row) + "\n")
-                log.flush()
-                bar.update(task, said=", ".join(f"{name} {loss:.3f}" for name, loss in _means(recent).items()))
-            bar.update(task, completed=step + 1)
-            if (stopped := stop.is_set() and step + 1 < recipe.steps) or time.monotonic() - saved >= save_every_s:
-                checkpoint.save(path, step + 1, named, teaching.network, teaching.average, teaching.optimizer)
-                saved = time.monotonic()
-                if stopped:
-                    raise Stopped(f"{path}: stopped and saved after {step + 1} of {recipe.steps} steps; the same command goes on")
-    checkpoint.save(path, recipe.steps, named, teaching.network, teaching.average, teaching.optimizer)
-    return Taught(path, _means(recent))
+                means = _means(recent)
+                run.log_row({"step": step + 1, **means}, "steps", ", ".join(f"{name} {loss:.3f}" for name, loss in means.items()))
+    return Distilled(learner.save(recipe.steps), _means(recent))
 
 
 def _means(rows: list[dict[str, float]]) -> dict[str, float]:
     return {name: round(float(np.mean([row[name] for row in rows])), 4) for name in (rows[0] if rows else {})}
 
 
-def load_taught(path: Path, network: Staged, propagations: tuple[str, ...]) -> Temporal:
+def load_temporal(path: Path, network: Staged, propagations: tuple[str, ...]) -> Temporal:
     """The averaged weights of a checkpoint. Raises DataError."""
     made = Temporal(network, propagations)
     checkpoint.load_average(path, made)

@@ -13,6 +13,14 @@ from drive_seg.lab.train.recipe import Recipe
 MEAN_BGR = (104, 107, 105)  # fills what lies outside the picture
 
 
+def reduced(image: Image, labels: Labels, size_hw: tuple[int, int]) -> tuple[Image, Labels]:
+    """Both at this size: the picture by area, the labels by the nearest pixel. What has it already is given back as it is."""
+    if image.shape[:2] == size_hw:
+        return image, labels
+    small = cv2.resize(image, size_hw[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8), np.asarray(cv2.resize(labels, size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+
+
 def warp(image: Image, labels: Labels, crop_hw: tuple[int, int], recipe: Recipe, rng: np.random.Generator) -> tuple[Image, Labels]:
     """Scale, stretch, rotation, flip and crop as one affine map, so that the picture is interpolated once."""
     (height, width), (rows, columns) = image.shape[:2], crop_hw

@@ -17,13 +17,7 @@ from drive_seg.ui.widgets import NONE, Facts, heading
 
 class CachePage(Page):
     def build(self) -> None:
-        self.facts = Facts(
-            [
-                ("schedule", self.tr("Schedule")), ("mode", self.tr("Mode")), ("propagation", self.tr("Propagation")),
-                ("decision", self.tr("Last decision")), ("score", self.tr("Score / threshold")), ("keys", self.tr("Key frames")),
-                ("age", self.tr("Feature age")), ("cold", self.tr("Waited, cache invalid")),
-            ]
-        )  # fmt: skip
+        self.facts = Facts()
         self.reasons = QLabel()
         self.reasons.setTextFormat(Qt.TextFormat.RichText)
         self.add(self.facts, heading(self.tr("Refreshed for")), self.reasons)
@@ -35,18 +29,24 @@ class CachePage(Page):
         self._bars.setOpts(brush=theme.good, pen=pen(theme.panel))
 
     def refresh(self, moments: tuple[Moment, ...]) -> None:
-        runs, set_ = self.cockpit.status.runs, self.facts.set
-        for key in ("schedule", "mode", "propagation"):
-            set_(key, runs.get(key, NONE))
+        runs, keys = self.cockpit.status.runs, [moment for moment in moments if moment.is_key]
+        ages = np.array([moment.age_frames for moment in moments])
+        last = moments[-1] if moments else None
+        share = self.tr("{0} of {1} · {2:.0%}").format(len(keys), len(moments), len(keys) / max(1, len(moments)))
+        self.facts.tell(
+            {
+                self.tr("Schedule"): runs.get("schedule"),
+                self.tr("Mode"): runs.get("mode"),
+                self.tr("Propagation"): runs.get("propagation"),
+                self.tr("Last decision"): last.text if last else None,
+                self.tr("Score / threshold"): f"{last.score:.3f} / {last.threshold or 0:.3f}" if last and last.score is not None else None,
+                self.tr("Key frames"): share if moments else None,
+                self.tr("Feature age"): self.tr("{0:.1f} mean · {1} max").format(ages.mean(), ages.max()) if moments else None,
+                self.tr("Waited, cache invalid"): str(sum(moment.cold for moment in moments)),
+            }
+        )
         if not moments:
             return
-        last, ages = moments[-1], np.array([moment.age_frames for moment in moments])
-        keys = [moment for moment in moments if moment.is_key]
-        set_("decision", last.text)
-        set_("score", NONE if last.score is None else f"{last.score:.3f} / {last.threshold or 0:.3f}")
-        set_("keys", self.tr("{0} of {1} · {2:.0%}").format(len(keys), len(moments), len(keys) / len(moments)))
-        set_("age", self.tr("{0:.1f} mean · {1} max").format(ages.mean(), ages.max()))
-        set_("cold", str(sum(moment.cold for moment in moments)))
         counts = Counter(GROUP_OF.get(moment.reason, "") for moment in keys)
         rows = [
             f"<tr><td><span style='color:{colour}'>■</span>&nbsp; {group_name(group)}</td>"

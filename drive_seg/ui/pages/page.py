@@ -44,11 +44,11 @@ class Page(QWidget):
         for part in parts:
             self._column.addWidget(part)
 
-    def add_plot(self, title: str, heights: Sequence[int] = (1,), height_px: int = 170) -> Plot:
+    def add_plot(self, title: str, heights: Sequence[int] = (1,), height_px: int = 170, above: QWidget | None = None) -> Plot:
         plot = Plot(heights, bottom=True)
         plot.setFixedHeight(height_px)
         self.plots.append(plot)
-        self.add(heading(title), plot)
+        self.add(heading(title), *([above] if above else []), plot)
         return plot
 
 

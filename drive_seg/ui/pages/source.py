@@ -11,13 +11,7 @@ from drive_seg.ui.widgets import NONE, Facts
 
 class SourcePage(Page):
     def build(self) -> None:
-        self.facts = Facts(
-            [
-                ("name", self.tr("Source")), ("size", self.tr("Picture")), ("fps", self.tr("Frame rate")), ("kind", self.tr("Kind")),
-                ("place", self.tr("Frame")), ("decode", self.tr("Decoding")), ("dropped", self.tr("Dropped so far")),
-                ("segments", self.tr("Jumps, reconnects")), ("note", self.tr("Note")),
-            ]
-        )  # fmt: skip
+        self.facts = Facts()
         self.add(self.facts)
         self.plot = self.add_plot(self.tr("Ms between frames shown, and frames dropped · last frames"), (1, 1), height_px=190)
         self.gaps, self.drops = self.plot.areas
@@ -29,19 +23,23 @@ class SourcePage(Page):
         self._drop.setPen(pen(theme.bad, 1.5))
 
     def refresh(self, moments: tuple[Moment, ...]) -> None:
-        status, set_ = self.cockpit.status, self.facts.set
-        source = status.source
-        set_("name", source.name)
-        set_("size", f"{source.size_hw[1]} × {source.size_hw[0]}")
-        set_("fps", self.tr("{0:g} nominal · {1:.1f} shown").format(round(source.fps, 2), status.numbers.fps))
-        set_("kind", self.tr("live: late frames are dropped") if source.live else self.tr("recorded"))
-        set_("place", f"{NONE if status.position is None else status.position} / {source.frame_count or '∞'}")
-        set_("dropped", str(status.dropped))
-        set_("note", status.note or NONE)
-        if len(moments) < 2:
+        status, source, known = self.cockpit.status, self.cockpit.status.source, len(moments) >= 2
+        decode = self.tr("{0:.1f} / {1:.1f} ms").format(*percentiles(column_of(moments, "decode")))
+        self.facts.tell(
+            {
+                self.tr("Source"): source.name,
+                self.tr("Picture"): f"{source.size_hw[1]} × {source.size_hw[0]}",
+                self.tr("Frame rate"): self.tr("{0:g} nominal · {1:.1f} shown").format(round(source.fps, 2), status.numbers.fps),
+                self.tr("Kind"): self.tr("live: late frames are dropped") if source.live else self.tr("recorded"),
+                self.tr("Frame"): f"{NONE if status.position is None else status.position} / {source.frame_count or '∞'}",
+                self.tr("Decoding"): decode if known else None,
+                self.tr("Dropped so far"): str(status.dropped),
+                self.tr("Jumps, reconnects"): str(moments[-1].segment) if known else None,
+                self.tr("Note"): status.note,
+            }
+        )
+        if not known:
             return
-        set_("decode", self.tr("{0:.1f} / {1:.1f} ms").format(*percentiles(column_of(moments, "decode"))))
-        set_("segments", str(moments[-1].segment))
         times = np.array([moment.time_s for moment in moments])
         same = np.diff([moment.segment for moment in moments]) == 0
         gaps = np.where(same, np.diff(times) * 1e3, np.nan)

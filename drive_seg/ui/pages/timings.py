@@ -32,6 +32,11 @@ def stage_name(stage: str) -> str:
     }[stage]
 
 
+def three_digits(ms: float) -> str:
+    """There is no room for more."""
+    return f"{ms:.2f}" if ms < 9.995 else f"{ms:.1f}" if ms < 99.95 else f"{ms:.0f}"
+
+
 class Bars(QWidget):
     """A bar a stage: solid to its p50, pale to its p95, and both figures."""
 
@@ -65,7 +70,7 @@ class Bars(QWidget):
             painter.fillRect(QRectF(NAME_PX + room * p50 / longest, top + 6, room * (p95 - p50) / longest, ROW_PX - 12), accent)
             painter.setPen(QColor(self.theme.text))
             figures = QRectF(NAME_PX + room, top, FIGURE_PX, ROW_PX)
-            painter.drawText(figures, middle | Qt.AlignmentFlag.AlignRight, f"{p50:.2f} / {p95:.2f}")
+            painter.drawText(figures, middle | Qt.AlignmentFlag.AlignRight, f"{three_digits(p50)} / {three_digits(p95)}")
         painter.end()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drive_seg.backends.tensorrt.beside import TensorRtBeside
-from drive_seg.backends.tensorrt.runtime import TensorRtStage
+from drive_seg.backends.tensorrt.runtime import EngineRunner, TensorRtStage
 from drive_seg.contracts import Array, TensorSpec
 from drive_seg.errors import BackendError
 
@@ -30,7 +30,7 @@ class Machine:
     def __init__(self, captures: bool = True, fail_at: int | None = None) -> None:
         self.gpu = FakeGpu()
         self.cudas = [FakeCuda(captures, gpu=self.gpu), FakeCuda(captures, fail_at, gpu=self.gpu)]
-        self.low = TensorRtStage("low", IMAGE, LOW, FakeProgram(self.cudas[0], IMAGE, LOW, low), self.cudas[0], True, {})
+        self.low = TensorRtStage(EngineRunner("low", IMAGE, LOW, FakeProgram(self.cudas[0], IMAGE, LOW, low), self.cudas[0], True, {}))
         self.beside = self.add(self.cudas[1], LOW[:1], CONTEXT, {"detail": self.low})
 
     def add(
@@ -41,7 +41,10 @@ class Machine:
         sources: dict[str, "TensorRtStage | TensorRtBeside"],
     ) -> TensorRtBeside:
         program = FakeProgram(cuda, inputs, outputs, lambda **given: {outputs[0].name: 2 * sum(given.values())})
-        return TensorRtBeside("high", inputs, outputs, program, cuda, {}, {name: source.prepared for name, source in sources.items()})
+        return TensorRtBeside(
+            EngineRunner("high", inputs, outputs, program, cuda, False, {}, timed=True),
+            {name: source.runner for name, source in sources.items()},
+        )
 
     def close(self) -> None:
         self.beside.close()
@@ -161,10 +164,10 @@ def _calls_to_open() -> int:
 def test_whichever_call_fails_while_it_opens_nothing_is_left_behind(number: int) -> None:
     gpu = FakeGpu()
     cudas = FakeCuda(gpu=gpu), FakeCuda(fail_at=number, gpu=gpu)
-    source = TensorRtStage("low", IMAGE, LOW, FakeProgram(cudas[0], IMAGE, LOW, low), cudas[0], True, {})
+    source = TensorRtStage(EngineRunner("low", IMAGE, LOW, FakeProgram(cudas[0], IMAGE, LOW, low), cudas[0], True, {}))
     program = FakeProgram(cudas[1], LOW[:1], CONTEXT, lambda detail: {"context": detail})
     with pytest.raises(BackendError, match=r"^CUDA: \w+ fails$"):
-        TensorRtBeside("high", LOW[:1], CONTEXT, program, cudas[1], {}, {"detail": source.prepared})
+        TensorRtBeside(EngineRunner("high", LOW[:1], CONTEXT, program, cudas[1], False, {}, timed=True), {"detail": source.runner})
     assert not cudas[1].alive
     assert cudas[1].closed
     source.close()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drive_seg.backends.tensorrt.ahead import AheadOfTime, workshop_here
+from drive_seg.backends.tensorrt.ahead import AheadOfTime, local_provider
 from drive_seg.backends.tensorrt.build import ARITHMETIC, build_engine, check_precision, explain_log, layer_precisions
 from drive_seg.backends.tensorrt.cuda import find_gpu
 from drive_seg.backends.tensorrt.flavour import Flavour, find_flavour
@@ -27,7 +27,7 @@ def rtx() -> Flavour:
 def compiled(folder: Path, precision: str, store: Store, said: list[str]) -> AheadOfTime:
     from drive_seg.lab.build.compile import compile_bundle
 
-    made = AheadOfTime(precision, said.append, workshop=workshop_here(store))
+    made = AheadOfTime(precision, said.append, provider=local_provider(store))
     compile_bundle(bundle(folder), made, SIZE)
     return made
 
@@ -80,7 +80,7 @@ def test_fp8_and_fp32_compile_too_and_bf16_is_refused(rtx: Flavour, tmp_path: Pa
         made = compiled(BUNDLES[0], precision, Store(tmp_path), [])
         assert {entry.about.precision for entry in made.entries} == {precision}
     with pytest.raises(UsageError, match=r"cannot run 'bf16'.*fp16"):
-        AheadOfTime("bf16", print, workshop=workshop_here(Store(tmp_path)))
+        AheadOfTime("bf16", print, provider=local_provider(Store(tmp_path)))
 
 
 @pytest.mark.tensorrt

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from drive_seg.backends.tensorrt import cuda as layer
-from drive_seg.backends.tensorrt.cuda import Cuda, explain_cuda, find_gpu, open_cuda
-from drive_seg.backends.tensorrt.runtime import TensorRtStage
+from drive_seg.backends.tensorrt.adapters import open_cuda
+from drive_seg.backends.tensorrt.cuda import Cuda, explain_cuda, find_gpu
+from drive_seg.backends.tensorrt.runtime import EngineRunner, TensorRtStage
 from drive_seg.contracts import TensorSpec
 from drive_seg.errors import BackendError
 
@@ -113,7 +114,7 @@ def opened_bindings(monkeypatch: pytest.MonkeyPatch, double: Any) -> Iterator[Cu
 def test_cuda_bindings_runs_a_stage_by_a_graph_and_frees_all(monkeypatch: pytest.MonkeyPatch, real_driver: Any) -> None:
     gpu = HostGpu()
     with opened_bindings(monkeypatch, bindings_double(gpu, real_driver)) as cuda:
-        stage = TensorRtStage("net", *SPECS, Doubling(), cuda, urgent=True, shared={})
+        stage = TensorRtStage(EngineRunner("net", *SPECS, Doubling(), cuda, urgent=True, shared={}))
         stage({"x": np.ones((1, 4), np.float32)})
         known = len(gpu.calls)
         stage({"x": np.ones((1, 4), np.float32)})
@@ -166,7 +167,7 @@ def test_cuda_bindings_says_what_is_full(monkeypatch: pytest.MonkeyPatch, real_d
     gpu = HostGpu()
     full = bindings_double(gpu, real_driver, refuse="cuMemAlloc")
     with opened_bindings(monkeypatch, full) as cuda, pytest.raises(BackendError, match=r"memory is full.*--input-size"):
-        TensorRtStage("net", *SPECS, Doubling(), cuda, urgent=True, shared={})
+        TensorRtStage(EngineRunner("net", *SPECS, Doubling(), cuda, urgent=True, shared={}))
     assert not gpu.alive
 
 
@@ -283,7 +284,7 @@ def test_pycuda_runs_a_stage_without_a_graph_and_frees_all(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "cuda.bindings.driver", None)
     cuda = open_cuda(0)
     assert (cuda.name, cuda.captures) == ("pycuda", False)
-    stage = TensorRtStage("net", *SPECS, Doubling(), cuda, urgent=True, shared={})
+    stage = TensorRtStage(EngineRunner("net", *SPECS, Doubling(), cuda, urgent=True, shared={}))
     for value in (1, 3):
         np.testing.assert_array_equal(stage({"x": np.full((1, 4), value, np.float32)})["y"], 2 * value)
     stage.close()

@@ -9,7 +9,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 from drive_seg.backends.tensorrt.paint import INPUTS, TensorRtPainter, paint_network
-from drive_seg.backends.tensorrt.runtime import Prepared, TensorRtStage
+from drive_seg.backends.tensorrt.runtime import EngineRunner, TensorRtStage
 from drive_seg.backends.tensorrt.typed import typed_network
 from drive_seg.contracts import Array, TensorSpec
 from drive_seg.errors import BackendError
@@ -63,10 +63,10 @@ def test_its_network_is_written_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("precision", ["fp16", "fp32", "int8"])
 def test_it_compiles(tmp_path: Path, precision: str) -> None:
     pytest.importorskip("tensorrt_rtx", reason="pip install 'drive-seg[tensorrt-rtx]'")
-    from drive_seg.backends.tensorrt.ahead import AheadOfTime, BuiltStage, workshop_here
+    from drive_seg.backends.tensorrt.ahead import AheadOfTime, BuiltStage, local_provider
     from drive_seg.backends.tensorrt.store import Store
 
-    made = AheadOfTime(precision, lambda line: None, workshop=workshop_here(Store(tmp_path)))
+    made = AheadOfTime(precision, lambda line: None, provider=local_provider(Store(tmp_path)))
 
     class Low(BuiltStage):
         def __init__(self) -> None:
@@ -83,15 +83,15 @@ def test_the_frame_is_taken_from_where_it_is_and_one_copy_leaves() -> None:
     cudas = FakeCuda(gpu=gpu), FakeCuda(gpu=gpu)
     picture, mean = (TensorSpec("image", "uint8", (1, 4, 6, 3)),), (TensorSpec("mean", "float32", (1,)),)
     program = FakeProgram(cudas[0], picture, mean, lambda image: {"mean": np.float32(image.mean(dtype=np.float64))})
-    low = TensorRtStage("low", picture, mean, program, cudas[0], True, {})
+    low = TensorRtStage(EngineRunner("low", picture, mean, program, cudas[0], True, {}))
     kinds = zip(INPUTS, ["uint8", "uint8", "float32", "float32"], shapes((4, 6), (2, 3)).values(), strict=True)
     inputs, overlay = tuple(TensorSpec(*kind) for kind in kinds), (TensorSpec("overlay", "uint8", (1, 4, 6, 3)),)
 
     def compute(image: Array, labels: Array, colours: Array, shares: Array) -> dict[str, Array]:
         return {"overlay": image + labels[0, 0, 0]}
 
-    prepared = Prepared("paint", inputs, overlay, FakeProgram(cudas[1], inputs, overlay, compute), cudas[1], True, {})
-    paint = TensorRtPainter(prepared, low.prepared, "image")
+    runner = EngineRunner("paint", inputs, overlay, FakeProgram(cudas[1], inputs, overlay, compute), cudas[1], True, {})
+    paint = TensorRtPainter(runner, low.runner, "image")
     tables, shown = (np.zeros((256, 3), np.float32), np.zeros((256, 1), np.float32)), []
     for value in (10, 20, 30):
         low({"image": np.full((1, 4, 6, 3), value, np.uint8)})

@@ -62,11 +62,11 @@ def test_labels_are_those_of_a_picture_reduced_on_the_cpu(drive: np.ndarray, fra
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_frames_of_any_size_compile(tmp_path: Path, precision: str) -> None:
     pytest.importorskip("tensorrt_rtx", reason="pip install 'drive-seg[tensorrt-rtx]'")
-    from drive_seg.backends.tensorrt.ahead import AheadOfTime, workshop_here
+    from drive_seg.backends.tensorrt.ahead import AheadOfTime, local_provider
     from drive_seg.backends.tensorrt.store import Store
 
     one, said = bundle(BUNDLES[0]), list[str]()
-    made = AheadOfTime(precision, said.append, workshop=workshop_here(Store(tmp_path)))
+    made = AheadOfTime(precision, said.append, provider=local_provider(Store(tmp_path)))
     for frame_hw in ((720, 1280), (1080, 1920), (1024, 2048), SIZE):
         stage = made.load_reducing(one.onnx("low", int8=precision == "int8"), low_shapes(one), "image", frame_hw)
         assert (stage.inputs[0].dtype, stage.inputs[0].shape) == ("uint8", (1, *frame_hw, 3))

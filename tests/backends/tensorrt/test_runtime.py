@@ -7,7 +7,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from drive_seg.backends.tensorrt.runtime import TensorRtStage
+from drive_seg.backends.tensorrt.runtime import EngineRunner, TensorRtStage
+from drive_seg.bench.gpu.load import count_kernels
 from drive_seg.contracts import Array, TensorSpec
 from drive_seg.errors import BackendError
 
@@ -23,7 +24,7 @@ def compute(image: Array, bias: Array) -> dict[str, Array]:
 
 def opened(cuda: FakeCuda, can_be_captured: bool = True, urgent: bool = True) -> tuple[TensorRtStage, FakeProgram]:
     program = FakeProgram(cuda, INPUTS, OUTPUTS, compute, can_be_captured)
-    return TensorRtStage("net/low.onnx", INPUTS, OUTPUTS, program, cuda, urgent, {}), program
+    return TensorRtStage(EngineRunner("net/low.onnx", INPUTS, OUTPUTS, program, cuda, urgent, {})), program
 
 
 def given(seed: int) -> dict[str, Array]:
@@ -115,7 +116,7 @@ def test_a_full_gpu_is_said_and_leaves_nothing_behind() -> None:
 def test_a_call_that_fails_raises_and_the_stage_can_still_be_closed(place: int, call: str) -> None:
     cuda = FakeCuda()
     program = FakeProgram(cuda, INPUTS, OUTPUTS, compute)
-    stage = TensorRtStage("net/low.onnx", INPUTS, OUTPUTS, program, cuda, True, {})
+    stage = TensorRtStage(EngineRunner("net/low.onnx", INPUTS, OUTPUTS, program, cuda, True, {}))
     stage(given(0))
     cuda._fail_at = len(cuda.calls) + place
     with pytest.raises(BackendError, match=f"{call} fails"):
@@ -160,7 +161,7 @@ def test_two_threads_at_once_are_refused() -> None:
 
     program = FakeProgram(cuda, INPUTS, OUTPUTS, slow)
     worker = threading.Thread(target=lambda: stage(given(0)))
-    stage = TensorRtStage("net/low.onnx", INPUTS, OUTPUTS, program, cuda, True, {})
+    stage = TensorRtStage(EngineRunner("net/low.onnx", INPUTS, OUTPUTS, program, cuda, True, {}))
     worker.start()
     assert inside.wait(10)
     for use in (lambda: stage(given(1)), stage.close):
@@ -198,11 +199,11 @@ def test_wrong_inputs_are_named(spoil: dict[str, Array], says: str) -> None:
 def test_what_another_stage_has_just_put_out_is_copied_on_the_gpu_and_anything_else_from_the_host() -> None:
     gpu, shared = FakeGpu(), dict[int, int]()
     cudas = FakeCuda(gpu=gpu), FakeCuda(gpu=gpu)
-    low = TensorRtStage("low", INPUTS, OUTPUTS, FakeProgram(cudas[0], INPUTS, OUTPUTS, compute), cudas[0], True, shared)
+    low = TensorRtStage(EngineRunner("low", INPUTS, OUTPUTS, FakeProgram(cudas[0], INPUTS, OUTPUTS, compute), cudas[0], True, shared))
     takes = (OUTPUTS[0], TensorSpec("context", "float32", (1, 2)))
     gives = (TensorSpec("sum", "float32", (1, 2)),)
     program = FakeProgram(cudas[1], takes, gives, lambda mean, context: {"sum": mean + context})
-    head = TensorRtStage("head", takes, gives, program, cudas[1], True, shared)
+    head = TensorRtStage(EngineRunner("head", takes, gives, program, cudas[1], True, shared))
     context = np.array([[1, 2]], np.float32)
     for seed, as_it_came in [(0, True), (1, False), (2, True)]:
         mean = low(given(seed))["mean"]
@@ -272,3 +273,16 @@ def test_the_fake_notices_a_leak() -> None:
         cuda.allocate(4)
     with pytest.raises(Misuse, match="not freed"):
         cuda.close()
+
+
+def test_a_stage_counts_its_engines_layers_and_they_stand_for_kernels_where_nobody_can_count_those() -> None:
+    torch = pytest.importorskip("torch")
+    cuda = FakeCuda()
+    stage, _ = opened(cuda)
+    assert stage.layers() == 2
+    if not torch.cuda.is_available():
+        assert count_kernels(lambda: None, {"low": stage, "head": stage}) == {"by": "TensorRT's inspector", "layers": 4}
+    stage.close()
+    with pytest.raises(BackendError, match="is closed"):
+        stage.layers()
+    assert not cuda.alive

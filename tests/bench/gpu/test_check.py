@@ -293,7 +293,7 @@ def test_frames_in_batches_give_the_labels_of_one_at_a_time(tmp_path: Path, monk
     job = Job("camvid", "onnxruntime on the CPU", "int8", str(tmp_path / "pictures.npz"), "", 3)
     found = attempt_batches(job)
     assert {size: one["same_labels"] for size, one in found.items()} == {"1": 1.0, "3": 1.0}
-    assert found["3"]["frames_per_s"] == pytest.approx(3 / found["3"]["p50"] * 1e3, rel=1e-2)
+    assert found["3"]["frames_per_s"] == pytest.approx(3 / found["3"]["p50"] * 1e3, rel=1e-2, abs=0.051)  # to a tenth
     load = attempt_load(job)
     assert load["border_bytes"] > 360 * 480 * 3
     assert load["stages"] == 3

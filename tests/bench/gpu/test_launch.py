@@ -103,11 +103,11 @@ def test_every_gpu_that_is_known_has_its_source_and_is_faster_in_smaller_types()
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_a_batch_of_frames_compiles_stage_by_stage(tmp_path: Path, precision: str) -> None:
     pytest.importorskip("tensorrt_rtx", reason="pip install 'drive-seg[tensorrt-rtx]'")
-    from drive_seg.backends.tensorrt.ahead import AheadOfTime, workshop_here
+    from drive_seg.backends.tensorrt.ahead import AheadOfTime, local_provider
     from drive_seg.backends.tensorrt.store import Store
 
-    made = AheadOfTime(precision, lambda line: None, workshop=workshop_here(Store(tmp_path / "store")))
+    made = AheadOfTime(precision, lambda line: None, provider=local_provider(Store(tmp_path / "store")))
     loaded = load_stages(load_bundle("camvid"), made, 2, tmp_path)
     assert {entry.about.precision for entry in made.entries} == {precision}
-    (labels,) = loaded["head"].stage.outputs
+    (labels,) = loaded["head"].outputs
     assert labels.shape == (2, 180, 240)

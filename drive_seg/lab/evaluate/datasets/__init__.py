@@ -47,7 +47,7 @@ class Layout(_Strict):
         )
         return pictures, truths
 
-    def sought(self, split: str) -> str:
+    def searched(self, split: str) -> str:
         return f"{self.images}/*{self.image_ending} beside {self.labels}/*{self.label_ending}".format(split=split)
 
 
@@ -147,9 +147,9 @@ def _pairs_of(kind: str, data: DataSet, folder: Path, split: str, classes: Seque
             pairs = [replace(pair, coding=forgiving) if pair.stem in meanings.flawed else pair for pair in pairs]
         if pairs:
             return pairs
-    sought = ", or ".join(layout.sought(split or "SPLIT") for layout in data.layouts if layout.by_split or not (split and data.splits))
+    searched = ", or ".join(layout.searched(split or "SPLIT") for layout in data.layouts if layout.by_split or not (split and data.splits))
     how = f"; name the split, as {kind}:{folder}:{splits[0]}" if data.splits and not split else ""
-    raise DataError(f"{folder}: holds no pairs of {kind}; looked for {sought}{how}")
+    raise DataError(f"{folder}: holds no pairs of {kind}; looked for {searched}{how}")
 
 
 def _parts_of(data: DataSet, layout: Layout, split: str) -> Sequence[str]:

@@ -13,7 +13,7 @@ from drive_seg.demo.textures import Facade, Panorama, paint_asphalt, paint_board
 TURN_RAD = 0.85  # the panorama reaches so far to either side of heading 0
 
 
-class Wardrobe:
+class Assets:
     """A scene's textures and sprites; `Thing.look` picks among them."""
 
     def __init__(self, seed: int, number: int, scene: Scene, size_hw: tuple[int, int]) -> None:

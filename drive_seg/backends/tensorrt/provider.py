@@ -16,8 +16,8 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What an engine is to be made of."""
+class EngineRequest:
+    """A stage, its input shapes and its precision: what an engine is asked for by."""
 
     onnx_path: str
     shapes: Mapping[str, tuple[int, ...]]  # of the inputs, as the stage's ONNX has them
@@ -26,14 +26,14 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
-    """Which TensorRT builds, for which GPU, and where engines are kept."""
+class EngineProvider:
+    """Finds engines in the store or builds them, with one TensorRT for one GPU."""
 
     flavour: Flavour
     gpu: Gpu | None  # None where there is none: the flavour then has to build ahead of time
     store: Store
 
-    def key(self, wanted: Wanted) -> Key:
+    def key(self, wanted: EngineRequest) -> Key:
         bound = None if self.flavour.ahead_of_time else self.gpu
         path = Path(wanted.onnx_path).resolve()
         return Key(
@@ -50,10 +50,10 @@ class Workshop:
             driver=bound.driver if bound else ANY_GPU,
         )
 
-    def engine(self, wanted: Wanted, tell: Tell | None, progress: Progress | None = None) -> Entry:
-        """Tells why an engine that is here is not run, that one is built, and what came of it.
+    def engine(self, wanted: EngineRequest, tell: Tell | None, progress: Progress | None = None) -> Entry:
+        """The stored engine, or a new one; `tell` gets why a stored one does not fit, that one is built, and the result.
 
-        Raises BackendError; also, with nobody to tell, where one would have to be built.
+        With `tell` None nothing is built. Raises BackendError.
         """
         name = check_file(wanted.onnx_path)
         if self.gpu is None and not self.flavour.ahead_of_time:
@@ -64,12 +64,12 @@ class Workshop:
         if isinstance(found, Entry):
             return found
         if tell is None:
-            raise BackendError(f"{key.source} is not built: {found.why or 'there is no such engine'}; run `drive-seg build`")
-        if found.why:
-            tell(f"{found.why}; it is built again")
+            raise BackendError(f"{key.source} is not built: {found or 'there is no such engine'}; run `drive-seg build`")
+        if found:
+            tell(f"{found}; it is built again")
         return self._build(name, key, wanted, tell, progress)
 
-    def _build(self, name: str, key: Key, wanted: Wanted, tell: Tell, progress: Progress | None) -> Entry:
+    def _build(self, name: str, key: Key, wanted: EngineRequest, tell: Tell, progress: Progress | None) -> Entry:
         try:
             from drive_seg.backends.tensorrt.typed import typed_network  # a machine that only runs what is built needs no onnx
         except ImportError as error:
@@ -82,11 +82,11 @@ class Workshop:
         except OSError as error:
             folder = self.store.folder
             raise BackendError(f"{folder}: the engine of {key.source} cannot be written ({error.strerror}); make room there") from error
-        tell(said(entry.about))
+        tell(describe_engine(entry.about))
         return entry
 
 
-def said(about: Sidecar) -> str:
+def describe_engine(about: Sidecar) -> str:
     """One line about an engine."""
     kinds = "; ".join(f"{kind} {', '.join(f'{n} {p}' for p, n in sorted(counts.items()))}" for kind, counts in about.layers.items())
     return f"{about.key.source}: {about.precision}, {about.bytes / 2**20:.1f} MiB in {about.build_s:.1f} s ({kinds})"
