@@ -52,7 +52,7 @@ class Capture:
         self._reading_since_s: float | None = None
         self._changed = threading.Condition()  # guards the next five; Pace has a lock of its own, taken within this one
         self._looping = looping
-        self._wish: int | None = None  # where the source is to go next
+        self._target: int | None = None  # where the source is to go next
         self._seeks = 0  # asked for, those of the loop included
         self._wanted = 0  # what was read after fewer seeks is not wanted any more
         self._jumps = 0  # of a live source, which went on unseen while it was paused
@@ -89,18 +89,18 @@ class Capture:
             self._changed.notify_all()
 
     def seek(self, index: int) -> None:
-        """Goes to the frame of this index (clamped) soon; the newest wish counts. Nothing that was read before comes afterwards.
+        """Goes to the frame of this index (clamped) soon; the newest request counts. Nothing that was read before comes afterwards.
 
-        After the n-th seek every frame's take is its own and n. While paused the one frame arrived at comes. Without `stay` a seek
+        After the n-th seek every frame's segment is its own and n. While paused the one frame arrived at comes. Without `stay` a seek
         after the end has no effect. Raises UsageError where the source cannot.
         """
         if not self.seekable:
             raise UsageError(f"{self.source.info.name}: cannot seek; only a video file, pictures and the demo can")
         with self._changed:
-            self._wish, self._seeks = index, self._seeks + 1
+            self._target, self._seeks = index, self._seeks + 1
             self._wanted = self._seeks
             self.pace.jump()
-            self._mailbox.take_newest()  # in here: once the wish can be followed, what waits may be what was wished for
+            self._mailbox.take_newest()  # in here: once the seek can be followed, what waits may be what was asked for
             self._changed.notify_all()
 
     def next(self, timeout_s: float) -> Frame | None:
@@ -148,7 +148,7 @@ class Capture:
     def _run(self) -> None:
         with self.source:
             while not self._stopped.is_set():
-                self._follow_wishes()
+                self._follow_seeks()
                 self._reading_since_s = time.monotonic()
                 frame = self.source.read()
                 self._reading_since_s = None
@@ -174,28 +174,28 @@ class Capture:
         self._unseen = not passes
         return passes
 
-    def _follow_wishes(self) -> None:
+    def _follow_seeks(self) -> None:
         """Takes the source to where it was last asked to go."""
         while True:
             with self._changed:
-                if (wish := self._wish) is None:
+                if (target := self._target) is None:
                     return
-                self._wish, self._arrived, self._end_s = None, self._seeks, None
+                self._target, self._arrived, self._end_s = None, self._seeks, None
                 self.pace.arrive()
             assert isinstance(self.source, Seekable)
-            self.source.seek(wish)
+            self.source.seek(target)
 
     def _goes_on(self) -> bool:
-        """At the source's end: waits until the last frame is over, also paused, and with `stay` for a wish; whether there is one."""
+        """At the source's end: waits until the last frame is over, also paused, and with `stay` for a seek; whether there is one."""
         if self._end_s is not None and not self.source.info.live:
             self.pace.wait_for(self._end_s)
         with self._changed:
             if self._stay and not self._goes_elsewhere():
                 self._state = "ended"
                 self._changed.wait_for(self._goes_elsewhere)
-            if self._wish is None and self._loops:
-                self._wish, self._seeks = 0, self._seeks + 1
-            return self._wish is not None
+            if self._target is None and self._loops:
+                self._target, self._seeks = 0, self._seeks + 1
+            return self._target is not None
 
     @property
     def _loops(self) -> bool:
@@ -203,7 +203,7 @@ class Capture:
         return self._looping and self.seekable and self._end_s is not None
 
     def _goes_elsewhere(self) -> bool:
-        return self._wish is not None or self._loops or self._stopped.is_set()
+        return self._target is not None or self._loops or self._stopped.is_set()
 
     def _fail(self, error: BaseException) -> None:
         self._state = "failed"

@@ -90,7 +90,7 @@ class World:
         """Those that stages were loaded on."""
         return [backend for backend in self.backends if backend.threads]
 
-    def _open_source(self, name: str, loop: bool) -> FakeSource:
+    def _open_source(self, name: str, **how: object) -> FakeSource:
         if name not in self.sources:
             raise SourceError(f"{name}: is not there; choose another")
         self.opened.append(self.sources[name]())

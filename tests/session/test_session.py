@@ -249,7 +249,7 @@ def test_a_picture_that_changes_size_midway_is_segmented_at_its_own(tmp_path: Pa
 
 def broken(monkeypatch: pytest.MonkeyPatch, **how: object) -> FakeSource:
     source = FakeSource(count=3, **how)  # type: ignore[arg-type]
-    monkeypatch.setattr("drive_seg.session.opening.open_source", lambda uri, loop: source)
+    monkeypatch.setattr("drive_seg.session.opening.open_source", lambda uri, **how: source)
     return source
 
 
