@@ -72,6 +72,13 @@ def test_labels_are_compared_with_the_first_that_were_shown_with_the_key() -> No
     assert cache.view(frame(index=14), None).changed == 0.0
 
 
+def test_a_schedule_is_told_which_frame_it_decides_on() -> None:
+    cache = Cache(CUT)
+    cache.swap(KEY)
+    view = cache.view(frame(index=14, segment=2), 0.5)
+    assert (view.index, view.segment, view.age_frames, view.mid_age_frames, view.score) == (14, 2, 4, 4, 0.5)
+
+
 def test_times_are_told_apart_by_whether_there_was_a_refresh_to_bear() -> None:
     cache = Cache(CUT)
     cache.swap(KEY)
