@@ -145,7 +145,7 @@ class Segmenter:
     """A loaded network with its cache and schedule: call it with one frame after the other. Made by `load`; used and closed by one thread.
 
     >>> import drive_seg
-    >>> with drive_seg.load(schedule="clockwork:2", propagation="netwarp") as segmenter:
+    >>> with drive_seg.load(schedule="clockwork:2", propagation="flow") as segmenter:
     ...     for frame in drive_seg.frames("demo:?seed=7&size=320x240&frames=4"):
     ...         print(frame.index, segmenter(frame).is_key)
     0 True

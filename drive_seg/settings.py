@@ -17,7 +17,7 @@ from drive_seg.errors import UsageError
 from drive_seg.files import expanded
 from drive_seg.network import propagate, schedule
 
-DEFAULT_MODEL = "camvid"
+DEFAULT_MODEL = "city"
 DEFAULT_SOURCE = "demo:"
 PRODUCT = ("model", "backend", "precision", "schedule", "mode", "propagation")  # of which a benchmark takes several values
 FOREIGN = ("class_names", "mean", "std", "channels", "scale")  # what only a network without a card has to be told

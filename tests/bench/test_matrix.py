@@ -13,6 +13,7 @@ from drive_seg.bench.blocks import check_blocks, fill_block, replaced
 from drive_seg.bench.matrix import Combination, Matrix, accuracy, multiplied, order, read_matrix, run_matrix, why_it_ended
 from drive_seg.bench.report import as_html, as_markdown, block, columns, short_block
 from drive_seg.errors import BackendError, UsageError
+from drive_seg.settings import DEFAULT_MODEL
 
 ROOT = Path(__file__).parents[2]
 RAN = {
@@ -56,7 +57,7 @@ def test_repeated_values_are_multiplied_and_named_by_what_differs() -> None:
     assert made[3].command == [
         "drive-seg", "bench", "--source", "demo:", "--model", "nets/enet.onnx", "--schedule", "clockwork:4", "--class-names", "n",
     ]  # fmt: skip
-    assert [one.name for one in multiplied({})] == ["camvid"]
+    assert [one.name for one in multiplied({})] == [DEFAULT_MODEL]
 
 
 def test_a_matrix_file_is_a_base_and_what_is_combined_with_it(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from drive_seg.network.schedule import EveryFrame
 from drive_seg.session.observer import Observer
 from drive_seg.session.opening import open_session, open_sinks
 from drive_seg.session.session import Session
-from drive_seg.settings import Settings
+from drive_seg.settings import DEFAULT_MODEL, Settings
 from drive_seg.sinks.background import DEPTH
 from drive_seg.sinks.masks import MaskWriter
 from drive_seg.sinks.recorder import Recorder
@@ -46,7 +46,7 @@ def test_every_frame_of_a_labelled_drive_comes_out_in_order() -> None:
     assert [result.frame.index for result in results] == list(range(6))
     assert all(result.frame.labels is not None for result in results)
     assert (summary["frames"], summary["dropped"], summary["key_frame_rate"]) == (6, 0, 1.0)
-    assert [summary[key] for key in ("model", "backend", "schedule", "mode")] == ["camvid", "openvino", "every-frame", "sync"]
+    assert [summary[key] for key in ("model", "backend", "schedule", "mode")] == [DEFAULT_MODEL, "openvino", "every-frame", "sync"]
 
 
 def test_clockwork_makes_every_third_frame_a_key_frame() -> None:
