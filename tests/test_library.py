@@ -83,7 +83,7 @@ def test_it_is_the_programs_own_way() -> None:
     )
     with open_session(settings) as session:
         theirs = [result for result, _ in session.results()]
-    with drive_seg.load("camvid", schedule="clockwork:3", propagation="netwarp", mode="async:2") as segmenter:
+    with drive_seg.load(**given) as segmenter:
         ours = [segmenter(frame) for frame in drive_seg.frames(DRIVE)]
         assert segmenter.runs["schedule"] == "clockwork:3"
     assert [one.details.decision for one in ours] == [one.decision for one in theirs]
