@@ -78,9 +78,8 @@ def test_the_pages_code_runs(page: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_it_is_the_programs_own_way() -> None:
     """The same frames, decisions and labels as a run of the program's."""
-    settings = Settings.load(
-        None, {"source": DRIVE, "model": "camvid", "schedule": "clockwork:3", "propagation": "netwarp", "mode": "async:2"}
-    )
+    given = {"model": "camvid", "schedule": "clockwork:3", "propagation": "netwarp", "mode": "async:2"}
+    settings = Settings.load(None, {"source": DRIVE, **given})
     with open_session(settings) as session:
         theirs = [result for result, _ in session.results()]
     with drive_seg.load(**given) as segmenter:
