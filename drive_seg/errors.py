@@ -11,11 +11,16 @@ DriveSegError                 1
 └── Stopped                 130   a training that was told to end, and is saved
 """
 
+from drive_seg.redaction import redacted
+
 
 class DriveSegError(Exception):
-    """Base of all: `str(error)` is the one line that a person reads."""
+    """Base of all: `str(error)` is the one line that a person reads, without passwords."""
 
     exit_code = 1
+
+    def __init__(self, line: str) -> None:
+        super().__init__(redacted(line))
 
 
 class UsageError(DriveSegError):

@@ -1,5 +1,6 @@
 """What executes stages: a literal table of lazy loaders, so that a vendor's package is imported only when it is asked for."""
 
+import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,6 +14,7 @@ from drive_seg.errors import BackendError, UsageError
 # OpenVINO tells its makers of every import, over the network and in a thread of its own. Its own stub takes over when the
 # package for that is absent, so that nothing leaves a car or a laboratory that its owner did not send.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["BACKENDS", "PRECISIONS", "BackendInfo", "describe_backend", "external_files", "open_backend", "read_onnx"]
 

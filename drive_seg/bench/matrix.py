@@ -22,6 +22,7 @@ from drive_seg.bench.tally import spread
 from drive_seg.contracts import KINDS
 from drive_seg.errors import BackendError, DriveSegError, UsageError
 from drive_seg.lab.evaluate.accuracy import evaluate, from_source
+from drive_seg.redaction import redacted
 from drive_seg.session.figures import percentiles
 from drive_seg.session.opening import find_model, open_engine, open_schedule, pipeline_on
 from drive_seg.settings import DEFAULT_SOURCE, FOREIGN, PRODUCT, Settings
@@ -42,6 +43,11 @@ class Combination:
     def command(self) -> list[str]:
         """What measures it alone."""
         return ["drive-seg", "bench", *(word for name, value in self.flags.items() for word in _words(name, value))]
+
+    @property
+    def shown(self) -> str:
+        """The same as a line for people, without passwords."""
+        return shlex.join(map(redacted, self.command))
 
 
 def _words(name: str, value: Any) -> list[str]:
@@ -147,7 +153,7 @@ def run_matrix(matrix: Matrix, measure: Turn, tell: Callable[[str], None]) -> di
         "rounds": matrix.rounds,
         "rows": rows,
         "cannot_run": [
-            {"name": combinations[place].name, "command": shlex.join(combinations[place].command), "reason": reason}
+            {"name": combinations[place].name, "command": combinations[place].shown, "reason": reason}
             for place, reason in sorted(failed.items())
         ],
     }
@@ -175,7 +181,7 @@ def pooled(combination: Combination, turns: Sequence[dict[str, Any]]) -> dict[st
     counters = turns[0]["energy"]["joules"]
     return {
         "name": combination.name,
-        "command": shlex.join(combination.command),
+        "command": combination.shown,
         **{key: turns[0][key] for key in ("model", "backend", "precision", "device", "schedule", "mode", "propagation", "source")},
         "frames": frames,
         "seconds": seconds,

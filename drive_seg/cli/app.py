@@ -1,6 +1,7 @@
 """All commands in one program, and the one place where an error becomes a line and an exit code."""
 
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -50,8 +51,8 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | N
     except typer.Abort:
         _end("interrupted", 130)
     except DriveSegError as error:
-        if debug:
-            raise
+        if debug:  # with what vendors said, where the address may stand as it was given
+            err.print(traceback.format_exc(), soft_wrap=True, markup=False, end="")
         _end(str(error), error.exit_code)
 
 

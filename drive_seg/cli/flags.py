@@ -9,21 +9,31 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from drive_seg.errors import SinkError, UsageError
 from drive_seg.files import Beside, Use, expanded, require_apart, require_writable
+from drive_seg.redaction import redacted
 from drive_seg.settings import Settings
 from drive_seg.sources.pictures import is_picture
 
-out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+
+class Discreet(Console):
+    """Tells no password, whatever is printed: lines, tables' cells, what is under way."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(redacted(text), **how)
+
+
+out, err = Discreet(highlight=False), Discreet(stderr=True, highlight=False)
 
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="leave out the pairs that cannot be used, and say how many and which")]
 Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]  # read by `main`
 
 
 def typed(context: typer.Context) -> str:
-    """The command as a person would type it again."""
-    return shlex.join(("drive-seg", *context.obj))
+    """The command as a person would type it again, but for passwords."""
+    return shlex.join(("drive-seg", *map(redacted, context.obj)))
 
 
 def made_folder(path: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 from drive_seg.contracts import Frame, Result, SourceInfo
 from drive_seg.errors import UsageError
 from drive_seg.overlay import Look, Painter
+from drive_seg.redaction import redacted
 from drive_seg.session import opening
 from drive_seg.session.audit import Agreement
 from drive_seg.session.commands import Commands, checked
@@ -55,7 +56,7 @@ class Player:
             "refresh": ("network", lambda _: self._refresh()),
             "seek": ("source", self._seek_again),
         }
-        self._source = SourceInfo(settings.source, (0, 0), 0.0, live=False)
+        self._source = SourceInfo(redacted(settings.source), (0, 0), 0.0, live=False)
         self._source_failed = self._over = False  # over: as many frames as were asked for have come
         self._segment = self._last_segment = 0  # added to the frames of this source, and the last frame's, so that no segment comes twice
         self._frame_hw, self._count = (0, 0), 0  # of this source

@@ -9,7 +9,6 @@ from pathlib import Path
 from drive_seg.contracts import Seekable, Source
 from drive_seg.errors import SourceError, UsageError
 from drive_seg.files import expanded
-from drive_seg.sources.address import redacted
 
 PLAYLIST_BYTES = 1 << 20
 NAMED_IN = {  # how a playlist begins, and where it names files
@@ -123,7 +122,7 @@ def _kind(uri: str) -> Kind:
             return kind
     except (OSError, ValueError) as error:
         raise UsageError(f"{uri!r:.80}: is no path ({getattr(error, 'strerror', None) or error}); give {GRAMMAR}") from error
-    raise UsageError(f"{redacted(uri)}: {uri.partition(':')[0]}:// is no source; give {GRAMMAR}")
+    raise UsageError(f"{uri}: {uri.partition(':')[0]}:// is no source; give {GRAMMAR}")
 
 
 def files_of(uri: str) -> list[Path]:

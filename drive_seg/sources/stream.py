@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 
 from drive_seg.contracts import Frame, Image, SourceInfo
 from drive_seg.errors import SourceError
-from drive_seg.sources.address import redacted
+from drive_seg.redaction import redacted
 from drive_seg.sources.playback import Playback
 from drive_seg.sources.video import Unplayable, Video
 

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, QObject, QSettings, QStandardPaths, pyqtSignal
@@ -29,6 +30,11 @@ class Memory:
         """The user's own unless given."""
         scope, form = QSettings.Scope.UserScope, QSettings.Format.IniFormat
         self.settings = settings if settings is not None else QSettings(form, scope, "drive-seg", "window")
+        with suppress(OSError):  # addresses are kept with their passwords, to be opened again
+            path = Path(self.settings.fileName())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(0o600)  # Qt writes into it with the mode that it has
+            path.chmod(0o600)
 
     def text(self, name: str, default: str) -> str:
         return str(self.settings.value(name, default))

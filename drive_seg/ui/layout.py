@@ -7,6 +7,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QMainWindow, QMenu, QSplitter, QWidget
 
+from drive_seg.redaction import redacted
 from drive_seg.session.status import Status
 from drive_seg.ui.actions import ACTIONS, MENUS
 from drive_seg.ui.bars import Transport, TroubleBar, clock
@@ -188,7 +189,7 @@ def fill_menus(window: QMainWindow, keys: Mapping[str, QAction], recent: Callabl
 def _fill_lately(menu: QMenu, recent: Callable[[], list[str]], open: Callable[[str], None]) -> None:
     menu.clear()
     for source in recent() or [translate("ui", "nothing yet")]:
-        action = menu.addAction(source)
+        action = menu.addAction(redacted(source))
         assert action is not None
         action.setEnabled(bool(recent()))
         action.triggered.connect(lambda _=False, source=source: open(source))

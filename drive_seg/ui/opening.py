@@ -5,6 +5,7 @@ from pathlib import Path
 from PyQt6.QtCore import QMimeData
 from PyQt6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFileDialog, QLabel, QVBoxLayout, QWidget
 
+from drive_seg.redaction import redacted
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
 
@@ -32,7 +33,7 @@ class AddressDialog(QDialog):
         self.address.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)  # what is typed is an address, not another item without one
         self.address.setMinimumWidth(380)
         cameras = [(self.tr("camera {0}").format(number), str(number)) for number in range(MOST_CAMERAS)]
-        for name, uri in (*((one, one) for one in recent), *cameras, (self.tr("the demo drive"), "demo:")):
+        for name, uri in (*((redacted(one), one) for one in recent), *cameras, (self.tr("the demo drive"), "demo:")):
             self.address.addItem(name, uri)
         hint = QLabel(self.tr("A camera's number, rtsp://… or http://… of a stream, a path, or demo:"))
         hint.setWordWrap(True)

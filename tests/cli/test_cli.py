@@ -233,10 +233,10 @@ def test_an_altered_bundle_is_refused(capsys: pytest.CaptureFixture[str], tmp_pa
 
 
 def test_debug_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
-    from drive_seg.errors import SourceError
-
-    with pytest.raises(SourceError, match="missing"):
-        cli.main(["run", "--headless", "--video", "missing.mp4", "--debug"])
+    code, _, err = call(capsys, "run", "--headless", "--video", "missing.mp4", "--debug")
+    assert code == 1
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("drive-seg: missing.mp4: ")
 
 
 def test_models_says_where_each_bundle_lies(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@ import pytest
 
 from drive_seg.contracts import Image
 from drive_seg.errors import SourceError
+from drive_seg.redaction import redacted
 from drive_seg.sources import stream
-from drive_seg.sources.address import redacted
 from drive_seg.sources.capture import Capture
 from drive_seg.sources.stream import StreamSource
 from drive_seg.workers import Overflow

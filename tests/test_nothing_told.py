@@ -1,0 +1,177 @@
+"""Nothing leaves this machine that its user did not send, and no password stands in anything that is written or printed."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PyQt6.QtCore import QSettings
+
+from drive_seg import cli
+from drive_seg.errors import BackendError, DriveSegError
+from drive_seg.redaction import redacted
+from drive_seg.ui.keeping import Memory
+from tests.waiting import PATIENCE_S
+
+SECRET = "hunter2"
+
+RUN_ALL = """
+import socket, sys
+from contextlib import closing
+
+asked = []
+def hook(event, about):
+    if event.startswith("socket.") and event not in ("socket.__new__", "socket.gethostname"):
+        asked.append((event, *map(str, about)))
+sys.addaudithook(hook)
+
+import numpy as np
+from drive_seg.backends import BACKENDS, open_backend
+from drive_seg.errors import BackendError
+from drive_seg.network.card import load_bundle
+from drive_seg.network.engine import Engine
+
+ran = []
+for name in BACKENDS:
+    try:
+        backend = open_backend(name, device=None, precision="fp32", threads=1)
+    except BackendError:
+        continue
+    with Engine(load_bundle("camvid"), backend, int8=False) as engine:
+        engine.fit((96, 128))
+        context = dict(engine.low(np.zeros((1, *engine.input_hw, 3), np.uint8), {}))
+        for stage in engine.cached:
+            context |= engine.deep(stage, context)
+    ran.append(name)
+
+def tries():  # of this network namespace, to send anything: what went out, and what found no way out
+    counted = {}
+    lines = [line.split() for line in open("/proc/net/snmp")]
+    for names, values in zip(lines[::2], lines[1::2]):
+        counted |= {names[0] + name: int(value) for name, value in zip(names[1:], values[1:])}
+    counted |= {name: int(value) for name, value in (line.split() for line in open("/proc/net/snmp6"))}
+    return {name: counted.get(name, 0) for name in ("Ip:OutRequests", "Ip:OutNoRoutes", "Ip6OutRequests", "Ip6OutNoRoutes")}
+
+if "apart" in sys.argv:
+    before = tries()
+    print("sent", before)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.connect_ex(("192.0.2.1", 53))
+    print("counts", tries() != before)
+    del asked[:]
+print("ran", *ran)
+print("asked", asked)
+"""
+
+
+def _can_be_apart() -> bool:
+    try:
+        return subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False, timeout=PATIENCE_S).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["as it is seen in the process", "in a network of its own"])
+def test_no_backend_tells_anyone(tmp_path: Path, apart: bool) -> None:
+    if apart and not _can_be_apart():
+        pytest.skip("unshare -rn does not work here")
+    told = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_DATA_HOME": str(tmp_path / "data")}
+    before = ["unshare", "-rn"] if apart else []
+    command = [*before, sys.executable, "-c", RUN_ALL, *(["apart"] if apart else [])]
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"} | told
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    said = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
+    assert "openvino" in said["ran"].split()
+    assert said["asked"] == "[]"
+    if apart:
+        assert said["counts"] == "True"  # else it would prove nothing
+        assert set(eval(said["sent"]).values()) == {0}
+    assert [str(path) for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rtsp://me:hunter2@cam/x: refused; rtsp://you:hunter2@cam/y", "rtsp://cam/x: refused; rtsp://cam/y"),
+        ("rtsp://me:hun/ter?2#@cam:554/x", "rtsp://cam:554/x"),
+        ("http://cam:8080/who@where", "http://cam:8080/who@where"),
+        ("http://cam/x?a=1&token=hunter2&b=2", "http://cam/x?a=1&token=…&b=2"),
+        ("http://cam/x?user=me&loginpas=hunter2", "http://cam/x?user=me&loginpas=…"),
+        ("rtsp://cam/user=me&password=hunter2&channel=1", "rtsp://cam/user=me&password=…&channel=1"),
+        ("rtsp://cam/user=me_password=hunter2", "rtsp://cam/user=me_password=…"),
+        ("demo:?seed=7&frames=3", "demo:?seed=7&frames=3"),
+    ],
+)
+def test_what_is_taken_out(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+
+
+def test_errors_are_without_passwords_from_their_beginning() -> None:
+    for kind in (DriveSegError, BackendError):
+        assert str(kind(f"rtsp://me:{SECRET}@cam: no")) == "rtsp://cam: no"
+
+
+STREAM = f"rtsp://me:{SECRET}@127.0.0.1:9/x"  # where nobody answers
+REFUSED = (f"foo://me:{SECRET}@cam/x", f"foo://cam/x?token={SECRET}", f"http://me:{SECRET}@[x")  # without being looked for
+
+
+@pytest.mark.parametrize("address", REFUSED)
+@pytest.mark.parametrize("command", ["run --headless --json j.json", "run --headless --debug", "evaluate", "bench --json j.json"])
+def test_no_failure_tells_a_password(
+    address: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        cli.main([*command.split(), "--source", address])
+    assert end.value.code in (1, 2)
+    _nowhere(tmp_path, *capfd.readouterr())
+
+
+def test_nor_what_a_vendor_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["evaluate", "--source", STREAM, "--debug"])
+    assert end.value.code == 1
+    said = capfd.readouterr()
+    assert "Traceback" in said.err
+    _nowhere(tmp_path, *said)
+
+
+def test_no_report_tells_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """What cannot run is told with its command and its reason, in Markdown, JSON and HTML."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("drive_seg.bench.machine.describe", lambda: {"cpu": "x", "threads": 1, "gpu": "", "memory_gib": 1, "kernel": "y"})
+
+    def fails(flags: dict[str, object]) -> dict[str, object]:
+        raise BackendError(f"{flags['source']}: no video stream there")
+
+    monkeypatch.setattr("drive_seg.bench.matrix.measure_in_process", fails)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["bench", "--source", STREAM, "--schedule", "every-frame", "--schedule", "clockwork:4", "--out", "b", "--rounds", "1"])
+    assert end.value.code == 0
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["bench.html", "bench.json", "bench.md"]
+    assert "rtsp://127.0.0.1:9/x" in (tmp_path / "b" / "bench.json").read_text()
+    _nowhere(tmp_path, *capfd.readouterr())
+
+
+def _nowhere(folder: Path, *said: str) -> None:
+    for text in said:
+        assert SECRET not in text
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert SECRET.encode() not in path.read_bytes(), path
+
+
+def test_what_the_window_keeps_is_for_its_user_alone(tmp_path: Path) -> None:
+    file = tmp_path / "kept" / "window.ini"
+    memory = Memory(QSettings(str(file), QSettings.Format.IniFormat))
+    memory.opened(STREAM)
+    memory.settings.sync()
+    assert memory.recent == [STREAM]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.chmod(0o644)  # of an earlier version
+    Memory(QSettings(str(file), QSettings.Format.IniFormat)).settings.sync()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
