@@ -13,6 +13,7 @@ from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.opening import Opener
 from drive_seg.ui.pages.inspector import PAGES
 from drive_seg.ui.panel import Panel
+from drive_seg.ui.view import ZOOM, VideoView
 
 
 class Window(Protocol):
@@ -21,6 +22,7 @@ class Window(Protocol):
     cockpit: Cockpit
     opener: Opener
     panel: Panel
+    video: VideoView
 
     def shows(self, part: str) -> bool:
         """`part`: panel, strip or inspector."""
@@ -32,6 +34,8 @@ class Window(Protocol):
     def toggle_compare(self) -> None: ...
 
     def toggle_audit(self) -> None: ...
+
+    def actual_size(self) -> None: ...
 
     def toggle_full_screen(self) -> None: ...
 
@@ -78,6 +82,10 @@ MENUS = {
 }  # fmt: skip
 
 
+def _picture(window: Window) -> bool:
+    return window.cockpit.shown is not None
+
+
 def _seekable(window: Window) -> bool:
     return window.cockpit.status.seekable
 
@@ -111,7 +119,11 @@ ACTIONS: tuple[Entry, ...] = (
     Entry("open-camera", "source", "Ctrl+U", "Open camera or address …",
           "A camera by its number, a network stream by its address, or demo:", lambda w: w.opener.ask_address()),
     Entry("snapshot", "source", "P", "Take a snapshot", "Save this frame: picture, overlay, mask and its numbers as JSON",
-          lambda w: w.cockpit.snapshot(), icon="camera", can=lambda w: w.cockpit.shown is not None, gap=True),
+          lambda w: w.cockpit.snapshot(), icon="camera", can=_picture, gap=True),
+    Entry("copy", "source", "Ctrl+C", "Copy the picture", "Copy the picture as it is shown, with its overlay, at the frame's size",
+          lambda w: w.cockpit.copy_picture(), can=_picture),
+    Entry("copy-command", "source", "Ctrl+Shift+C", "Copy as a command line",
+          "Copy the command that starts this run again, with every choice made here", lambda w: w.cockpit.copy_command()),
     Entry("record", "source", "R", "Record", "Record the overlay as a video until pressed again",
           lambda w: w.cockpit.toggle_record(), icon="record", on=lambda w: w.cockpit.status.recording is not None),
     Entry("folder", "source", "", "Folder for snapshots and recordings …", "Where snapshots and recordings are written",
@@ -133,8 +145,15 @@ ACTIONS: tuple[Entry, ...] = (
           lambda w: w.cockpit.toggle_loop(), icon="loop", on=lambda w: w.cockpit.wanted("loop"), can=_file, gap=True),
     Entry("view", "picture", "M", "Overlay, mask or picture", "Show the overlay, the mask alone or the picture alone, in turn",
           lambda w: w.cockpit.next_view()),
+    Entry("zoom-in", "picture", "Ctrl++ Ctrl+=", "Enlarge", "Enlarge the picture; the wheel does it under the pointer, dragging moves it",
+          lambda w: w.video.zoom_at(None, ZOOM), can=_picture, gap=True, repeats=True),
+    Entry("zoom-out", "picture", "Ctrl+-", "Reduce", "Reduce the picture until it fits",
+          lambda w: w.video.zoom_at(None, 1 / ZOOM), can=_picture, repeats=True),
+    Entry("actual", "picture", "Ctrl+1", "Actual size", "Show a pixel of the frame on one of the screen",
+          lambda w: w.actual_size(), can=_picture),
+    Entry("fit", "picture", "Ctrl+0", "Fit", "Show the whole picture, as large as there is room", lambda w: w.video.fit(), can=_picture),
     Entry("more", "picture", "+ =", "More opacity", "Let the labels cover more of the picture",
-          lambda w: w.cockpit.set_opacity(w.cockpit.look.opacity + 0.1), repeats=True),
+          lambda w: w.cockpit.set_opacity(w.cockpit.look.opacity + 0.1), gap=True, repeats=True),
     Entry("less", "picture", "-", "Less opacity", "Let more of the picture through",
           lambda w: w.cockpit.set_opacity(w.cockpit.look.opacity - 0.1), repeats=True),
     Entry("contours", "picture", "C", "Contours only", "Draw the borders of the areas instead of filling them",

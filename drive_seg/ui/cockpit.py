@@ -1,6 +1,7 @@
 """What the window's controls do to the player and to how its labels are drawn: one method a command, without a widget."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+from PyQt6.QtGui import QGuiApplication, QImage
 
 from drive_seg.backends import BACKENDS, describe_backend
 from drive_seg.classes import RGB, ClassName, clear_palette, palette, people
@@ -19,6 +21,7 @@ from drive_seg.overlay import Look, Painter
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.sinks.snapshot import Labelled
+from drive_seg.ui import pixel
 from drive_seg.ui.choices import nudged, translate
 from drive_seg.ui.compose import Versus, View, compose, same_ids
 from drive_seg.ui.keeping import CLOSE_LIMIT_S, Keeper, Memory
@@ -160,6 +163,18 @@ class Cockpit(QObject):
             return None
         room_hw = room(self.shown.result.frame.image)
         return compose(self.shown, self._painter, self.view, self.versus, self.divider, room_hw, self._comparison_ids())
+
+    def pixel(self, x: float, y: float) -> str:
+        """What is known there, in words; `x`, `y`: shares of the picture's width and height, 0 to 1, the 1 not included."""
+        if self.shown is None:
+            return ""
+        classes, card = self.status.classes, self._compared_card()
+        return pixel.in_words(self.shown, x, y, classes, card.classes if card else classes, self.status.source.classes or classes)
+
+    def command(self) -> str:
+        """This run as a command line: every choice made here that has a flag. Raises UsageError where one cannot be written so."""
+        wanted = {**self._requested, "opacity": self.look.opacity, "audit": self.status.auditing, "output": self.status.recording}
+        return shlex.join(("python", "launch.py", *self.status.settings.model_copy(update=wanted).arguments()))
 
     # -- playing
 
@@ -312,6 +327,22 @@ class Cockpit(QObject):
         self._draw(hidden=frozenset())
 
     # -- what is kept
+
+    def copy_picture(self) -> None:
+        """As it is shown, with its overlay, at the frame's size."""
+        image = self.compose(lambda frame: (frame.shape[0], frame.shape[1]))
+        if image is not None and (clipboard := QGuiApplication.clipboard()):
+            height, width = image.shape[:2]
+            clipboard.setImage(QImage(image.tobytes(), width, height, 3 * width, QImage.Format.Format_BGR888).copy())
+            self.told.emit(translate("ui", "copied the picture, {0} x {1}").format(width, height), False)
+
+    def copy_command(self) -> None:
+        def copy() -> None:
+            if clipboard := QGuiApplication.clipboard():
+                clipboard.setText(line := self.command())
+                self.told.emit(translate("ui", "copied: {0}").format(line), False)
+
+        self._try(copy)
 
     def snapshot(self) -> None:
         if self.shown:

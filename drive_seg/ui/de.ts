@@ -304,6 +304,18 @@
     <message><source>&amp;Help</source><translation>&amp;Hilfe</translation></message>
     <message><source>Play</source><translation>Abspielen</translation></message>
     <message><source>Play again</source><translation>Noch einmal</translation></message>
+    <message><source>Copy the picture</source><translation>Bild kopieren</translation></message>
+    <message><source>Copy the picture as it is shown, with its overlay, at the frame's size</source><translation>Das Bild kopieren, wie es gezeigt wird, mit seiner Überlagerung, in der Größe des Bildes</translation></message>
+    <message><source>Copy as a command line</source><translation>Als Befehlszeile kopieren</translation></message>
+    <message><source>Copy the command that starts this run again, with every choice made here</source><translation>Den Befehl kopieren, der diesen Lauf wieder beginnt, mit jeder hier getroffenen Wahl</translation></message>
+    <message><source>Enlarge</source><translation>Vergrößern</translation></message>
+    <message><source>Enlarge the picture; the wheel does it under the pointer, dragging moves it</source><translation>Das Bild vergrößern; das Mausrad tut es unter dem Zeiger, Ziehen verschiebt es</translation></message>
+    <message><source>Reduce</source><translation>Verkleinern</translation></message>
+    <message><source>Reduce the picture until it fits</source><translation>Das Bild verkleinern, bis es hineinpasst</translation></message>
+    <message><source>Actual size</source><translation>Originalgröße</translation></message>
+    <message><source>Show a pixel of the frame on one of the screen</source><translation>Einen Bildpunkt auf einem des Bildschirms zeigen</translation></message>
+    <message><source>Fit</source><translation>Einpassen</translation></message>
+    <message><source>Show the whole picture, as large as there is room</source><translation>Das ganze Bild zeigen, so groß wie Platz ist</translation></message>
 </context>
 <context>
     <name>ui</name>
@@ -384,5 +396,12 @@
     <message><source>warped; each channel is weighed against this frame's own features</source><translation>verschoben; jeder Kanal wird gegen die eigenen Merkmale dieses Bildes abgewogen</translation></message>
     <message><source>each cell gathers it from where the key frame looked as the cell looks now</source><translation>jede Zelle sammelt ihn dort, wo das Schlüsselbild so aussah wie die Zelle jetzt</translation></message>
     <message><source>a gated unit moves it on by a step a frame</source><translation>eine Einheit mit Toren führt ihn mit jedem Bild einen Schritt weiter</translation></message>
+    <message><source>truth {0}</source><translation>Wahrheit {0}</translation></message>
+    <message><source>x {0}, y {1}</source><translation>x {0}, y {1}</translation></message>
+    <message><source>frame {0}</source><translation>Bild {0}</translation></message>
+    <message><source>feature age {0} ({1:.0f} ms)</source><translation>Merkmalsalter {0} ({1:.0f} ms)</translation></message>
+    <message><source>void</source><translation>ungültig</translation></message>
+    <message><source>copied the picture, {0} x {1}</source><translation>Bild kopiert, {0} x {1}</translation></message>
+    <message><source>copied: {0}</source><translation>kopiert: {0}</translation></message>
 </context>
 </TS>

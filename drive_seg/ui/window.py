@@ -71,6 +71,7 @@ class MainWindow(QMainWindow):
         self.cockpit.kept.connect(lambda line, folder: self.bar.tell(line, False, folder))
         self.video.dragged.connect(self.cockpit.set_divider)
         self.video.resized.connect(self._redraw)
+        self.video.pointed.connect(self._point)
         self.video.double_clicked.connect(self.toggle_full_screen)
         self.strip.seeked.connect(self.cockpit.stop_at)
         self.inspector.closed.connect(lambda: self.show_part("inspector", False))
@@ -122,7 +123,15 @@ class MainWindow(QMainWindow):
         self.video.tags = tags(status.runs, status.comparison) if status.comparison and self.video.divider is not None else ("", "")
         if difference:
             self.video.tags = translate("ui", "pink: where A and B differ"), ""
+        self._point()
         self.video.show_image(image, captured_s)
+
+    def _point(self) -> None:
+        """Says what is under the pointer, also when the frame there is another one."""
+        at = self.video.under_pointer
+        if (says := self.cockpit.pixel(*at) if at else "") != self.video.says:
+            self.video.says = says
+            self.video.update()
 
     def refresh(self) -> None:
         """Brings all but the picture up to date."""
@@ -192,6 +201,10 @@ class MainWindow(QMainWindow):
         self.parts.show_part(part, shown, self.width() < NARROW_PX)
         self.memory.keep(**{f"open__{part}": shown})
         self.refresh()
+
+    def actual_size(self) -> None:
+        if shown := self.cockpit.shown:
+            self.video.actual(shown.result.frame.size_hw)
 
     def toggle_full_screen(self) -> None:
         """The picture alone fills the screen."""
