@@ -120,6 +120,9 @@
     <message><source>{0:.1f} mean · {1} max</source><translation>Ø {0:.1f} · max. {1}</translation></message>
     <message><source>key</source><translation>Schlüssel</translation></message>
     <message><source>age {0}</source><translation>Alter {0}</translation></message>
+    <message><source>Preset</source><translation>Vorgabe</translation></message>
+    <message><source>custom</source><translation>eigene Wahl</translation></message>
+    <message><source>Sets schedule, mode and propagation together, as this bundle can:</source><translation>Setzt Zeitplan, Modus und Übertragung zusammen, wie dieses Modell es kann:</translation></message>
 </context>
 <context>
     <name>ScheduleBox</name>
@@ -403,5 +406,9 @@
     <message><source>void</source><translation>ungültig</translation></message>
     <message><source>copied the picture, {0} x {1}</source><translation>Bild kopiert, {0} x {1}</translation></message>
     <message><source>copied: {0}</source><translation>kopiert: {0}</translation></message>
+    <message><source>best accuracy</source><translation>am genauesten</translation></message>
+    <message><source>balanced</source><translation>ausgewogen</translation></message>
+    <message><source>least work</source><translation>am wenigsten Arbeit</translation></message>
+    <message><source>fixed budget</source><translation>festes Zeitbudget</translation></message>
 </context>
 </TS>

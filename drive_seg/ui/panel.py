@@ -9,7 +9,8 @@ from PyQt6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 from drive_seg.backends import BACKENDS
 from drive_seg.network.propagate import KINDS as PROPAGATIONS
 from drive_seg.session.figures import Numbers
-from drive_seg.ui.choices import explained
+from drive_seg.ui import presets
+from drive_seg.ui.choices import explained, translate
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.compose import View
 from drive_seg.ui.legend import Legend
@@ -29,6 +30,7 @@ class Panel(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setMinimumWidth(230)
         self._cockpit = cockpit
+        self.preset = Choice("")
         self.model = Choice(self.tr("The bundle: a trained network with everything it needs"))
         self.backend = Choice(explained(self.tr("What executes the network"), BACKENDS))
         self.propagation = Choice(explained(self.tr("How features of the last key frame are propagated to this one"), PROPAGATIONS))
@@ -45,7 +47,9 @@ class Panel(QWidget):
             "look": Section(self.tr("Overlay"), self._look(actions)),
             "classes": Section(self.tr("Classes · share of the picture"), self._classes(actions)),
         }
-        inside = column(self._numbers(), self.facts, *self.sections.values(), margins=(14, 8, 14, 10), spacing=7)
+        inside = column(
+            self._numbers(), self.facts, named(self.tr("Preset"), self.preset), *self.sections.values(), margins=(14, 8, 14, 10), spacing=7
+        )
         inside.layout().addStretch(1)  # type: ignore[union-attr]
         outside = QVBoxLayout(self)
         outside.setContentsMargins(0, 0, 0, 0)
@@ -89,6 +93,7 @@ class Panel(QWidget):
 
     def _wire(self) -> None:
         cockpit = self._cockpit
+        self.preset.chosen.connect(self._choose)
         self.model.chosen.connect(cockpit.set_model)
         self.backend.chosen.connect(lambda name: cockpit.change(backend=None if name == BEST else name))
         self.propagation.chosen.connect(lambda name: cockpit.change(propagation=name))
@@ -105,6 +110,7 @@ class Panel(QWidget):
     def show_state(self) -> None:
         """The controls as things are in force, or asked for."""
         cockpit, wanted, look = self._cockpit, self._cockpit.wanted, self._cockpit.look
+        self._show_preset()
         self.model.offer([(name, name) for name in cockpit.models()], wanted("model"))
         best = (
             self.tr("best here ({0})").format(cockpit.status.runs.get("backend", NONE))
@@ -122,6 +128,23 @@ class Panel(QWidget):
         self.opacity_says.setText(f"{look.opacity:.0%}")
         self.all_button.setVisible(bool(look.hidden))
         self.legend.show_classes(cockpit.status.classes, look.palette, look.hidden)
+
+    def _show_preset(self) -> None:
+        """With what each sets for this bundle; `custom` only while none of them is in force."""
+        of = presets.choices(self._cockpit.wanted("model"), self._cockpit.card())
+        current = presets.preset_of({name: self._cockpit.wanted(name) for name in ("schedule", "mode", "propagation")}, of)
+        titles = {name: translate("ui", preset.title) for name, preset in presets.PRESETS.items()}
+        custom = [(presets.CUSTOM, self.tr("custom"))] if current == presets.CUSTOM else []
+        self.preset.offer([*titles.items(), *custom], current)
+        told = (f"{titles[name]}: " + " · ".join(f"--{key} {value}" for key, value in chosen.items()) for name, chosen in of.items())
+        tip = "\n".join((self.tr("Sets schedule, mode and propagation together, as this bundle can:"), *told))
+        if self.preset.toolTip() != tip:
+            self.preset.setToolTip(tip)
+
+    def _choose(self, name: str) -> None:
+        """`custom` is what is there already."""
+        if chosen := presets.choices(self._cockpit.wanted("model"), self._cockpit.card()).get(name):
+            self._cockpit.change(**chosen)
 
     def show_numbers(self, numbers: Numbers, miou: float | None) -> None:
         """The last second; a dash where nothing arrived in it. `miou`: None where the source knows no truth."""
