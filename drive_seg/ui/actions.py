@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import QWidget
 from drive_seg.network.schedule import read_schedule
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
+from drive_seg.ui.compose import View
 from drive_seg.ui.opening import Opener
 from drive_seg.ui.pages.inspector import PAGES
 from drive_seg.ui.panel import Panel
@@ -138,13 +139,18 @@ ACTIONS: tuple[Entry, ...] = (
           lambda w: w.cockpit.jump(5), can=_seekable, gap=True, repeats=True),
     Entry("rewind", "play", "Left", "5 seconds back", "Jump 5 seconds back", lambda w: w.cockpit.jump(-5), can=_seekable, repeats=True),
     Entry("home", "play", "Home", "To the beginning", "Jump to the first frame", lambda w: w.cockpit.seek(0), can=_seekable),
+    Entry("next-error", "play", "Shift+E", "Next frame with a large error",
+          "Play on to the next frame with half as many wrong pixels again as all so far, and stand there",
+          lambda w: w.cockpit.toggle_hunt(), on=lambda w: w.cockpit.hunting, can=lambda w: w.cockpit.knows_truth),
     Entry("slower", "play", "[", "Slower", "Play more slowly", lambda w: w.cockpit.faster(-1), can=_file, gap=True),
     Entry("faster", "play", "]", "Faster", "Play faster", lambda w: w.cockpit.faster(1), can=_file),
     Entry("normal", "play", "Backspace", "Normal speed", "Play at the file's own speed", lambda w: w.cockpit.set_speed(1.0), can=_file),
     Entry("loop", "play", "L", "Loop", "Begin again at the end",
           lambda w: w.cockpit.toggle_loop(), icon="loop", on=lambda w: w.cockpit.wanted("loop"), can=_file, gap=True),
-    Entry("view", "picture", "M", "Overlay, mask or picture", "Show the overlay, the mask alone or the picture alone, in turn",
+    Entry("view", "picture", "M", "Overlay, mask or picture", "Show the overlay, the mask alone, the picture alone or the errors, in turn",
           lambda w: w.cockpit.next_view()),
+    Entry("errors", "picture", "Z", "Error map", "Show what is right and what is wrong, where the source knows the true labels",
+          lambda w: w.cockpit.toggle_errors(), on=lambda w: w.cockpit.view is View.ERRORS, can=lambda w: w.cockpit.knows_truth),
     Entry("zoom-in", "picture", "Ctrl++ Ctrl+=", "Enlarge", "Enlarge the picture; the wheel does it under the pointer, dragging moves it",
           lambda w: w.video.zoom_at(None, ZOOM), can=_picture, gap=True, repeats=True),
     Entry("zoom-out", "picture", "Ctrl+-", "Reduce", "Reduce the picture until it fits",

@@ -25,6 +25,7 @@ from drive_seg.ui import pixel
 from drive_seg.ui.choices import nudged, translate
 from drive_seg.ui.compose import Versus, View, compose, same_ids
 from drive_seg.ui.keeping import CLOSE_LIMIT_S, Keeper, Memory
+from drive_seg.ui.truth import Truth, known
 from drive_seg.workers import Worker
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0)
@@ -52,6 +53,8 @@ class Cockpit(QObject):
         usual = self.status.palette == palette([ClassName(name) for name in self.status.classes])
         self.clear = memory.flag("look/clear", usual)  # colours that somebody gave the classes are shown unless V says otherwise
         self.shown: Shown | None = None
+        self.truth = Truth()
+        self.hunting = False  # for a frame with a large error
         self.keeper = Keeper(player, memory)
         self.keeper.told.connect(self.told)
         self.keeper.kept.connect(self.kept)
@@ -83,6 +86,12 @@ class Cockpit(QObject):
         self._requested = {name: value for name, value in self._requested.items() if getattr(self.status.settings, name) != value}
         now_s = time.monotonic()
         slow = self.status.state == "playing" and self.status.numbers.fps < BEHIND * self._due
+        self.truth.count(self.status, self.shown)
+        if self.view is View.ERRORS and not self.knows_truth:
+            self.set_view(View.OVERLAY)
+        if self.hunting and (self.status.state in ("ended", "failed") or not self.knows_truth):
+            self.hunting = False
+            self.told.emit(translate("ui", "no other frame with a large error up to the end"), False)
         self._slow_since = (self._slow_since or (now_s, self.status.dropped)) if slow else None
         if self.status.recording != before.recording:
             self._recording_since_s = now_s if self.status.recording else None
@@ -162,7 +171,22 @@ class Cockpit(QObject):
         if self.shown is None:
             return None
         room_hw = room(self.shown.result.frame.image)
-        return compose(self.shown, self._painter, self.view, self.versus, self.divider, room_hw, self._comparison_ids())
+        ids, classes = self._comparison_ids(), len(self.status.classes)
+        return compose(self.shown, self._painter, self.view, self.versus, self.divider, room_hw, ids, classes)
+
+    def show(self, shown: Shown) -> None:
+        """A new frame is to be shown."""
+        self.shown = shown
+        if self.hunting and (error := self.truth.count(self.status, shown)) is not None and self.truth.large(error):
+            self.hunting = False
+            self.stop_at(shown.result.frame.index)
+            line = translate("ui", "frame {0}: {1:.1%} of its pixels are wrong, of all frames so far {2:.1%}")
+            self.told.emit(line.format(shown.result.frame.index, error, 1 - (self.truth.total.pixel_accuracy or 0.0)), False)
+            self._now()
+
+    @property
+    def knows_truth(self) -> bool:
+        return known(self.status)
 
     def pixel(self, x: float, y: float) -> str:
         """What is known there, in words; `x`, `y`: shares of the picture's width and height, 0 to 1, the 1 not included."""
@@ -180,6 +204,7 @@ class Cockpit(QObject):
 
     def toggle_pause(self) -> None:
         """At the end it plays again from the beginning."""
+        self.hunting = False
         if self.status.state == "ended":
             self._play_again()
         else:
@@ -209,9 +234,14 @@ class Cockpit(QObject):
 
     def stop_at(self, index: int) -> None:
         """To look at a frame, which would be gone at once if it played on."""
-        if self.status.seekable:
-            self.player.pause()
-            self.seek(index)
+        self.player.pause()
+        self.seek(index)
+
+    def toggle_hunt(self) -> None:
+        """Plays on to the next frame that is shown with a large error, and stands there."""
+        self.hunting = not self.hunting
+        (self.player.resume if self.hunting else self.player.pause)()
+        self._now()
 
     def set_speed(self, factor: float) -> None:
         self._try(lambda: self.player.speed(factor))
@@ -294,8 +324,16 @@ class Cockpit(QObject):
         self.view = view
         self._seen()
 
+    @property
+    def views(self) -> list[View]:
+        """Those that there are of this source."""
+        return [view for view in View if view is not View.ERRORS or self.knows_truth]
+
+    def toggle_errors(self) -> None:
+        self.set_view(View.OVERLAY if self.view is View.ERRORS else View.ERRORS)
+
     def next_view(self) -> None:
-        views = list(View)
+        views = self.views
         self.set_view(views[(views.index(self.view) + 1) % len(views)])
 
     def set_divider(self, share: float) -> None:

@@ -9,6 +9,14 @@
     <message><source>A camera's number, rtsp://… or http://… of a stream, a path, or demo:</source><translation>Nummer einer Kamera, rtsp://… oder http://… eines Streams, ein Pfad, oder demo:</translation></message>
 </context>
 <context>
+    <name>AccuracyPage</name>
+    <message><source>This source knows no true labels. Pictures of a data set with labels beside them do, and the demo drive.</source><translation>Diese Quelle kennt keine wahren Labels. Bilder eines Datensatzes mit Labels daneben kennen sie, und die Demofahrt.</translation></message>
+    <message><source>IoU by class, so far</source><translation>IoU nach Klasse, bisher</translation></message>
+    <message><source>Frames counted</source><translation>Gezählte Bilder</translation></message>
+    <message><source>mIoU</source><translation>mIoU</translation></message>
+    <message><source>Pixels right</source><translation>Richtige Bildpunkte</translation></message>
+</context>
+<context>
     <name>Areas</name>
     <message><source>Share of the picture · seconds ago</source><translation>Anteil am Bild · Sekunden zuvor</translation></message>
 </context>
@@ -123,6 +131,7 @@
     <message><source>Preset</source><translation>Vorgabe</translation></message>
     <message><source>custom</source><translation>eigene Wahl</translation></message>
     <message><source>Sets schedule, mode and propagation together, as this bundle can:</source><translation>Setzt Zeitplan, Modus und Übertragung zusammen, wie dieses Modell es kann:</translation></message>
+    <message><source>errors</source><translation>Fehler</translation></message>
 </context>
 <context>
     <name>ScheduleBox</name>
@@ -232,7 +241,7 @@
     <message><source>Loop</source><translation>Schleife</translation></message>
     <message><source>Begin again at the end</source><translation>Am Ende von vorn beginnen</translation></message>
     <message><source>Overlay, mask or picture</source><translation>Überlagerung, Maske oder Bild</translation></message>
-    <message><source>Show the overlay, the mask alone or the picture alone, in turn</source><translation>Überlagerung, nur die Maske oder nur das Bild zeigen, im Wechsel</translation></message>
+    <message><source>Show the overlay, the mask alone, the picture alone or the errors, in turn</source><translation>Überlagerung, nur die Maske, nur das Bild oder die Fehler zeigen, im Wechsel</translation></message>
     <message><source>More opacity</source><translation>Mehr Deckkraft</translation></message>
     <message><source>Let the labels cover more of the picture</source><translation>Die Farben mehr vom Bild decken lassen</translation></message>
     <message><source>Less opacity</source><translation>Weniger Deckkraft</translation></message>
@@ -319,6 +328,11 @@
     <message><source>Show a pixel of the frame on one of the screen</source><translation>Einen Bildpunkt auf einem des Bildschirms zeigen</translation></message>
     <message><source>Fit</source><translation>Einpassen</translation></message>
     <message><source>Show the whole picture, as large as there is room</source><translation>Das ganze Bild zeigen, so groß wie Platz ist</translation></message>
+    <message><source>Error map</source><translation>Fehlerkarte</translation></message>
+    <message><source>Show what is right and what is wrong, where the source knows the true labels</source><translation>Zeigen, was richtig und was falsch ist, wo die Quelle die wahren Labels kennt</translation></message>
+    <message><source>Next frame with a large error</source><translation>Nächstes Bild mit großem Fehler</translation></message>
+    <message><source>Play on to the next frame with half as many wrong pixels again as all so far, and stand there</source><translation>Weiterspielen bis zum nächsten Bild mit anderthalbmal so vielen falschen Bildpunkten wie alle bisher, und dort stehen bleiben</translation></message>
+    <message><source>Accuracy</source><translation>Genauigkeit</translation></message>
 </context>
 <context>
     <name>ui</name>
@@ -410,5 +424,8 @@
     <message><source>balanced</source><translation>ausgewogen</translation></message>
     <message><source>least work</source><translation>am wenigsten Arbeit</translation></message>
     <message><source>fixed budget</source><translation>festes Zeitbudget</translation></message>
+    <message><source>frame {0}: {1:.1%} of its pixels are wrong, of all frames so far {2:.1%}</source><translation>Bild {0}: {1:.1%} seiner Bildpunkte sind falsch, von allen Bildern bisher {2:.1%}</translation></message>
+    <message><source>no other frame with a large error up to the end</source><translation>kein weiteres Bild mit großem Fehler bis zum Ende</translation></message>
+    <message><source>blue: right · orange: wrong · grey: void</source><translation>blau: richtig · orange: falsch · grau: ungültig</translation></message>
 </context>
 </TS>

@@ -122,7 +122,8 @@ class Panel(QWidget):
         self.schedule.show_schedule(wanted("schedule"), wanted("model"), cockpit.card())
         self.mode.offer([("sync", self.tr("key frames wait (sync)")), ("async", self.tr("never wait (async)"))], wanted("mode"))
         views = {View.OVERLAY: self.tr("overlay"), View.MASK: self.tr("mask alone"), View.PICTURE: self.tr("picture alone")}
-        self.view.offer([(view.value, name) for view, name in views.items()], cockpit.view.value)
+        views[View.ERRORS] = self.tr("errors")
+        self.view.offer([(view.value, views[view]) for view in cockpit.views], cockpit.view.value)
         self.opacity.put(round(look.opacity * 20))
         self.opacity.setEnabled(not look.contours)
         self.opacity_says.setText(f"{look.opacity:.0%}")

@@ -19,6 +19,7 @@ from drive_seg.session.figures import Numbers
 from drive_seg.settings import DEFAULT_MODEL
 from drive_seg.ui.choices import nudged
 from drive_seg.ui.compose import DIFFERENT
+from drive_seg.ui.pages.accuracy import AccuracyPage
 from drive_seg.ui.pages.areas import Areas
 from drive_seg.ui.pages.audit import AuditPage
 from drive_seg.ui.pages.cache import CachePage
@@ -35,7 +36,7 @@ from tests.waiting import PATIENCE_MS
 
 PAGES = {
     "Timings": Timings, "Cache": CachePage, "Source": SourcePage, "Engine": EnginePage, "Class areas": Areas,
-    "Audit by age": AuditPage, "A/B numbers": Compare,
+    "Audit by age": AuditPage, "A/B numbers": Compare, "Accuracy": AccuracyPage,
 }  # fmt: skip
 
 
