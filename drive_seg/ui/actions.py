@@ -91,6 +91,15 @@ def _seekable(window: Window) -> bool:
     return window.cockpit.status.seekable
 
 
+def _ending(window: Window) -> bool:
+    return window.cockpit.status.seekable and window.cockpit.count > 1
+
+
+def _part_says(window: Window) -> str:
+    part = window.cockpit.part
+    return "Loop from A to B" if part is None else "End of the part: B" if part[1] is None else "Forget the part from A to B"
+
+
 def _stands(window: Window) -> bool:
     return window.cockpit.status.paused or window.cockpit.status.state == "ended"
 
@@ -130,7 +139,7 @@ ACTIONS: tuple[Entry, ...] = (
     Entry("folder", "source", "", "Folder for snapshots and recordings …", "Where snapshots and recordings are written",
           lambda w: w.opener.ask_keep_folder()),
     Entry("quit", "source", "Q Ctrl+Q", "Quit", "Close the window and end the run", lambda w: w.close(), gap=True),
-    Entry("pause", "play", "Space", "Pause", "Pause, or play on; at the end: play again",
+    Entry("pause", "play", "Space K", "Pause", "Pause, or play on; at the end: play again",
           lambda w: w.cockpit.toggle_pause(), icon="pause", on=_stands, says=_pause_says),
     Entry("step", "play", ".", "One frame on", "Pause and show the next frame", lambda w: w.cockpit.step(), icon="step", repeats=True),
     Entry("back", "play", ",", "One frame back", "Pause and show the frame before",
@@ -138,15 +147,21 @@ ACTIONS: tuple[Entry, ...] = (
     Entry("forward", "play", "Right", "5 seconds on", "Jump 5 seconds ahead",
           lambda w: w.cockpit.jump(5), can=_seekable, gap=True, repeats=True),
     Entry("rewind", "play", "Left", "5 seconds back", "Jump 5 seconds back", lambda w: w.cockpit.jump(-5), can=_seekable, repeats=True),
+    Entry("forward-10", "play", "L", "10 seconds on", "Jump 10 seconds ahead", lambda w: w.cockpit.jump(10), can=_seekable, repeats=True),
+    Entry("rewind-10", "play", "J", "10 seconds back", "Jump 10 seconds back", lambda w: w.cockpit.jump(-10), can=_seekable, repeats=True),
     Entry("home", "play", "Home", "To the beginning", "Jump to the first frame", lambda w: w.cockpit.seek(0), can=_seekable),
+    Entry("end", "play", "End", "To the end", "Stop at the last frame", lambda w: w.cockpit.stop_at(w.cockpit.count - 1), can=_ending),
+    Entry("goto", "play", "Ctrl+G", "Go to a frame …", "Stop at the frame of a number", lambda w: w.opener.ask_frame(), can=_ending),
     Entry("next-error", "play", "Shift+E", "Next frame with a large error",
           "Play on to the next frame with half as many wrong pixels again as all so far, and stand there",
           lambda w: w.cockpit.toggle_hunt(), on=lambda w: w.cockpit.hunting, can=lambda w: w.cockpit.knows_truth),
     Entry("slower", "play", "[", "Slower", "Play more slowly", lambda w: w.cockpit.faster(-1), can=_file, gap=True),
     Entry("faster", "play", "]", "Faster", "Play faster", lambda w: w.cockpit.faster(1), can=_file),
     Entry("normal", "play", "Backspace", "Normal speed", "Play at the file's own speed", lambda w: w.cockpit.set_speed(1.0), can=_file),
-    Entry("loop", "play", "L", "Loop", "Begin again at the end",
+    Entry("loop", "play", "Shift+L", "Loop", "Begin again at the end",
           lambda w: w.cockpit.toggle_loop(), icon="loop", on=lambda w: w.cockpit.wanted("loop"), can=_file, gap=True),
+    Entry("ab", "play", "Ctrl+L", "Loop from A to B", "Begin a part here, end it here and play it again and again, or forget it, in turn",
+          lambda w: w.cockpit.mark_part(), on=lambda w: w.cockpit.part is not None, can=_ending, says=_part_says),
     Entry("view", "picture", "M", "Overlay, mask or picture", "Show the overlay, the mask alone, the picture alone or the errors, in turn",
           lambda w: w.cockpit.next_view()),
     Entry("errors", "picture", "Z", "Error map", "Show what is right and what is wrong, where the source knows the true labels",
@@ -168,7 +183,7 @@ ACTIONS: tuple[Entry, ...] = (
           lambda w: w.cockpit.toggle_clear(), on=lambda w: w.cockpit.clear),
     Entry("all", "picture", "A", "Show all classes", "Bring back the classes that were hidden in the legend",
           lambda w: w.cockpit.show_all(), can=lambda w: bool(w.cockpit.look.hidden), gap=True),
-    Entry("refresh", "network", "K", "Refresh now", "Make the next frame a key frame: run the deep stage on it",
+    Entry("refresh", "network", "Shift+K", "Refresh now", "Make the next frame a key frame: run the deep stage on it",
           lambda w: w.cockpit.refresh_now(), icon="refresh"),
     Entry("model", "network", "B", "Next bundle", "Run the next model", lambda w: w.panel.model.next(), gap=True),
     Entry("backend", "network", "E", "Next backend", "Run the network on the next backend", lambda w: w.panel.backend.next()),

@@ -55,6 +55,8 @@ class Cockpit(QObject):
         self.shown: Shown | None = None
         self.truth = Truth()
         self.hunting = False  # for a frame with a large error
+        self.part: tuple[int, int | None] | None = None  # A and B, the first and last frame of what is played again and again
+        self._going_back = False  # to A: frames that were under way still come
         self.keeper = Keeper(player, memory)
         self.keeper.told.connect(self.told)
         self.keeper.kept.connect(self.kept)
@@ -93,6 +95,8 @@ class Cockpit(QObject):
             self.hunting = False
             self.told.emit(translate("ui", "no other frame with a large error up to the end"), False)
         self._slow_since = (self._slow_since or (now_s, self.status.dropped)) if slow else None
+        if self.status.source != before.source:
+            self.part = None
         if self.status.recording != before.recording:
             self._recording_since_s = now_s if self.status.recording else None
         if self.status.trouble and self.status.trouble != before.trouble:
@@ -142,6 +146,11 @@ class Cockpit(QObject):
         return None if self._recording_since_s is None else time.monotonic() - self._recording_since_s
 
     @property
+    def count(self) -> int:
+        """Frames of the source; 0 where that is not known, or there is no end."""
+        return self.status.source.frame_count or 0
+
+    @property
     def live(self) -> bool:
         """Nothing can be waited for: no other speed, no way back."""
         return self.status.source.live
@@ -176,12 +185,16 @@ class Cockpit(QObject):
 
     def show(self, shown: Shown) -> None:
         """A new frame is to be shown."""
-        self.shown = shown
+        self.shown, index, again = shown, shown.result.frame.index, self._going_back
+        if self.part and self.part[1] is not None:
+            self._going_back = index >= self.part[1] and (self._going_back or not self.status.paused)
+            if self._going_back and not again:
+                self.seek(self.part[0])
         if self.hunting and (error := self.truth.count(self.status, shown)) is not None and self.truth.large(error):
             self.hunting = False
-            self.stop_at(shown.result.frame.index)
+            self.stop_at(index)
             line = translate("ui", "frame {0}: {1:.1%} of its pixels are wrong, of all frames so far {2:.1%}")
-            self.told.emit(line.format(shown.result.frame.index, error, 1 - (self.truth.total.pixel_accuracy or 0.0)), False)
+            self.told.emit(line.format(index, error, 1 - (self.truth.total.pixel_accuracy or 0.0)), False)
             self._now()
 
     @property
@@ -236,6 +249,17 @@ class Cockpit(QObject):
         """To look at a frame, which would be gone at once if it played on."""
         self.player.pause()
         self.seek(index)
+
+    def mark_part(self) -> None:
+        """A here, then B here, then neither."""
+        here = self.status.position or 0
+        if self.part is None:
+            self.part = here, None
+        elif self.part[1] is None and here != self.part[0]:
+            self.part = min(here, self.part[0]), max(here, self.part[0])
+        else:
+            self.part = None
+        self._now()
 
     def toggle_hunt(self) -> None:
         """Plays on to the next frame that is shown with a large error, and stands there."""

@@ -145,7 +145,7 @@
 </context>
 <context>
     <name>SeekBar</name>
-    <message><source>Click or drag to go there; the marks are key frames</source><translation>Klicken oder ziehen, um dorthin zu gehen; die Marken sind Schlüsselbilder</translation></message>
+    <message><source>{0}  frame {1}  —  click or drag to go there; the marks are key frames</source><translation>{0}  Bild {1}  —  klicken oder ziehen, um dorthin zu gehen; die Marken sind Schlüsselbilder</translation></message>
 </context>
 <context>
     <name>SourcePage</name>
@@ -333,6 +333,18 @@
     <message><source>Next frame with a large error</source><translation>Nächstes Bild mit großem Fehler</translation></message>
     <message><source>Play on to the next frame with half as many wrong pixels again as all so far, and stand there</source><translation>Weiterspielen bis zum nächsten Bild mit anderthalbmal so vielen falschen Bildpunkten wie alle bisher, und dort stehen bleiben</translation></message>
     <message><source>Accuracy</source><translation>Genauigkeit</translation></message>
+    <message><source>10 seconds on</source><translation>10 Sekunden vor</translation></message>
+    <message><source>Jump 10 seconds ahead</source><translation>10 Sekunden vorspringen</translation></message>
+    <message><source>10 seconds back</source><translation>10 Sekunden zurück</translation></message>
+    <message><source>Jump 10 seconds back</source><translation>10 Sekunden zurückspringen</translation></message>
+    <message><source>To the end</source><translation>Zum Ende</translation></message>
+    <message><source>Stop at the last frame</source><translation>Am letzten Bild stehen bleiben</translation></message>
+    <message><source>Go to a frame …</source><translation>Gehe zu Bild …</translation></message>
+    <message><source>Stop at the frame of a number</source><translation>Am Bild einer Nummer stehen bleiben</translation></message>
+    <message><source>Loop from A to B</source><translation>Schleife von A nach B</translation></message>
+    <message><source>Begin a part here, end it here and play it again and again, or forget it, in turn</source><translation>Hier einen Abschnitt beginnen, ihn hier enden und immer wieder spielen, oder ihn vergessen, im Wechsel</translation></message>
+    <message><source>End of the part: B</source><translation>Ende des Abschnitts: B</translation></message>
+    <message><source>Forget the part from A to B</source><translation>Abschnitt von A nach B vergessen</translation></message>
 </context>
 <context>
     <name>ui</name>
@@ -427,5 +439,7 @@
     <message><source>frame {0}: {1:.1%} of its pixels are wrong, of all frames so far {2:.1%}</source><translation>Bild {0}: {1:.1%} seiner Bildpunkte sind falsch, von allen Bildern bisher {2:.1%}</translation></message>
     <message><source>no other frame with a large error up to the end</source><translation>kein weiteres Bild mit großem Fehler bis zum Ende</translation></message>
     <message><source>blue: right · orange: wrong · grey: void</source><translation>blau: richtig · orange: falsch · grau: ungültig</translation></message>
+    <message><source>Go to a frame</source><translation>Gehe zu einem Bild</translation></message>
+    <message><source>Frame, 0 to {0}</source><translation>Bild, 0 bis {0}</translation></message>
 </context>
 </TS>

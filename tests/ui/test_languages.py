@@ -54,7 +54,7 @@ def asked_for() -> set[tuple[str, str]]:
     return (
         reader.found
         | {("ui", text) for text in sliders | explained | {kind.title for kind in SCHEDULES.values()}}
-        | {("actions", text) for text in actions | {"Play", "Play again"}}
+        | {("actions", text) for text in actions | {"Play", "Play again", "End of the part: B", "Forget the part from A to B"}}
     )
 
 

@@ -95,7 +95,7 @@ def test_the_seek_bar_goes_where_it_is_clicked_and_marks_key_frames(qtbot: QtBot
     assert marked == [pytest.approx(6 + (bar.width() - 12) * 200 / 299, abs=1.5)]
     qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=QPoint(bar.width() // 2, 10))
     assert player.calls[-1] == ("seek", pytest.approx(150, abs=1))
-    assert window.transport.place.text() == "0:06 / 0:10"
+    assert window.transport.place.text() == "0:06.667 / 0:10 · #200"
 
 
 def compared(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
