@@ -17,7 +17,7 @@ from drive_seg.ui.legend import Legend
 from drive_seg.ui.schedulebox import ScheduleBox
 from drive_seg.ui.widgets import NONE, Choice, Facts, Section, Slider, action_button, column, label, named, row, scrolled
 
-WIDTH_PX = 290
+WIDTH_PX = 306
 BEST = "best"  # the backend's name where none is asked for
 
 

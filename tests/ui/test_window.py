@@ -522,3 +522,10 @@ def test_boxes_show_what_is_wished_until_it_runs_or_fails(window: MainWindow, pl
     player.fail("camvid-large: is broken; choose another", state="playing")
     window.refresh()
     assert window.panel.model.currentData() == "camvid"
+
+
+def test_the_menus_stand_in_the_middle_of_their_bar(window: MainWindow) -> None:
+    bar = window.menuBar()
+    assert bar is not None
+    for action in bar.actions():
+        assert abs(bar.actionGeometry(action).center().y() - bar.rect().center().y()) <= 2
