@@ -189,6 +189,23 @@ class Settings(BaseModel):
             message = first["msg"].removeprefix("Value error, ")
             raise UsageError(f"{where}: {message[0].lower()}{message[1:]}, not {first['input']!r}") from error
 
+    def arguments(self) -> list[str]:
+        """What gives these settings on the command line: source and model, and whatever else is not its default.
+
+        Raises UsageError for what no flag can say.
+        """
+        given: list[str] = []
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if field.exclude or (value == field.default and name not in ("source", "model")):
+                continue
+            if name == "class_names" and isinstance(value, tuple):
+                raise UsageError("class names given as lines have no flag; write them into a file, one a line, for --class-names")
+            given.append(f"--{(field.alias or name).replace('_', '-')}")
+            if value is not True:
+                given.append(_typed(name, value))
+        return given
+
     @classmethod
     def checked(cls, changes: Mapping[str, object]) -> dict[str, object]:
         """Some fields for `model_copy(update=…)`, None for a default. Raises UsageError as `load` does."""
@@ -196,6 +213,13 @@ class Settings(BaseModel):
         if unknown := changes.keys() - cls.model_fields.keys():
             raise UsageError(f"{', '.join(sorted(unknown))}: no such setting; known are {', '.join(sorted(cls.model_fields))}")
         return {name: getattr(checked, name) for name in changes}
+
+
+def _typed(name: str, value: object) -> str:
+    """As a person types it."""
+    if isinstance(value, tuple):
+        return ("x" if name == "input_size" else ",").join(map(str, value))
+    return f"{value}" + {"deadline": "ms", "give_up": "s"}.get(name, "")
 
 
 def _flags() -> Iterator[tuple[str, Flag]]:

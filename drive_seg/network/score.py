@@ -118,15 +118,16 @@ class LiveScore:
         self._confusion = Confusion(classes)
         self._window: deque[NDArray[np.int64]] = deque()
 
-    def add(self, truth: Labels, labels: Labels) -> None:
-        """Both uint8 HxW ids; the truth, of any size, is reduced to the labels' size by nearest neighbour."""
+    def add(self, truth: Labels, labels: Labels) -> NDArray[np.int64]:
+        """Both uint8 HxW ids; the truth, of any size, is reduced to the labels' size by nearest neighbour. Returns what was counted."""
         height, width = labels.shape
         if truth.shape != labels.shape:
             # EXACT samples the middle of a cell; plain NEAREST samples its corner and costs mIoU at every edge
             truth = cv2.resize(truth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[assignment]
-        self._window.append(self._confusion.add(truth, labels))
+        self._window.append(added := self._confusion.add(truth, labels))
         if len(self._window) > self._frames:
             self._confusion.counts -= self._window.popleft()
+        return added
 
     @property
     def miou(self) -> float | None:

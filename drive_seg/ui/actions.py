@@ -10,9 +10,11 @@ from PyQt6.QtWidgets import QWidget
 from drive_seg.network.schedule import read_schedule
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
+from drive_seg.ui.compose import View
 from drive_seg.ui.opening import Opener
 from drive_seg.ui.pages.inspector import PAGES
 from drive_seg.ui.panel import Panel
+from drive_seg.ui.view import ZOOM, VideoView
 
 
 class Window(Protocol):
@@ -21,6 +23,7 @@ class Window(Protocol):
     cockpit: Cockpit
     opener: Opener
     panel: Panel
+    video: VideoView
 
     def shows(self, part: str) -> bool:
         """`part`: panel, strip or inspector."""
@@ -32,6 +35,8 @@ class Window(Protocol):
     def toggle_compare(self) -> None: ...
 
     def toggle_audit(self) -> None: ...
+
+    def actual_size(self) -> None: ...
 
     def toggle_full_screen(self) -> None: ...
 
@@ -78,8 +83,21 @@ MENUS = {
 }  # fmt: skip
 
 
+def _picture(window: Window) -> bool:
+    return window.cockpit.shown is not None
+
+
 def _seekable(window: Window) -> bool:
     return window.cockpit.status.seekable
+
+
+def _ending(window: Window) -> bool:
+    return window.cockpit.status.seekable and window.cockpit.count > 1
+
+
+def _part_says(window: Window) -> str:
+    part = window.cockpit.part
+    return "Loop from A to B" if part is None else "End of the part: B" if part[1] is None else "Forget the part from A to B"
 
 
 def _stands(window: Window) -> bool:
@@ -111,13 +129,17 @@ ACTIONS: tuple[Entry, ...] = (
     Entry("open-camera", "source", "Ctrl+U", "Open camera or address …",
           "A camera by its number, a network stream by its address, or demo:", lambda w: w.opener.ask_address()),
     Entry("snapshot", "source", "P", "Take a snapshot", "Save this frame: picture, overlay, mask and its numbers as JSON",
-          lambda w: w.cockpit.snapshot(), icon="camera", can=lambda w: w.cockpit.shown is not None, gap=True),
+          lambda w: w.cockpit.snapshot(), icon="camera", can=_picture, gap=True),
+    Entry("copy", "source", "Ctrl+C", "Copy the picture", "Copy the picture as it is shown, with its overlay, at the frame's size",
+          lambda w: w.cockpit.copy_picture(), can=_picture),
+    Entry("copy-command", "source", "Ctrl+Shift+C", "Copy as a command line",
+          "Copy the command that starts this run again, with every choice made here", lambda w: w.cockpit.copy_command()),
     Entry("record", "source", "R", "Record", "Record the overlay as a video until pressed again",
           lambda w: w.cockpit.toggle_record(), icon="record", on=lambda w: w.cockpit.status.recording is not None),
     Entry("folder", "source", "", "Folder for snapshots and recordings …", "Where snapshots and recordings are written",
           lambda w: w.opener.ask_keep_folder()),
     Entry("quit", "source", "Q Ctrl+Q", "Quit", "Close the window and end the run", lambda w: w.close(), gap=True),
-    Entry("pause", "play", "Space", "Pause", "Pause, or play on; at the end: play again",
+    Entry("pause", "play", "Space K", "Pause", "Pause, or play on; at the end: play again",
           lambda w: w.cockpit.toggle_pause(), icon="pause", on=_stands, says=_pause_says),
     Entry("step", "play", ".", "One frame on", "Pause and show the next frame", lambda w: w.cockpit.step(), icon="step", repeats=True),
     Entry("back", "play", ",", "One frame back", "Pause and show the frame before",
@@ -125,16 +147,34 @@ ACTIONS: tuple[Entry, ...] = (
     Entry("forward", "play", "Right", "5 seconds on", "Jump 5 seconds ahead",
           lambda w: w.cockpit.jump(5), can=_seekable, gap=True, repeats=True),
     Entry("rewind", "play", "Left", "5 seconds back", "Jump 5 seconds back", lambda w: w.cockpit.jump(-5), can=_seekable, repeats=True),
+    Entry("forward-10", "play", "L", "10 seconds on", "Jump 10 seconds ahead", lambda w: w.cockpit.jump(10), can=_seekable, repeats=True),
+    Entry("rewind-10", "play", "J", "10 seconds back", "Jump 10 seconds back", lambda w: w.cockpit.jump(-10), can=_seekable, repeats=True),
     Entry("home", "play", "Home", "To the beginning", "Jump to the first frame", lambda w: w.cockpit.seek(0), can=_seekable),
+    Entry("end", "play", "End", "To the end", "Stop at the last frame", lambda w: w.cockpit.stop_at(w.cockpit.count - 1), can=_ending),
+    Entry("goto", "play", "Ctrl+G", "Go to a frame …", "Stop at the frame of a number", lambda w: w.opener.ask_frame(), can=_ending),
+    Entry("next-error", "play", "Shift+E", "Next frame with a large error",
+          "Play on to the next frame with half as many wrong pixels again as all so far, and stand there",
+          lambda w: w.cockpit.toggle_hunt(), on=lambda w: w.cockpit.hunting, can=lambda w: w.cockpit.knows_truth),
     Entry("slower", "play", "[", "Slower", "Play more slowly", lambda w: w.cockpit.faster(-1), can=_file, gap=True),
     Entry("faster", "play", "]", "Faster", "Play faster", lambda w: w.cockpit.faster(1), can=_file),
     Entry("normal", "play", "Backspace", "Normal speed", "Play at the file's own speed", lambda w: w.cockpit.set_speed(1.0), can=_file),
-    Entry("loop", "play", "L", "Loop", "Begin again at the end",
+    Entry("loop", "play", "Shift+L", "Loop", "Begin again at the end",
           lambda w: w.cockpit.toggle_loop(), icon="loop", on=lambda w: w.cockpit.wanted("loop"), can=_file, gap=True),
-    Entry("view", "picture", "M", "Overlay, mask or picture", "Show the overlay, the mask alone or the picture alone, in turn",
+    Entry("ab", "play", "Ctrl+L", "Loop from A to B", "Begin a part here, end it here and play it again and again, or forget it, in turn",
+          lambda w: w.cockpit.mark_part(), on=lambda w: w.cockpit.part is not None, can=_ending, says=_part_says),
+    Entry("view", "picture", "M", "Overlay, mask or picture", "Show the overlay, the mask alone, the picture alone or the errors, in turn",
           lambda w: w.cockpit.next_view()),
+    Entry("errors", "picture", "Z", "Error map", "Show what is right and what is wrong, where the source knows the true labels",
+          lambda w: w.cockpit.toggle_errors(), on=lambda w: w.cockpit.view is View.ERRORS, can=lambda w: w.cockpit.knows_truth),
+    Entry("zoom-in", "picture", "Ctrl++ Ctrl+=", "Enlarge", "Enlarge the picture; the wheel does it under the pointer, dragging moves it",
+          lambda w: w.video.zoom_at(None, ZOOM), can=_picture, gap=True, repeats=True),
+    Entry("zoom-out", "picture", "Ctrl+-", "Reduce", "Reduce the picture until it fits",
+          lambda w: w.video.zoom_at(None, 1 / ZOOM), can=_picture, repeats=True),
+    Entry("actual", "picture", "Ctrl+1", "Actual size", "Show a pixel of the frame on one of the screen",
+          lambda w: w.actual_size(), can=_picture),
+    Entry("fit", "picture", "Ctrl+0", "Fit", "Show the whole picture, as large as there is room", lambda w: w.video.fit(), can=_picture),
     Entry("more", "picture", "+ =", "More opacity", "Let the labels cover more of the picture",
-          lambda w: w.cockpit.set_opacity(w.cockpit.look.opacity + 0.1), repeats=True),
+          lambda w: w.cockpit.set_opacity(w.cockpit.look.opacity + 0.1), gap=True, repeats=True),
     Entry("less", "picture", "-", "Less opacity", "Let more of the picture through",
           lambda w: w.cockpit.set_opacity(w.cockpit.look.opacity - 0.1), repeats=True),
     Entry("contours", "picture", "C", "Contours only", "Draw the borders of the areas instead of filling them",
@@ -143,7 +183,7 @@ ACTIONS: tuple[Entry, ...] = (
           lambda w: w.cockpit.toggle_clear(), on=lambda w: w.cockpit.clear),
     Entry("all", "picture", "A", "Show all classes", "Bring back the classes that were hidden in the legend",
           lambda w: w.cockpit.show_all(), can=lambda w: bool(w.cockpit.look.hidden), gap=True),
-    Entry("refresh", "network", "K", "Refresh now", "Make the next frame a key frame: run the deep stage on it",
+    Entry("refresh", "network", "Shift+K", "Refresh now", "Make the next frame a key frame: run the deep stage on it",
           lambda w: w.cockpit.refresh_now(), icon="refresh"),
     Entry("model", "network", "B", "Next bundle", "Run the next model", lambda w: w.panel.model.next(), gap=True),
     Entry("backend", "network", "E", "Next backend", "Run the network on the next backend", lambda w: w.panel.backend.next()),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QRectF, QSize, Qt, QTimer, QUrl, pyqtSignal
 from PyQt6.QtGui import QAction, QColor, QDesktopServices, QMouseEvent, QPainter, QPaintEvent
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QToolTip, QVBoxLayout, QWidget
 
 from drive_seg.contracts import SourceInfo
 from drive_seg.session.history import Moment
@@ -30,10 +30,11 @@ class SeekBar(QWidget):
         self.theme: Theme = DARK
         self.keys: NDArray[np.bool_] = np.zeros(0, np.bool_)  # by frame
         self.position, self.seekable = 0, False
-        self._of = ""
+        self.part: tuple[int, int | None] | None = None  # from A to B
+        self._of, self._fps = "", 0.0
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(60)
-        self.setToolTip(self.tr("Click or drag to go there; the marks are key frames"))
+        self.setMouseTracking(True)
 
     def sizeHint(self) -> QSize:
         return QSize(200, 26)
@@ -41,7 +42,7 @@ class SeekBar(QWidget):
     def show_place(self, source: SourceInfo, position: int | None, seekable: bool) -> None:
         count = source.frame_count  # None where it has no end
         if self._of != source.name or len(self.keys) != (count or 0):
-            self._of = source.name
+            self._of, self._fps = source.name, source.fps
             self.keys = np.zeros(count or 0, np.bool_)
         self.position, self.seekable = position or 0, seekable and len(self.keys) > 1  # what has no end has no place to go to
         self.setEnabled(self.seekable)
@@ -72,6 +73,10 @@ class SeekBar(QWidget):
             columns = np.unique((np.flatnonzero(self.keys) * (width / (count - 1))).astype(int))
             for x in columns:
                 painter.fillRect(QRectF(6 + int(x), 17, 1, 5), QColor(self.theme.second))
+            if self.part:
+                begin, end = self.part
+                a, b = (6 + width * index / (count - 1) for index in (begin, self.position if end is None else end))
+                painter.fillRect(QRectF(min(a, b), 3, max(2.0, abs(b - a)), 3), QColor(self.theme.good))
             painter.setBrush(QColor(self.theme.text))
             painter.drawEllipse(QRectF(done, 4.5, 12, 12))
         painter.end()
@@ -82,11 +87,18 @@ class SeekBar(QWidget):
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
         self.mousePressEvent(event)
+        if event and self.seekable:
+            index = self.index_at(event.position().x())
+            time = clock(index / self._fps, exact=True) if self._fps else ""
+            where = self.tr("{0}  frame {1}  —  click or drag to go there; the marks are key frames").format(time, index)
+            self.setToolTip(where)
+            QToolTip.showText(event.globalPosition().toPoint(), where, self)
 
 
 class Transport(QWidget):
     def __init__(self, cockpit: Cockpit, actions: Mapping[str, QAction]) -> None:
         super().__init__()
+        self._cockpit = cockpit
         self.setObjectName("bar")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.bar = SeekBar()
@@ -104,6 +116,7 @@ class Transport(QWidget):
 
     def show_state(self, status: Status) -> None:
         source = status.source
+        self.bar.part = self._cockpit.part
         self.bar.show_place(source, status.position, status.seekable)
         self.speed.offer([(f"{one:g}", f"{one:g}×") for one in SPEEDS], f"{status.speed:g}")
         self.speed.setEnabled(not source.live)
@@ -112,15 +125,19 @@ class Transport(QWidget):
             self.place.setText(self.tr("live · #{0}").format(at) if source.live else f"#{at}")
             return
         whole = f" / {clock(source.frame_count / source.fps)}" if source.frame_count else ""
-        self.place.setText(f"{clock(at / source.fps)}{whole}")
+        shown = self._cockpit.shown
+        time_s = shown.result.frame.time_s if shown and shown.result.frame.index == at else at / source.fps
+        self.place.setText(f"{clock(time_s, exact=True)}{whole} · #{at}")
         self.place.setToolTip(self.tr("frame {0} of {1}").format(at, source.frame_count or "∞"))
 
 
-def clock(seconds: float) -> str:
-    """1:05, and with hours 1:02:05."""
-    minutes, rest = divmod(int(seconds), 60)
+def clock(seconds: float, exact: bool = False) -> str:
+    """1:05, and with hours 1:02:05; `exact`: 1:05.250."""
+    whole, ms = divmod(round(seconds * 1e3) if exact else int(seconds) * 1000, 1000)
+    minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    said = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{said}.{ms:03}" if exact else said
 
 
 class TroubleBar(QWidget):

@@ -1,6 +1,7 @@
 """What the window's controls do to the player and to how its labels are drawn: one method a command, without a widget."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+from PyQt6.QtGui import QGuiApplication, QImage
 
 from drive_seg.backends import BACKENDS, describe_backend
 from drive_seg.classes import RGB, ClassName, clear_palette, palette, people
@@ -19,9 +21,11 @@ from drive_seg.overlay import Look
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.sinks.snapshot import Labelled
+from drive_seg.ui import pixel
 from drive_seg.ui.choices import nudged, translate
 from drive_seg.ui.compose import Versus, View, compose, same_ids
 from drive_seg.ui.keeping import CLOSE_LIMIT_S, Keeper, Memory
+from drive_seg.ui.truth import Truth, known
 from drive_seg.workers import Worker
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0)
@@ -49,6 +53,10 @@ class Cockpit(QObject):
         usual = self.status.palette == palette([ClassName(name) for name in self.status.classes])
         self.clear = memory.flag("look/clear", usual)  # colours that somebody gave the classes are shown unless V says otherwise
         self.shown: Shown | None = None
+        self.truth = Truth()
+        self.hunting = False  # for a frame with a large error
+        self.part: tuple[int, int | None] | None = None  # A and B, the first and last frame of what is played again and again
+        self._going_back = False  # to A: frames that were under way still come
         self.keeper = Keeper(player, memory)
         self.keeper.told.connect(self.told)
         self.keeper.kept.connect(self.kept)
@@ -79,7 +87,15 @@ class Cockpit(QObject):
         self._requested = {name: value for name, value in self._requested.items() if getattr(self.status.settings, name) != value}
         now_s = time.monotonic()
         slow = self.status.state == "playing" and self.status.numbers.fps < BEHIND * self._due
+        self.truth.count(self.status, self.shown)
+        if self.view is View.ERRORS and not self.knows_truth:
+            self.set_view(View.OVERLAY)
+        if self.hunting and (self.status.state in ("ended", "failed") or not self.knows_truth):
+            self.hunting = False
+            self.told.emit(translate("ui", "no other frame with a large error up to the end"), False)
         self._slow_since = (self._slow_since or (now_s, self.status.dropped)) if slow else None
+        if self.status.source != before.source:
+            self.part = None
         if self.status.recording != before.recording:
             self._recording_since_s = now_s if self.status.recording else None
         if self.status.trouble and self.status.trouble != before.trouble:
@@ -129,6 +145,11 @@ class Cockpit(QObject):
         return None if self._recording_since_s is None else time.monotonic() - self._recording_since_s
 
     @property
+    def count(self) -> int:
+        """Frames of the source; 0 where that is not known, or there is no end."""
+        return self.status.source.frame_count or 0
+
+    @property
     def live(self) -> bool:
         """Nothing can be waited for: no other speed, no way back."""
         return self.status.source.live
@@ -158,12 +179,44 @@ class Cockpit(QObject):
         if self.shown is None:
             return None
         room_hw = room(self.shown.result.frame.image)
-        return compose(self.shown, self.player.painter, self.view, self.versus, self.divider, room_hw, self._comparison_ids())
+        ids, classes = self._comparison_ids(), len(self.status.classes)
+        return compose(self.shown, self.player.painter, self.view, self.versus, self.divider, room_hw, ids, classes)
+
+    def show(self, shown: Shown) -> None:
+        """A new frame is to be shown."""
+        self.shown, index, again = shown, shown.result.frame.index, self._going_back
+        if self.part and self.part[1] is not None:
+            self._going_back = index >= self.part[1] and (self._going_back or not self.status.paused)
+            if self._going_back and not again:
+                self.seek(self.part[0])
+        if self.hunting and (error := self.truth.count(self.status, shown)) is not None and self.truth.large(error):
+            self.hunting = False
+            self.stop_at(index)
+            line = translate("ui", "frame {0}: {1:.1%} of its pixels are wrong, of all frames so far {2:.1%}")
+            self.told.emit(line.format(index, error, 1 - (self.truth.total.pixel_accuracy or 0.0)), False)
+            self._now()
+
+    @property
+    def knows_truth(self) -> bool:
+        return known(self.status)
+
+    def pixel(self, x: float, y: float) -> str:
+        """What is known there, in words; `x`, `y`: shares of the picture's width and height, 0 to 1, the 1 not included."""
+        if self.shown is None:
+            return ""
+        classes, card = self.status.classes, self._compared_card()
+        return pixel.in_words(self.shown, x, y, classes, card.classes if card else classes, self.status.source.classes or classes)
+
+    def command(self) -> str:
+        """This run as a command line: every choice made here that has a flag. Raises UsageError where one cannot be written so."""
+        wanted = {**self._requested, "opacity": self.look.opacity, "audit": self.status.auditing, "output": self.status.recording}
+        return shlex.join(("python", "launch.py", *self.status.settings.model_copy(update=wanted).arguments()))
 
     # -- playing
 
     def toggle_pause(self) -> None:
         """At the end it plays again from the beginning."""
+        self.hunting = False
         if self.status.state == "ended":
             self._play_again()
         else:
@@ -193,9 +246,25 @@ class Cockpit(QObject):
 
     def stop_at(self, index: int) -> None:
         """To look at a frame, which would be gone at once if it played on."""
-        if self.status.seekable:
-            self.player.pause()
-            self.seek(index)
+        self.player.pause()
+        self.seek(index)
+
+    def mark_part(self) -> None:
+        """A here, then B here, then neither."""
+        here = self.status.position or 0
+        if self.part is None:
+            self.part = here, None
+        elif self.part[1] is None and here != self.part[0]:
+            self.part = min(here, self.part[0]), max(here, self.part[0])
+        else:
+            self.part = None
+        self._now()
+
+    def toggle_hunt(self) -> None:
+        """Plays on to the next frame that is shown with a large error, and stands there."""
+        self.hunting = not self.hunting
+        (self.player.resume if self.hunting else self.player.pause)()
+        self._now()
 
     def set_speed(self, factor: float) -> None:
         self._try(lambda: self.player.speed(factor))
@@ -278,8 +347,16 @@ class Cockpit(QObject):
         self.view = view
         self._seen()
 
+    @property
+    def views(self) -> list[View]:
+        """Those that there are of this source."""
+        return [view for view in View if view is not View.ERRORS or self.knows_truth]
+
+    def toggle_errors(self) -> None:
+        self.set_view(View.OVERLAY if self.view is View.ERRORS else View.ERRORS)
+
     def next_view(self) -> None:
-        views = list(View)
+        views = self.views
         self.set_view(views[(views.index(self.view) + 1) % len(views)])
 
     def set_divider(self, share: float) -> None:
@@ -311,6 +388,22 @@ class Cockpit(QObject):
         self._draw(hidden=frozenset())
 
     # -- what is kept
+
+    def copy_picture(self) -> None:
+        """As it is shown, with its overlay, at the frame's size."""
+        image = self.compose(lambda frame: (frame.shape[0], frame.shape[1]))
+        if image is not None and (clipboard := QGuiApplication.clipboard()):
+            height, width = image.shape[:2]
+            clipboard.setImage(QImage(image.tobytes(), width, height, 3 * width, QImage.Format.Format_BGR888).copy())
+            self.told.emit(translate("ui", "copied the picture, {0} x {1}").format(width, height), False)
+
+    def copy_command(self) -> None:
+        def copy() -> None:
+            if clipboard := QGuiApplication.clipboard():
+                clipboard.setText(line := self.command())
+                self.told.emit(translate("ui", "copied: {0}").format(line), False)
+
+        self._try(copy)
 
     def snapshot(self) -> None:
         if self.shown:

@@ -12,12 +12,14 @@ from drive_seg.overlay import Look, Painter
 from drive_seg.session.status import Shown
 
 DIFFERENT = (255, 40, 200)  # RGB: in no palette of a data set
+RIGHT, WRONG = (0, 114, 178), (230, 120, 0)  # RGB, told apart by every eye (Okabe, Ito 2008)
 
 
 class View(Enum):
     OVERLAY = "overlay"
     MASK = "mask"
     PICTURE = "picture"
+    ERRORS = "errors"  # where the truth is known
 
 
 class Versus(Enum):
@@ -28,14 +30,23 @@ class Versus(Enum):
 
 
 _DIFFERENCE = Painter(Look(palette=((0, 0, 0), DIFFERENT), opacity=0.85, hidden=frozenset({0})))
+_ERRORS = Painter(Look(palette=(RIGHT, WRONG, (0, 0, 0)), opacity=0.6, hidden=frozenset({2})))
 
 
 def compose(
-    shown: Shown, painter: Painter, view: View, versus: Versus, divider: float, room_hw: tuple[int, int], ids: Labels | None = None
+    shown: Shown,
+    painter: Painter,
+    view: View,
+    versus: Versus,
+    divider: float,
+    room_hw: tuple[int, int],
+    ids: Labels | None = None,
+    classes: int = 256,
 ) -> Image:
     """BGR at the frame's size, or at that of `room_hw` if it is smaller: what no screen shows need not be painted.
 
     `divider`: the share of the width, from the left, that is the frame's own; the rest is its other's. `ids`: of `same_ids`.
+    `classes`: how many there are; other ids of the truth are void.
     """
     result, other = shown.result, None if shown.comparison is None else shown.comparison.labels
     if other is not None and ids is not None:
@@ -49,6 +60,8 @@ def compose(
     labels = result.labels if other is None else split(result.labels, other, size_hw, divider)
     if view is View.PICTURE:
         return image
+    if view is View.ERRORS:
+        return errors(image, labels, result.frame.labels, classes)
     if view is View.MASK:
         return painter.colour(labels, size_hw)
     return painter.paint(image, labels)
@@ -85,9 +98,22 @@ def split(left: Labels, right: Labels, size_hw: tuple[int, int], divider: float)
 
 def difference(image: Image, labels: Labels, other: Labels) -> Image:
     """The picture in dark grey, and on it the pixels that the two label otherwise."""
-    dark = cv2.cvtColor(cv2.convertScaleAbs(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), alpha=0.55), cv2.COLOR_GRAY2BGR)
     other = enlarged(other, (labels.shape[0], labels.shape[1]))
-    return _DIFFERENCE.paint(np.asarray(dark, np.uint8), (labels != other).astype(np.uint8))
+    return _DIFFERENCE.paint(_dark(image), (labels != other).astype(np.uint8))
+
+
+def errors(image: Image, labels: Labels, truth: Labels | None, classes: int) -> Image:
+    """The picture in dark grey, and on it what is right and what is wrong; nothing where the truth is void, or there is none."""
+    if truth is None:
+        return _dark(image)
+    size_hw = image.shape[0], image.shape[1]
+    truth = enlarged(truth, size_hw)
+    return _ERRORS.paint(_dark(image), np.where(truth < classes, truth != enlarged(labels, size_hw), 2).astype(np.uint8))
+
+
+def _dark(image: Image) -> Image:
+    grey = cv2.convertScaleAbs(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), alpha=0.55)
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
 def enlarged(labels: Labels, size_hw: tuple[int, int]) -> Labels:

@@ -9,6 +9,14 @@
     <message><source>A camera's number, rtsp://… or http://… of a stream, a path, or demo:</source><translation>Nummer einer Kamera, rtsp://… oder http://… eines Streams, ein Pfad, oder demo:</translation></message>
 </context>
 <context>
+    <name>AccuracyPage</name>
+    <message><source>This source knows no true labels. Pictures of a data set with labels beside them do, and the demo drive.</source><translation>Diese Quelle kennt keine wahren Labels. Bilder eines Datensatzes mit Labels daneben kennen sie, und die Demofahrt.</translation></message>
+    <message><source>IoU by class, so far</source><translation>IoU nach Klasse, bisher</translation></message>
+    <message><source>Frames counted</source><translation>Gezählte Bilder</translation></message>
+    <message><source>mIoU</source><translation>mIoU</translation></message>
+    <message><source>Pixels right</source><translation>Richtige Bildpunkte</translation></message>
+</context>
+<context>
     <name>Areas</name>
     <message><source>Share of the picture · seconds ago</source><translation>Anteil am Bild · Sekunden zuvor</translation></message>
 </context>
@@ -120,6 +128,10 @@
     <message><source>{0:.1f} mean · {1} max</source><translation>Ø {0:.1f} · max. {1}</translation></message>
     <message><source>key</source><translation>Schlüssel</translation></message>
     <message><source>age {0}</source><translation>Alter {0}</translation></message>
+    <message><source>Preset</source><translation>Vorgabe</translation></message>
+    <message><source>custom</source><translation>eigene Wahl</translation></message>
+    <message><source>Sets schedule, mode and propagation together, as this bundle can:</source><translation>Setzt Zeitplan, Modus und Übertragung zusammen, wie dieses Modell es kann:</translation></message>
+    <message><source>errors</source><translation>Fehler</translation></message>
 </context>
 <context>
     <name>ScheduleBox</name>
@@ -133,7 +145,7 @@
 </context>
 <context>
     <name>SeekBar</name>
-    <message><source>Click or drag to go there; the marks are key frames</source><translation>Klicken oder ziehen, um dorthin zu gehen; die Marken sind Schlüsselbilder</translation></message>
+    <message><source>{0}  frame {1}  —  click or drag to go there; the marks are key frames</source><translation>{0}  Bild {1}  —  klicken oder ziehen, um dorthin zu gehen; die Marken sind Schlüsselbilder</translation></message>
 </context>
 <context>
     <name>SourcePage</name>
@@ -229,7 +241,7 @@
     <message><source>Loop</source><translation>Schleife</translation></message>
     <message><source>Begin again at the end</source><translation>Am Ende von vorn beginnen</translation></message>
     <message><source>Overlay, mask or picture</source><translation>Überlagerung, Maske oder Bild</translation></message>
-    <message><source>Show the overlay, the mask alone or the picture alone, in turn</source><translation>Überlagerung, nur die Maske oder nur das Bild zeigen, im Wechsel</translation></message>
+    <message><source>Show the overlay, the mask alone, the picture alone or the errors, in turn</source><translation>Überlagerung, nur die Maske, nur das Bild oder die Fehler zeigen, im Wechsel</translation></message>
     <message><source>More opacity</source><translation>Mehr Deckkraft</translation></message>
     <message><source>Let the labels cover more of the picture</source><translation>Die Farben mehr vom Bild decken lassen</translation></message>
     <message><source>Less opacity</source><translation>Weniger Deckkraft</translation></message>
@@ -304,6 +316,35 @@
     <message><source>&amp;Help</source><translation>&amp;Hilfe</translation></message>
     <message><source>Play</source><translation>Abspielen</translation></message>
     <message><source>Play again</source><translation>Noch einmal</translation></message>
+    <message><source>Copy the picture</source><translation>Bild kopieren</translation></message>
+    <message><source>Copy the picture as it is shown, with its overlay, at the frame's size</source><translation>Das Bild kopieren, wie es gezeigt wird, mit seiner Überlagerung, in der Größe des Bildes</translation></message>
+    <message><source>Copy as a command line</source><translation>Als Befehlszeile kopieren</translation></message>
+    <message><source>Copy the command that starts this run again, with every choice made here</source><translation>Den Befehl kopieren, der diesen Lauf wieder beginnt, mit jeder hier getroffenen Wahl</translation></message>
+    <message><source>Enlarge</source><translation>Vergrößern</translation></message>
+    <message><source>Enlarge the picture; the wheel does it under the pointer, dragging moves it</source><translation>Das Bild vergrößern; das Mausrad tut es unter dem Zeiger, Ziehen verschiebt es</translation></message>
+    <message><source>Reduce</source><translation>Verkleinern</translation></message>
+    <message><source>Reduce the picture until it fits</source><translation>Das Bild verkleinern, bis es hineinpasst</translation></message>
+    <message><source>Actual size</source><translation>Originalgröße</translation></message>
+    <message><source>Show a pixel of the frame on one of the screen</source><translation>Einen Bildpunkt auf einem des Bildschirms zeigen</translation></message>
+    <message><source>Fit</source><translation>Einpassen</translation></message>
+    <message><source>Show the whole picture, as large as there is room</source><translation>Das ganze Bild zeigen, so groß wie Platz ist</translation></message>
+    <message><source>Error map</source><translation>Fehlerkarte</translation></message>
+    <message><source>Show what is right and what is wrong, where the source knows the true labels</source><translation>Zeigen, was richtig und was falsch ist, wo die Quelle die wahren Labels kennt</translation></message>
+    <message><source>Next frame with a large error</source><translation>Nächstes Bild mit großem Fehler</translation></message>
+    <message><source>Play on to the next frame with half as many wrong pixels again as all so far, and stand there</source><translation>Weiterspielen bis zum nächsten Bild mit anderthalbmal so vielen falschen Bildpunkten wie alle bisher, und dort stehen bleiben</translation></message>
+    <message><source>Accuracy</source><translation>Genauigkeit</translation></message>
+    <message><source>10 seconds on</source><translation>10 Sekunden vor</translation></message>
+    <message><source>Jump 10 seconds ahead</source><translation>10 Sekunden vorspringen</translation></message>
+    <message><source>10 seconds back</source><translation>10 Sekunden zurück</translation></message>
+    <message><source>Jump 10 seconds back</source><translation>10 Sekunden zurückspringen</translation></message>
+    <message><source>To the end</source><translation>Zum Ende</translation></message>
+    <message><source>Stop at the last frame</source><translation>Am letzten Bild stehen bleiben</translation></message>
+    <message><source>Go to a frame …</source><translation>Gehe zu Bild …</translation></message>
+    <message><source>Stop at the frame of a number</source><translation>Am Bild einer Nummer stehen bleiben</translation></message>
+    <message><source>Loop from A to B</source><translation>Schleife von A nach B</translation></message>
+    <message><source>Begin a part here, end it here and play it again and again, or forget it, in turn</source><translation>Hier einen Abschnitt beginnen, ihn hier enden und immer wieder spielen, oder ihn vergessen, im Wechsel</translation></message>
+    <message><source>End of the part: B</source><translation>Ende des Abschnitts: B</translation></message>
+    <message><source>Forget the part from A to B</source><translation>Abschnitt von A nach B vergessen</translation></message>
 </context>
 <context>
     <name>ui</name>
@@ -384,5 +425,21 @@
     <message><source>warped; each channel is weighed against this frame's own features</source><translation>verschoben; jeder Kanal wird gegen die eigenen Merkmale dieses Bildes abgewogen</translation></message>
     <message><source>each cell gathers it from where the key frame looked as the cell looks now</source><translation>jede Zelle sammelt ihn dort, wo das Schlüsselbild so aussah wie die Zelle jetzt</translation></message>
     <message><source>a gated unit moves it on by a step a frame</source><translation>eine Einheit mit Toren führt ihn mit jedem Bild einen Schritt weiter</translation></message>
+    <message><source>truth {0}</source><translation>Wahrheit {0}</translation></message>
+    <message><source>x {0}, y {1}</source><translation>x {0}, y {1}</translation></message>
+    <message><source>frame {0}</source><translation>Bild {0}</translation></message>
+    <message><source>feature age {0} ({1:.0f} ms)</source><translation>Merkmalsalter {0} ({1:.0f} ms)</translation></message>
+    <message><source>void</source><translation>ungültig</translation></message>
+    <message><source>copied the picture, {0} x {1}</source><translation>Bild kopiert, {0} x {1}</translation></message>
+    <message><source>copied: {0}</source><translation>kopiert: {0}</translation></message>
+    <message><source>best accuracy</source><translation>am genauesten</translation></message>
+    <message><source>balanced</source><translation>ausgewogen</translation></message>
+    <message><source>least work</source><translation>am wenigsten Arbeit</translation></message>
+    <message><source>fixed budget</source><translation>festes Zeitbudget</translation></message>
+    <message><source>frame {0}: {1:.1%} of its pixels are wrong, of all frames so far {2:.1%}</source><translation>Bild {0}: {1:.1%} seiner Bildpunkte sind falsch, von allen Bildern bisher {2:.1%}</translation></message>
+    <message><source>no other frame with a large error up to the end</source><translation>kein weiteres Bild mit großem Fehler bis zum Ende</translation></message>
+    <message><source>blue: right · orange: wrong · grey: void</source><translation>blau: richtig · orange: falsch · grau: ungültig</translation></message>
+    <message><source>Go to a frame</source><translation>Gehe zu einem Bild</translation></message>
+    <message><source>Frame, 0 to {0}</source><translation>Bild, 0 bis {0}</translation></message>
 </context>
 </TS>

@@ -25,6 +25,7 @@ from drive_seg.ui.widgets import Elided, column, icon_button, label, row
 
 WITH_TEXT = ("compare", "audit", "inspect")
 CORNER = (*WITH_TEXT, "panel", "theme", "keys")  # in the menu bar's corner
+CONTEXT = ("copy", "copy-command", "snapshot", "actual", "fit", "view", "pause", "refresh", "full")  # the picture's menu
 STRIP_PX, INSPECTOR_PX = 150, 320
 
 
@@ -35,6 +36,7 @@ class Layout:
         self._window, self.is_alone = window, False
         self._before: dict[str, bool] = {}
         self.video = VideoView(meter)
+        self.video.addActions([keys[name] for name in CONTEXT])
         self.transport = Transport(cockpit, keys)
         self.strip = Strip(meter)
         self.inspector = Inspector(cockpit, keys)

@@ -1,12 +1,9 @@
-"""What the window measures: what it costs itself, and how well its frames are labelled where the source knows the truth."""
+"""What the window costs: its thread's time for a frame, and how old a frame is on the screen."""
 
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from drive_seg.network.score import LiveScore
-from drive_seg.session.status import Shown, Status
 
 KEPT = 10_000  # frames
 
@@ -38,26 +35,3 @@ class Meter:
         self.qt_ms.append(self._spent_ms)
         self.glass_ms.append((time.perf_counter() - captured_s) * 1e3)
         self._spent_ms = 0.0
-
-
-class Truth:
-    """mIoU of some of the frames shown: each is counted a few times a second, which costs nothing that is felt."""
-
-    def __init__(self) -> None:
-        self._score: LiveScore | None = None
-        self._of: tuple[object, ...] = ()
-        self._last: tuple[int, int] | None = None
-
-    def count(self, status: Status, shown: Shown | None) -> float | None:
-        """0..1; None where nothing is known, or source and network mean other classes by their ids."""
-        source = status.source
-        if not (source.labelled and source.classes in ((), status.classes)):
-            return None
-        of = source.name, status.classes, status.runs.get("model")
-        if self._score is None or of != self._of:
-            self._score, self._of, self._last = LiveScore(status.classes), of, None
-        frame = shown.result.frame if shown else None
-        if shown and frame and frame.labels is not None and (frame.segment, frame.index) != self._last:
-            self._score.add(frame.labels, shown.result.labels)
-            self._last = frame.segment, frame.index
-        return self._score.miou

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from PyQt6.QtCore import QMimeData
-from PyQt6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFileDialog, QLabel, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFileDialog, QInputDialog, QLabel, QVBoxLayout, QWidget
 
 from drive_seg.redaction import redacted
 from drive_seg.ui.choices import translate
@@ -83,6 +83,12 @@ class Opener:
         if dialog.exec():
             self.open(dialog.uri())
         dialog.deleteLater()
+
+    def ask_frame(self) -> None:
+        title, last, now = translate("ui", "Go to a frame"), self._cockpit.count - 1, self._cockpit.status.position or 0
+        number, chosen = QInputDialog.getInt(self._window, title, translate("ui", "Frame, 0 to {0}").format(last), now, 0, last)
+        if chosen:
+            self._cockpit.stop_at(number)
 
     def ask_keep_folder(self) -> None:
         title = translate("ui", "Where snapshots and recordings go")

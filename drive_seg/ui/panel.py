@@ -9,14 +9,15 @@ from PyQt6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 from drive_seg.backends import BACKENDS
 from drive_seg.network.propagate import KINDS as PROPAGATIONS
 from drive_seg.session.figures import Numbers
-from drive_seg.ui.choices import explained
+from drive_seg.ui import presets
+from drive_seg.ui.choices import explained, translate
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.compose import View
 from drive_seg.ui.legend import Legend
 from drive_seg.ui.schedulebox import ScheduleBox
 from drive_seg.ui.widgets import NONE, Choice, Facts, Section, Slider, action_button, column, label, named, row, scrolled
 
-WIDTH_PX = 290
+WIDTH_PX = 306
 BEST = "best"  # the backend's name where none is asked for
 
 
@@ -29,6 +30,7 @@ class Panel(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setMinimumWidth(230)
         self._cockpit = cockpit
+        self.preset = Choice("")
         self.model = Choice(self.tr("The bundle: a trained network with everything it needs"))
         self.backend = Choice(explained(self.tr("What executes the network"), BACKENDS))
         self.propagation = Choice(explained(self.tr("How features of the last key frame are propagated to this one"), PROPAGATIONS))
@@ -45,7 +47,9 @@ class Panel(QWidget):
             "look": Section(self.tr("Overlay"), self._look(actions)),
             "classes": Section(self.tr("Classes · share of the picture"), self._classes(actions)),
         }
-        inside = column(self._numbers(), self.facts, *self.sections.values(), margins=(14, 8, 14, 10), spacing=7)
+        inside = column(
+            self._numbers(), self.facts, named(self.tr("Preset"), self.preset), *self.sections.values(), margins=(14, 8, 14, 10), spacing=7
+        )
         inside.layout().addStretch(1)  # type: ignore[union-attr]
         outside = QVBoxLayout(self)
         outside.setContentsMargins(0, 0, 0, 0)
@@ -89,6 +93,7 @@ class Panel(QWidget):
 
     def _wire(self) -> None:
         cockpit = self._cockpit
+        self.preset.chosen.connect(self._choose)
         self.model.chosen.connect(cockpit.set_model)
         self.backend.chosen.connect(lambda name: cockpit.change(backend=None if name == BEST else name))
         self.propagation.chosen.connect(lambda name: cockpit.change(propagation=name))
@@ -105,6 +110,7 @@ class Panel(QWidget):
     def show_state(self) -> None:
         """The controls as things are in force, or asked for."""
         cockpit, wanted, look = self._cockpit, self._cockpit.wanted, self._cockpit.look
+        self._show_preset()
         self.model.offer([(name, name) for name in cockpit.models()], wanted("model"))
         best = (
             self.tr("best here ({0})").format(cockpit.status.runs.get("backend", NONE))
@@ -116,12 +122,30 @@ class Panel(QWidget):
         self.schedule.show_schedule(wanted("schedule"), wanted("model"), cockpit.card())
         self.mode.offer([("sync", self.tr("key frames wait (sync)")), ("async", self.tr("never wait (async)"))], wanted("mode"))
         views = {View.OVERLAY: self.tr("overlay"), View.MASK: self.tr("mask alone"), View.PICTURE: self.tr("picture alone")}
-        self.view.offer([(view.value, name) for view, name in views.items()], cockpit.view.value)
+        views[View.ERRORS] = self.tr("errors")
+        self.view.offer([(view.value, views[view]) for view in cockpit.views], cockpit.view.value)
         self.opacity.put(round(look.opacity * 20))
         self.opacity.setEnabled(not look.contours)
         self.opacity_says.setText(f"{look.opacity:.0%}")
         self.all_button.setVisible(bool(look.hidden))
         self.legend.show_classes(cockpit.status.classes, look.palette, look.hidden)
+
+    def _show_preset(self) -> None:
+        """With what each sets for this bundle; `custom` only while none of them is in force."""
+        of = presets.choices(self._cockpit.wanted("model"), self._cockpit.card())
+        current = presets.preset_of({name: self._cockpit.wanted(name) for name in ("schedule", "mode", "propagation")}, of)
+        titles = {name: translate("ui", preset.title) for name, preset in presets.PRESETS.items()}
+        custom = [(presets.CUSTOM, self.tr("custom"))] if current == presets.CUSTOM else []
+        self.preset.offer([*titles.items(), *custom], current)
+        told = (f"{titles[name]}: " + " · ".join(f"--{key} {value}" for key, value in chosen.items()) for name, chosen in of.items())
+        tip = "\n".join((self.tr("Sets schedule, mode and propagation together, as this bundle can:"), *told))
+        if self.preset.toolTip() != tip:
+            self.preset.setToolTip(tip)
+
+    def _choose(self, name: str) -> None:
+        """`custom` is what is there already."""
+        if chosen := presets.choices(self._cockpit.wanted("model"), self._cockpit.card()).get(name):
+            self._cockpit.change(**chosen)
 
     def show_numbers(self, numbers: Numbers, miou: float | None) -> None:
         """The last second; a dash where nothing arrived in it. `miou`: None where the source knows no truth."""

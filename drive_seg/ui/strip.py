@@ -63,7 +63,7 @@ def band(moments: Sequence[Moment]) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 class Strip(QWidget):
-    """Hovering says a frame in words; a click wants to stand there."""
+    """Hovering says a frame in words; a click wants to stand there, and dragging goes along."""
 
     seeked = pyqtSignal(int)  # a frame's index
 
@@ -77,6 +77,7 @@ class Strip(QWidget):
         self.plot = Plot((10, -9, 7, 6), axis_px=70, meter=meter)
         self.latency, self.marks, self.scores, self.ages = self.plot.areas
         self.seekable = False
+        self._scrubbed: int | None = None  # the frame under a drag, during which the strip stands: each jump would move it on
         self._mouse_x: float | None = None  # over the plot; what is under it changes as the strip goes on
         self._theme = DARK
         self._lines = {
@@ -114,6 +115,8 @@ class Strip(QWidget):
 
     def show_moments(self, moments: tuple[Moment, ...]) -> None:
         """At most LENGTH, the oldest first."""
+        if self._scrubbed is not None:
+            return
         self.moments = moments[-LENGTH:]
         x = self._x[LENGTH - len(self.moments) :]
         latency = np.array([moment.total_ms for moment in self.moments], np.float64)
@@ -148,11 +151,19 @@ class Strip(QWidget):
             if event.type() == QEvent.Type.MouseMove:
                 self._mouse_x = event.position().x()
                 self._hover(moment)
+                if moment and self._scrubbed not in (None, moment.index):
+                    self._scrub(moment)
             elif event.type() == QEvent.Type.MouseButtonPress and event.button() == Qt.MouseButton.LeftButton:
                 if moment and self.seekable:
-                    self.seeked.emit(moment.index)
+                    self._scrub(moment)
                 return True
+            elif event.type() == QEvent.Type.MouseButtonRelease:
+                self._scrubbed = None
         return super().eventFilter(watched, event)
+
+    def _scrub(self, moment: Moment) -> None:
+        self._scrubbed = moment.index
+        self.seeked.emit(moment.index)
 
     def _hover(self, moment: Moment | None) -> None:
         """The words of one frame in the place of the legend."""

@@ -86,7 +86,7 @@ def palette(theme: Theme) -> QPalette:
 
 
 def style(theme: Theme) -> str:
-    """What a palette cannot say: sizes of words, quiet words, buttons without frames, and the edges of bars."""
+    """What a palette cannot say: sizes of words, quiet words, buttons without frames, the edges of bars, and menus as high as their bar."""
     return f"""
 QLabel#dim, QLabel#unit, QLabel#heading {{ color: {theme.dim}; }}
 QLabel#unit, QLabel#heading, QToolButton#fold {{ font-size: 11px; }}
@@ -95,6 +95,8 @@ QLabel#big {{ font-size: 26px; font-weight: 600; }}
 QLabel#title {{ font-size: 14px; font-weight: 600; }}
 QWidget#bar, QStatusBar {{ border-top: 1px solid {theme.line}; }}
 QStatusBar::item {{ border: none; }}
+QMenuBar::item {{ background: transparent; padding: 7px 9px; }}
+QMenuBar::item:selected {{ background: palette(highlight); color: palette(highlighted-text); }}
 QSplitter::handle {{ background: {theme.line}; }}
 QToolButton {{ border: 1px solid transparent; border-radius: 5px; padding: 3px 5px; }}
 QToolButton#fold {{ color: {theme.dim}; padding: 2px 0px; }}

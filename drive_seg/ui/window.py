@@ -17,10 +17,10 @@ from drive_seg.session.player import Player
 from drive_seg.ui.actions import ACTIONS, make_action
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
-from drive_seg.ui.compose import Versus
+from drive_seg.ui.compose import Versus, View
 from drive_seg.ui.keeping import Memory
 from drive_seg.ui.layout import Layout, fill_menus, tags
-from drive_seg.ui.meter import Meter, Truth
+from drive_seg.ui.meter import Meter
 from drive_seg.ui.opening import Opener, dropped
 from drive_seg.ui.pages.inspector import NAMES
 from drive_seg.ui.theme import DARK, LIGHT, THEMES, Theme, icon, palette, style
@@ -44,7 +44,7 @@ class MainWindow(QMainWindow):
         self.cockpit = Cockpit(player, self.memory)
         self.opener = Opener(self, self.cockpit)
         self.player, self._shown_s, self._trouble = player, float("-inf"), 0
-        self._numbers, self._truth = Numbers(), Truth()
+        self._numbers = Numbers()
         self.keys: dict[str, QAction] = {entry.name: make_action(entry, self, partial(entry.do, self)) for entry in ACTIONS}
         self.addActions(list(self.keys.values()))
         self.parts = Layout(self, self.cockpit, self.keys, self.meter)
@@ -71,6 +71,7 @@ class MainWindow(QMainWindow):
         self.cockpit.kept.connect(lambda line, folder: self.bar.tell(line, False, folder))
         self.video.dragged.connect(self.cockpit.set_divider)
         self.video.resized.connect(self._redraw)
+        self.video.pointed.connect(self._point)
         self.video.double_clicked.connect(self.toggle_full_screen)
         self.strip.seeked.connect(self.cockpit.stop_at)
         self.inspector.closed.connect(lambda: self.show_part("inspector", False))
@@ -105,9 +106,9 @@ class MainWindow(QMainWindow):
             shown = self.player.take()
             if shown is None:
                 return
-            self.cockpit.shown, self._shown_s = shown, time.perf_counter()
-            frame = shown.result.frame
-            self._draw(frame.captured_s)
+            self._shown_s = time.perf_counter()
+            self.cockpit.show(shown)
+            self._draw(shown.result.frame.captured_s)
 
     def _redraw(self) -> None:
         self._draw(None)
@@ -122,7 +123,17 @@ class MainWindow(QMainWindow):
         self.video.tags = tags(status.runs, status.comparison) if status.comparison and self.video.divider is not None else ("", "")
         if difference:
             self.video.tags = translate("ui", "pink: where A and B differ"), ""
+        elif self.cockpit.view is View.ERRORS and not split:
+            self.video.tags = translate("ui", "blue: right · orange: wrong · grey: void"), ""
+        self._point()
         self.video.show_image(image, captured_s)
+
+    def _point(self) -> None:
+        """Says what is under the pointer, also when the frame there is another one."""
+        at = self.video.under_pointer
+        if (says := self.cockpit.pixel(*at) if at else "") != self.video.says:
+            self.video.says = says
+            self.video.update()
 
     def refresh(self) -> None:
         """Brings all but the picture up to date."""
@@ -139,7 +150,7 @@ class MainWindow(QMainWindow):
         self.transport.bar.mark(moments)
         if moments:
             self.panel.legend.show_shares(moments[-1].shares)
-        self.panel.show_numbers(self._numbers, self._truth.count(status, self.cockpit.shown))
+        self.panel.show_numbers(self._numbers, self.cockpit.truth.miou)
         if status.trouble and status.trouble.serial != self._trouble:
             self._trouble = status.trouble.serial
             self.bar.tell(status.trouble.text, True)
@@ -192,6 +203,10 @@ class MainWindow(QMainWindow):
         self.parts.show_part(part, shown, self.width() < NARROW_PX)
         self.memory.keep(**{f"open__{part}": shown})
         self.refresh()
+
+    def actual_size(self) -> None:
+        if shown := self.cockpit.shown:
+            self.video.actual(shown.result.frame.size_hw)
 
     def toggle_full_screen(self) -> None:
         """The picture alone fills the screen."""

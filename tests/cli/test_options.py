@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from drive_seg.cli import app
 from drive_seg.cli.options import Command, Flags, takes
+from drive_seg.errors import UsageError
 from drive_seg.settings import FLAGS, Settings
 
 SAMPLES = {  # what is neither a text nor on or off
@@ -53,6 +54,17 @@ def test_the_command_line_and_toml_say_the_same(name: str, tmp_path: Path) -> No
     config.write_text(f"{name.replace('_', '-')} = {f'{value!r}' if FLAGS[name].metavar else 'true'}\n")
     assert Settings.load(None, typed) == Settings.load(config, {}).model_copy(update={"config": None})
     assert Settings.load(None, typed) != Settings.load(None, {})
+
+
+@pytest.mark.parametrize("name", [name for name in FLAGS if name != "config"])
+def test_settings_are_written_as_the_command_line_that_gives_them(name: str) -> None:
+    settings = Settings.load(None, {name: SAMPLES.get(name, "1") if FLAGS[name].metavar else True})
+    assert Settings.load(None, asked(*settings.arguments())) == settings
+
+
+def test_what_no_flag_can_say_is_refused() -> None:
+    with pytest.raises(UsageError, match="write them into a file"):
+        Settings.load(None, {"class_names": ["road", "car"]}).arguments()
 
 
 def test_other_names_and_several_values() -> None:

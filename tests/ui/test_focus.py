@@ -18,8 +18,8 @@ from tests.ui.fakes import FakePlayer
 from tests.waiting import PATIENCE_MS
 
 OWN = {  # the keys that a control keeps for itself while it was given the focus on purpose
-    QComboBox: {"Up", "Down", "Left", "Right", "Home"},
-    QSlider: {"Up", "Down", "Left", "Right", "Home"},
+    QComboBox: {"Up", "Down", "Left", "Right", "Home", "End"},
+    QSlider: {"Up", "Down", "Left", "Right", "Home", "End"},
     Legend: {"Up", "Down", "Space"},
 }
 

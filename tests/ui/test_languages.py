@@ -15,6 +15,7 @@ from drive_seg.ui.actions import ACTIONS, MENUS
 from drive_seg.ui.catalogue import FOLDER, Catalogue, catalogue_for
 from drive_seg.ui.keys import KeyList
 from drive_seg.ui.pages.inspector import PAGES
+from drive_seg.ui.presets import PRESETS
 from tests.ui.fakes import FakePlayer, Opened
 
 LANGUAGES = sorted(path.stem for path in FOLDER.glob("*.ts"))
@@ -48,11 +49,12 @@ def asked_for() -> set[tuple[str, str]]:
         reader.visit(ast.parse(path.read_text(encoding="utf-8")))
     sliders = {kind.slider.says for kind in SCHEDULES.values() if kind.slider}
     explained = {one.help for table in (BACKENDS, PROPAGATIONS) for one in table.values()} | {kind.help for kind in SCHEDULES.values()}
+    explained |= {preset.title for preset in PRESETS.values()}
     actions = {text for entry in ACTIONS for text in (entry.text, entry.tip)} | set(MENUS.values()) | {title for title, _ in PAGES.values()}
     return (
         reader.found
         | {("ui", text) for text in sliders | explained | {kind.title for kind in SCHEDULES.values()}}
-        | {("actions", text) for text in actions | {"Play", "Play again"}}
+        | {("actions", text) for text in actions | {"Play", "Play again", "End of the part: B", "Forget the part from A to B"}}
     )
 
 

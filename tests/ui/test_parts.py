@@ -19,6 +19,7 @@ from drive_seg.session.figures import Numbers
 from drive_seg.settings import DEFAULT_MODEL
 from drive_seg.ui.choices import nudged
 from drive_seg.ui.compose import DIFFERENT
+from drive_seg.ui.pages.accuracy import AccuracyPage
 from drive_seg.ui.pages.areas import Areas
 from drive_seg.ui.pages.audit import AuditPage
 from drive_seg.ui.pages.cache import CachePage
@@ -35,7 +36,7 @@ from tests.waiting import PATIENCE_MS
 
 PAGES = {
     "Timings": Timings, "Cache": CachePage, "Source": SourcePage, "Engine": EnginePage, "Class areas": Areas,
-    "Audit by age": AuditPage, "A/B numbers": Compare,
+    "Audit by age": AuditPage, "A/B numbers": Compare, "Accuracy": AccuracyPage,
 }  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def test_the_seek_bar_goes_where_it_is_clicked_and_marks_key_frames(qtbot: QtBot
     assert marked == [pytest.approx(6 + (bar.width() - 12) * 200 / 299, abs=1.5)]
     qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=QPoint(bar.width() // 2, 10))
     assert player.calls[-1] == ("seek", pytest.approx(150, abs=1))
-    assert window.transport.place.text() == "0:06 / 0:10"
+    assert window.transport.place.text() == "0:06.667 / 0:10 · #200"
 
 
 def compared(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:

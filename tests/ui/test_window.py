@@ -143,7 +143,7 @@ def test_playing(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     assert player.now.speed == 0.5
     qtbot.keyClick(window, Qt.Key.Key_Backspace)
     assert player.now.speed == 1.0
-    qtbot.keyClicks(window, "l")
+    qtbot.keyClick(window, Qt.Key.Key_L, Qt.KeyboardModifier.ShiftModifier)
     assert player.now.settings.loop
 
 
@@ -182,7 +182,8 @@ def test_every_control_of_the_network_changes_what_runs(qtbot: QtBot, window: Ma
     for _ in range((bundles.index("camvid") - bundles.index("camvid-large")) % len(bundles)):
         qtbot.keyClicks(window, "b")
         window.refresh()
-    qtbot.keyClicks(window, "syk")
+    qtbot.keyClicks(window, "sy")
+    qtbot.keyClick(window, Qt.Key.Key_K, Qt.KeyboardModifier.ShiftModifier)
     assert player.now.settings.model == "camvid"
     assert player.now.settings.schedule == "keyframe:0.08"
     assert player.now.settings.mode == "sync"
@@ -521,3 +522,10 @@ def test_boxes_show_what_is_wished_until_it_runs_or_fails(window: MainWindow, pl
     player.fail("camvid-large: is broken; choose another", state="playing")
     window.refresh()
     assert window.panel.model.currentData() == "camvid"
+
+
+def test_the_menus_stand_in_the_middle_of_their_bar(window: MainWindow) -> None:
+    bar = window.menuBar()
+    assert bar is not None
+    for action in bar.actions():
+        assert abs(bar.actionGeometry(action).center().y() - bar.rect().center().y()) <= 2

@@ -9,6 +9,7 @@ from PyQt6.QtWidgets import QStackedWidget, QToolButton, QVBoxLayout, QWidget
 from drive_seg.session.history import Moment
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
+from drive_seg.ui.pages.accuracy import AccuracyPage
 from drive_seg.ui.pages.areas import Areas
 from drive_seg.ui.pages.audit import AuditPage
 from drive_seg.ui.pages.cache import CachePage
@@ -28,6 +29,7 @@ PAGES: dict[str, tuple[str, type[Page]]] = {  # by name: title for people, befor
     "areas": ("Class areas", Areas),
     "audit": ("Audit by age", AuditPage),
     "compare": ("A/B numbers", Compare),
+    "accuracy": ("Accuracy", AccuracyPage),
 }
 NAMES = tuple(PAGES)
 
