@@ -3,8 +3,9 @@
 A setting is written once, as a field of Settings; its flag, its line in --help and its key in TOML are made from that.
 """
 
+import math
 import re
-import tomllib
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +17,11 @@ from drive_seg import backends, sources
 from drive_seg.errors import UsageError
 from drive_seg.files import expanded
 from drive_seg.network import propagate, schedule
+from drive_seg.reading import read_toml
 
 DEFAULT_MODEL = "city"
 DEFAULT_SOURCE = "demo:"
+MOST_PX = 16384  # of an input's side
 PRODUCT = ("model", "backend", "precision", "schedule", "mode", "propagation")  # of which a benchmark takes several values
 FOREIGN = ("class_names", "mean", "std", "channels", "scale")  # what only a network without a card has to be told
 
@@ -26,7 +29,9 @@ FOREIGN = ("class_names", "mean", "std", "channels", "scale")  # what only a net
 def _three(value: object) -> object:
     try:
         one, two, three = (float(part) for part in (value.split(",") if isinstance(value, str) else value))  # type: ignore[attr-defined]
-    except (TypeError, ValueError) as error:
+        if not all(map(math.isfinite, (one, two, three))):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError("Give three numbers, such as 0.485,0.456,0.406") from error
     return one, two, three
 
@@ -34,15 +39,15 @@ def _three(value: object) -> object:
 def _width_and_height(value: object) -> object:
     try:
         width, height = (int(part) for part in (value if isinstance(value, tuple) else str(value).split("x")))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError("Give width and height, such as 1024x512") from error
-    if min(width, height) < 1:
-        raise ValueError("Give a width and a height above 0, such as 1024x512")
+    if not 1 <= min(width, height) <= max(width, height) <= MOST_PX:
+        raise ValueError(f"Give a width and a height from 1 to {MOST_PX}, such as 1024x512")
     return width, height
 
 
 def _mode(value: object) -> object:
-    if not re.fullmatch(r"sync|async(:[1-9]\d*)?", str(value)):
+    if not re.fullmatch(r"sync|async(:[1-9]\d{0,5})?", str(value)):
         raise ValueError("Give sync, async, or async:K, a virtual clock on which the deep stage takes K frames")
     return value
 
@@ -50,7 +55,7 @@ def _mode(value: object) -> object:
 def _deadline(value: object) -> object:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(fps|ms)", str(value))
     number = float(match[1]) if match else 0.0
-    if not match or not number:
+    if not match or not number or not math.isfinite(number):
         raise ValueError("Give a rate or a time, such as 30fps or 33ms")
     return 1e3 / number if match[2] == "fps" else number
 
@@ -105,7 +110,7 @@ PROPAGATIONS = tuple((name, f"{kind.help}{'; where the bundle has it' * kind.lea
 class Settings(BaseModel):
     """One field a flag; a TOML file has the same names, with - or _."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     source: Annotated[NameOrPlace, Flag(SOURCE, "SOURCE", "what is played", choices=SOURCES)] = DEFAULT_SOURCE
     loop: Annotated[bool, Flag(SOURCE, "", "begin again at the end")] = False
@@ -187,7 +192,7 @@ class Settings(BaseModel):
                 known = ", ".join(sorted(field.alias or name for name, field in cls.model_fields.items()))
                 raise UsageError(f"{where}: no such key; known are {known}") from error
             message = first["msg"].removeprefix("Value error, ")
-            raise UsageError(f"{where}: {message[0].lower()}{message[1:]}, not {first['input']!r}") from error
+            raise UsageError(f"{where}: {message[0].lower()}{message[1:]}, not {reprlib.repr(first['input'])}") from error
 
     def arguments(self) -> list[str]:
         """What gives these settings on the command line: source and model, and whatever else is not its default.
@@ -233,12 +238,7 @@ FLAGS = dict(_flags())  # by what Settings.load takes
 
 
 def _read(config: Path) -> dict[str, object]:
-    try:
-        told = {key.replace("-", "_"): value for key, value in tomllib.loads(config.read_text()).items()}
-    except OSError as error:
-        raise UsageError(f"{config}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{config}: not valid TOML: {error}") from error
+    told = {key.replace("-", "_"): value for key, value in read_toml(config).items()}
     if "config" in told:
         raise UsageError(f"{config}: config: one file cannot name another; write its keys into this one")
     return told

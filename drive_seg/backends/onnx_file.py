@@ -23,11 +23,11 @@ def read_onnx(onnx_path: str) -> OnnxFile:
         raise BackendError(f"{name}: its weights are in {lost}, which is not there; put that file beside it, or export it as one file")
     try:
         model = the_core().read_model(onnx_path)
-    except RuntimeError as error:
-        raise BackendError(f"{name} cannot be read as an ONNX network: {one_line(error)}") from error
-    inputs = tuple(_port(parameter.get_friendly_name(), parameter.output(0)) for parameter in model.get_parameters())
-    outputs = tuple(_port(result_name(result), result.output(0)) for result in model.get_results())
-    return OnnxFile(onnx_path, inputs, outputs, _metadata(model))
+        inputs = tuple(_port(parameter.get_friendly_name(), parameter.output(0)) for parameter in model.get_parameters())
+        outputs = tuple(_port(result_name(result), result.output(0)) for result in model.get_results())
+        return OnnxFile(onnx_path, inputs, outputs, _metadata(model))
+    except Exception as error:  # names that are no UTF-8, tensors of text, outputs without a name: each has an error of its own
+        raise BackendError(f"{name} cannot be read as an ONNX network: {one_line(error)}; export it again") from error
 
 
 def external_files(onnx_path: str) -> list[Path]:

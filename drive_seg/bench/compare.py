@@ -1,14 +1,15 @@
 """How much of one measurement's time another takes, with an interval that knows that neighbouring frames are alike."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 
 from drive_seg.errors import UsageError
+from drive_seg.reading import parse_json
 from drive_seg.session.figures import PERCENTILES
 
 BLOCK = 32  # frames that are drawn together, a second of them: what disturbs a machine lasts longer than a frame
@@ -66,16 +67,44 @@ def _compared(name: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str
     return {"name": name, "frames": [len(a_ms), len(b_ms)], **{figure: ratio(a_ms, b_ms, figure) for figure in ("p50", "p99")}}
 
 
+class _PerFrame(BaseModel):
+    total_ms: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+
+
+class _Source(BaseModel):
+    name: str
+    width: int
+    height: int
+    paced: bool
+    whole: bool
+    round_frames: int | None
+
+
+class _Turn(BaseModel):
+    frames: int
+    per_frame: _PerFrame
+    source: _Source
+    notes: list[str]
+
+
+class _Row(BaseModel):
+    """What of a measurement is compared."""
+
+    turns: list[_Turn] = Field(min_length=1)
+
+
 def _rows(path: Path) -> dict[str, dict[str, Any]]:
     """By name, each with its `turns`; a single measurement is its own only turn."""
     try:
-        told = json.loads(path.read_text())
+        told = parse_json(path.read_bytes())
         rows = told["rows"] if "rows" in told else [{**told, "name": _name(told), "turns": [told]}]
         found = {row["name"]: {"machine": told.get("machine"), **row} for row in rows}
+        for row in found.values():
+            _Row.model_validate(row)
         whole = found and all(turn["per_frame"]["total_ms"] for row in found.values() for turn in row["turns"])
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); give what --json or a matrix wrote") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # pydantic's is a ValueError
         raise UsageError(f"{path}: is no measurement of `drive-seg bench`; give what --json or a matrix wrote") from error
     if not whole:
         raise UsageError(f"{path}: holds no measured frame; measure again")

@@ -2,12 +2,12 @@
 
 import itertools
 import json
+import reprlib
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from drive_seg.bench.tally import spread
 from drive_seg.contracts import KINDS
 from drive_seg.errors import BackendError, DriveSegError, UsageError
 from drive_seg.lab.evaluate.accuracy import evaluate, from_source
+from drive_seg.reading import read_toml
 from drive_seg.redaction import redacted
 from drive_seg.session.figures import percentiles
 from drive_seg.session.opening import find_model, open_engine, open_schedule, pipeline_on
@@ -29,6 +30,7 @@ from drive_seg.settings import DEFAULT_SOURCE, FOREIGN, PRODUCT, Settings
 from drive_seg.sources import open_source
 
 ROUNDS = 3
+MOST_ROUNDS = 10_000
 LIMIT_S = 1800.0  # of one turn, which may have to build its engines first
 
 Turn = Callable[[Mapping[str, Any]], dict[str, Any]]  # from flags to what --json of a benchmark has
@@ -93,16 +95,13 @@ def _model(combination: Combination) -> str:
 def read_matrix(path: Path, given: Mapping[str, Any]) -> Matrix:
     """A TOML file: title, rounds, and what `run` takes, where PRODUCT's fields may be lists; then perhaps tables [[combination]] of the
     same, each multiplied over that. `given` wins over the file. Raises UsageError."""
-    try:
-        told = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from error
+    told = read_toml(path)
     base = {key.replace("-", "_"): value for key, value in told.items()} | dict(given)
     title, rounds, tables = base.pop("title", path.stem), base.pop("rounds", ROUNDS), base.pop("combination", [{}])
-    if not isinstance(rounds, int) or rounds < 1:
-        raise UsageError(f"{path}: rounds: give a whole number from 1, not {rounds!r}")
+    if not isinstance(rounds, int) or not 1 <= rounds <= MOST_ROUNDS:
+        raise UsageError(f"{path}: rounds: give a whole number from 1 to {MOST_ROUNDS}, not {reprlib.repr(rounds)}")
+    if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+        raise UsageError(f"{path}: combination: give tables, each beginning with [[combination]], not {reprlib.repr(tables)}")
     made: list[Combination] = []
     for one in tables:
         own = {key.replace("-", "_"): value for key, value in one.items()}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from drive_seg.lab.evaluate.report import drawn
+from drive_seg.lab.evaluate.report import blank, drawn
 
 BINS = 120
 TAIL = 99.5  # percentile of all rows at which the axis of ms ends: one hiccup would flatten everything else
@@ -13,11 +13,9 @@ TAIL = 99.5  # percentile of all rows at which the axis of ms ends: one hiccup w
 
 def histograms(rows: Sequence[Mapping[str, Any]], series: Sequence[np.ndarray[Any, np.dtype[np.float64]]]) -> str:
     """Frame to labels of every row, over one axis; a data URI, as all here."""
-    from matplotlib.figure import Figure
-
     end = max(float(np.percentile(ms, TAIL)) for ms in series)
     edges = np.linspace(0, end, BINS + 1)
-    figure = Figure(figsize=(10, 1.2 + 0.75 * len(rows)), layout="constrained")
+    figure = blank(figsize=(10, 1.2 + 0.75 * len(rows)))
     all_axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for axes, row, ms in zip(all_axes, rows, series, strict=True):
         axes.hist(np.minimum(ms, end), bins=edges, color="#3b6ea5")
@@ -32,9 +30,7 @@ def histograms(rows: Sequence[Mapping[str, Any]], series: Sequence[np.ndarray[An
 
 def time_lines(rows: Sequence[Mapping[str, Any]], series: Sequence[np.ndarray[Any, np.dtype[np.float64]]]) -> str:
     """Every frame in the order in which it was counted; a line where the next turn begins."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 1.2 + 1.1 * len(rows)), layout="constrained")
+    figure = blank(figsize=(10, 1.2 + 1.1 * len(rows)))
     all_axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, row, ms in zip(all_axes, rows, series, strict=True):
         keys = np.concatenate([np.array(turn["per_frame"]["kind"]) != "other" for turn in row["turns"]])
@@ -52,9 +48,7 @@ def time_lines(rows: Sequence[Mapping[str, Any]], series: Sequence[np.ndarray[An
 
 def accuracy_against_latency(rows: Sequence[Mapping[str, Any]]) -> str:
     """A point a row that has an accuracy, at its p50, and a line to its p99."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 5), layout="constrained")
+    figure = blank(figsize=(10, 5))
     axes = figure.add_subplot(xlabel="frame to labels, ms: p50, and a line to p99", ylabel="mIoU")
     for row in rows:
         if row["miou"] is None:

@@ -25,7 +25,8 @@ class Discreet(Console):
         return super().render_str(redacted(text), **how)
 
 
-out, err = Discreet(highlight=False), Discreet(stderr=True, highlight=False)
+# without markup: a class, a file or an error may be called [/x]
+out, err = Discreet(markup=False, highlight=False), Discreet(stderr=True, markup=False, highlight=False)
 
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="leave out the pairs that cannot be used, and say how many and which")]
 Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]  # read by `main`

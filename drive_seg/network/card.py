@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from drive_seg.contracts import STAGES, StageName
 from drive_seg.errors import BundleError, UsageError
@@ -18,7 +18,16 @@ from drive_seg.network.propagate import FOR_ALL
 CARD = "card.json"
 PACKAGE = Path(__file__).parents[1]
 HERE = Path("engines")
+MOST = 16384  # of sides, in pixels, and of channels
 
+
+def _with_figures(measured: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(measured.get("miou", 0.0), (int, float)):
+        raise ValueError("its miou is no number")
+    return measured
+
+
+Measured = Annotated[dict[str, Any], AfterValidator(_with_figures)]
 Colour = tuple[Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=255)]]
 
 
@@ -26,8 +35,17 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _beside(name: str) -> str:
+    if name in ("", ".", "..") or set(name) & set("/\\:\0"):
+        raise ValueError(f"{name!r} is no name of a file beside the card, and nothing else is read")
+    return name
+
+
+Count = Annotated[int, Field(ge=1, le=MOST)]
+
+
 class FileCard(_Strict):
-    file: str
+    file: Annotated[str, AfterValidator(_beside)]
     sha256: str
 
 
@@ -44,17 +62,17 @@ class KeyInputCard(_Strict):
     float32 (1, channels, height / stride, width / stride), rounded up; zeros while there is no key frame.
     """
 
-    channels: int
-    stride: int
+    channels: Count
+    stride: Count
 
 
 class InputCard(_Strict):
     """The first stage's input: uint8 BGR (1, height, width, 3), normalised inside the graph."""
 
     name: str
-    height: int  # other sizes work too; this one was trained and measured
-    width: int
-    multiple: int  # heights and widths have to be whole multiples of this
+    height: Count  # other sizes work too; this one was trained and measured
+    width: Count
+    multiple: Count  # heights and widths have to be whole multiples of this
 
 
 class Card(_Strict):
@@ -78,7 +96,7 @@ class Card(_Strict):
     precision: Literal["int8"] | None = None  # int8: exact enough to run unasked, where it is the faster one; None: the backend's floats
     licence: str
     limits: str
-    measured: dict[str, Any]  # accuracy and speed, each with the command that gave it
+    measured: dict[str, Measured]  # accuracy and speed, each with the command that gave it
 
     @model_validator(mode="after")
     def _whole(self) -> "Card":
@@ -189,7 +207,9 @@ def load_bundle(model: str | Path) -> Bundle:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the card"
-        raise BundleError(f"{folder / CARD}: {where}: {first['msg']}; restore the bundle or export it again") from error
+        raise BundleError(
+            f"{folder / CARD}: {where}: {first['msg'].removeprefix('Value error, ')}; restore the bundle or export it again"
+        ) from error
     except OSError as error:
         raise BundleError(f"{folder / CARD}: cannot be read ({error.strerror})") from error
     for entry in card.files():

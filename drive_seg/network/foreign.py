@@ -16,6 +16,7 @@ import numpy as np
 from drive_seg.classes import VOID, ClassName, palette
 from drive_seg.contracts import Array, Backend, Image, Labels, OnnxFile, Port, StageName, Tensors, TensorSpec
 from drive_seg.errors import BackendError, UsageError
+from drive_seg.network.card import MOST
 from drive_seg.network.postprocess import argmax
 from drive_seg.network.preprocess import input_size, to_input
 from drive_seg.network.propagate import FOR_ALL, HOLD
@@ -89,8 +90,10 @@ def describe(
     metadata = {key.lower(): value for key, value in file.metadata.items()}
     mean = mean or _three(where, metadata, "mean")
     std = std or _three(where, metadata, "std")
-    if std and min(std) <= 0:
+    if std and not (min(std) > 0 and all(map(math.isfinite, std))):
         raise UsageError(f"{where}: std is {_numbers(std)}; give three numbers above 0 with --std")
+    if mean and not all(map(math.isfinite, mean)):
+        raise UsageError(f"{where}: mean is {_numbers(mean)}; give three numbers with --mean")
     if image.dtype == "uint8" and (mean or std or scale):
         raise UsageError(f"{where}: mean, std and scale are not for a uint8 input, {image}, which normalises by itself; leave them out")
     pixels: Channels = "bgr" if metadata.get(PIXEL_FORMAT, "").lower().startswith("bgr") else "rgb"
@@ -106,6 +109,10 @@ def describe(
 
 def _layout(where: str, image: Port) -> Layout:
     dims = image.dims or ()
+    if any(dim is not None and not 1 <= dim <= MOST for dim in dims):
+        raise BackendError(
+            f"{where}: the input {image} has a side that is not from 1 to {MOST}; export it again with one that fits a picture"
+        )
     if len(dims) == 4 and dims[0] in (None, 1):
         if dims[1] == 3:
             return "NCHW"
@@ -167,6 +174,10 @@ def read_output(foreign: Foreign, spec: TensorSpec, input_hw: tuple[int, int]) -
     """
     shape, whole = spec.shape, np.issubdtype(np.dtype(spec.dtype), np.integer)
     void = tuple(i for i, entry in enumerate(foreign.names) if entry.void)
+    if not all(1 <= size <= MOST for size in shape):
+        raise BackendError(
+            f"{foreign.name}: the output {spec.name!r} {list(shape)} has a side that is not from 1 to {MOST}; export it again"
+        )
     if whole and shape[:1] == (1,) and (len(shape) == 3 or (len(shape) == 4 and 1 in (shape[1], shape[3]))):
         return Output(spec.name, None, void)
     if whole or len(shape) != 4 or shape[0] != 1:

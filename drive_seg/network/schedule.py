@@ -207,7 +207,7 @@ class Kind:
         return self.slider.form.format(self.slider.start) if self.slider else self.example or self.form
 
 
-_COUNT = r"[1-9]\d*"
+_COUNT = r"[1-9]\d{0,8}"
 _SHARE, _OLD = r"(?P<value>0?\.\d*[1-9]\d*)", rf"(?P<rest>,max_age=(?P<age>{_COUNT}))?"
 
 KINDS = {

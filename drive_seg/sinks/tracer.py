@@ -8,6 +8,7 @@ from typing import Any, get_args
 from drive_seg.contracts import Decision, Reason, Result, Span
 from drive_seg.errors import UsageError
 from drive_seg.files import Beside, as_sink_error
+from drive_seg.reading import parse_json
 
 PERFETTO = ".perfetto.json"
 TRACKS = ("capture", "pipeline", "high")
@@ -84,16 +85,16 @@ def read_decisions(path: Path) -> dict[tuple[int | None, int], Decision]:
     Raises UsageError naming the line that is none.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--replay {path}: cannot be read; give the file that --trace wrote") from error
     decisions = {}
     for number, text in enumerate(lines, 1):
         try:
-            kept = json.loads(text)
+            kept = parse_json(text)
             segment = kept.get("segment")
             decisions[None if segment is None else int(segment), int(kept["index"])] = _decision(kept)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise UsageError(f"--replay {path}: line {number} is no frame's; give the lines that --trace wrote, not {PERFETTO}") from error
     return decisions
 
@@ -102,7 +103,15 @@ def _decision(kept: Mapping[str, Any]) -> Decision:
     if kept["reason"] not in get_args(Reason):
         raise ValueError(kept["reason"])
     run_mid = bool(kept.get("mid"))  # of which earlier traces say nothing
-    return Decision(bool(kept["key"]), kept["reason"], str(kept["text"]), kept["score"], kept["threshold"], run_mid)
+    return Decision(bool(kept["key"]), kept["reason"], str(kept["text"]), _number(kept["score"]), _number(kept["threshold"]), run_mid)
+
+
+def _number(value: object) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)):
+        raise TypeError(value)
+    return float(value)
 
 
 def track_names() -> list[dict[str, Any]]:

@@ -377,6 +377,7 @@
     <message><source>ended</source><translation>zu Ende</translation></message>
     <message><source>failed</source><translation>gescheitert</translation></message>
     <message><source>Opened lately</source><translation>Zuletzt geöffnet</translation></message>
+    <message><source>nothing was saved: {0}</source><translation>nichts wurde gespeichert: {0}</translation></message>
     <message><source>nothing yet</source><translation>noch nichts</translation></message>
     <message><source>change, score</source><translation>Änderung, Wert</translation></message>
     <message><source>age</source><translation>Alter</translation></message>

@@ -11,6 +11,7 @@ from PyQt6.QtCore import QByteArray, QObject, QSettings, QStandardPaths, pyqtSig
 
 from drive_seg.errors import DriveSegError, SinkError
 from drive_seg.files import Use, free, part_of
+from drive_seg.redaction import redacted
 from drive_seg.session.history import LENGTH, write_csv
 from drive_seg.session.paths import check_apart
 from drive_seg.session.player import Player
@@ -151,6 +152,9 @@ class Keeper(QObject):
                 self.kept.emit(line, paths[0].parent)
             except DriveSegError as error:
                 self.told.emit(str(error), True)
+            except Exception as error:  # of Qt, OpenCV, Python: what is not saved is said, whatever it was
+                line = translate("ui", "nothing was saved: {0}")
+                self.told.emit(line.format(redacted(f"{type(error).__name__}: {error}")), True)
 
         self._workers = [worker for worker in self._workers if worker.alive]
         self._workers.append(Worker("window-writer", work).start())

@@ -11,10 +11,12 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from drive_seg.classes import ClassName, palette
+from drive_seg.errors import DataError
 from drive_seg.files import write
 from drive_seg.lab.models.staged import Head, Staged
 from drive_seg.lab.models.stored import HALF, fold_batch_norms
@@ -136,7 +138,11 @@ def gflop(stage: StageModule) -> float:
 
 def export_bundle(trained: Path, out: Path) -> Card:
     """Turns a training's checkpoint into the bundle folder `out`, which takes its name. Raises DataError for a damaged checkpoint."""
-    recipe = Recipe.model_validate_json(checkpoint.read_recipe(trained))
+    try:
+        recipe = Recipe.model_validate_json(checkpoint.read_recipe(trained))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"{trained}: its recipe's {'.'.join(map(str, first['loc']))}: {first['msg']}; train again to make one") from error
     network = recipe.make_network()
     steps = checkpoint.load_average(trained, network)
     out.mkdir(parents=True, exist_ok=True)

@@ -133,13 +133,11 @@ def _data(coded: bytes, kind: str) -> str:
 
 def _confusion_plot(classes: Sequence[str], counts: Array) -> str:
     """Where each class's pixels went, in percent of its row; classes that the truth did not show stay blank."""
-    from matplotlib.figure import Figure
-
     across = [*classes, "no class"] if counts[:, -1].any() else list(classes)
     totals = counts.sum(1, keepdims=True)
     shares = np.divide(100 * counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)[:, : len(across)]
     side = max(5.0, 0.55 * len(classes) + 2)
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    figure = blank(figsize=(side + 0.6, side))
     axes = figure.add_subplot(xlabel="predicted", ylabel="true")
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     axes.set_xticks(range(len(across)), across, rotation=60, ha="right", rotation_mode="anchor")
@@ -151,15 +149,22 @@ def _confusion_plot(classes: Sequence[str], counts: Array) -> str:
 
 
 def _sequence_plot(miou_by_frame: Sequence[float | None], miou: float) -> str:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 2.8), layout="constrained")
+    figure = blank(figsize=(10, 2.8))
     axes = figure.add_subplot(xlabel="frame", ylabel="mIoU of the frame", ylim=(0, 1))
     axes.plot([np.nan if one is None else one for one in miou_by_frame], marker="." if len(miou_by_frame) < 200 else "", linewidth=1)
     axes.axhline(miou, color="grey", linewidth=1, linestyle="--", label=f"all frames together: {miou:.3f}")
     axes.legend(loc="lower right")
     axes.margins(x=0.01)
     return drawn(figure)
+
+
+def blank(figsize: tuple[float, float]) -> Any:
+    """A matplotlib figure on which every name is text, also one with $ in it."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["text.parse_math"] = False
+    return Figure(figsize=figsize, layout="constrained")
 
 
 def drawn(figure: Any) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from drive_seg.lab.evaluate.report import blank
 from drive_seg.lab.evaluate.sweep import BASELINES, EVERY, Row, Sweep
 
 # Okabe and Ito's colours, which people tell apart who see red and green alike; one a propagation.
@@ -26,9 +27,7 @@ OTHER: dict[str, Any] = {"marker": "P", "markersize": 9, "linestyle": "none", "c
 
 def plot_sweep(sweep: Sweep, path: Path, goal_points: float, goal_share: float) -> None:
     """Two panels: mIoU against p50 latency and against GFLOP per frame, with lines where the goals lie."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 7), layout="constrained")
+    figure = blank(figsize=(13, 7))
     scale, colours = sweep.rows[0], _colours([row.propagation for row in sweep.rows if row.kind == "run"])
     left, right = figure.subplots(1, 2, sharey=True)
     left.set(xlabel="p50 latency in ms, frame to labels", ylabel="mIoU")
@@ -97,9 +96,7 @@ def _legend(figure: Any, keys: Mapping[str, Mapping[str, Any]]) -> None:
 
 def plot_ages(sweep: Sweep, path: Path) -> None:
     """mIoU by age, a line for each propagation, the baselines in grey."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = blank(figsize=(8, 5))
     frames = max(curve.label_frames for curve in sweep.ages.values())
     axes = figure.add_subplot(xlabel=f"age of the key frame in frames of {1e3 / sweep.hz:.0f} ms", ylabel="mIoU")
     colours = _colours([name for name in sweep.ages if name not in BASELINES.values()])

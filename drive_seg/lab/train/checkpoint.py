@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from drive_seg.errors import DataError
 from drive_seg.lab.train.recipe import Recipe
+from drive_seg.reading import parse_json
 
 
 def save(path: Path, step: int, recipe_json: str, network: nn.Module, average: nn.Module, optimizer: Optimizer) -> None:
@@ -34,12 +35,15 @@ def load(path: Path, recipe_json: str, network: nn.Module, average: nn.Module, o
         differ = sorted(key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key))
         raise DataError(f"{path}: was made by another recipe ({', '.join(differ)} differ); give another --out, or --restart")
     for part, module in (("network", network), ("average", average)):
-        module.load_state_dict(_part(tensors, part))
+        _put(path, _part(tensors, part), module)
     state: dict[int, dict[str, Tensor]] = {}
-    for name, value in _part(tensors, "optimizer").items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    try:
+        for name, value in _part(tensors, "optimizer").items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{path}: its optimizer's state is not this training's; give another --out, or --restart") from error
     return int(about["step"])
 
 
@@ -52,25 +56,37 @@ def _filled(recipe_json: str) -> Any:
 
 
 def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """What is said of it, `recipe` (JSON of a table) and `step` (a whole number) among it, and the tensors."""
     try:
         with safe_open(path, "pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError) as error:
+            about, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError, ValueError) as error:
         raise DataError(f"{path}: not a whole checkpoint ({error}); train again to make one") from error
+    try:
+        if not isinstance(parse_json(about["recipe"]), dict) or int(about["step"]) < 0:
+            raise ValueError
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path}: is no training checkpoint, it carries no recipe and step; train again to make one") from error
+    return about, tensors
+
+
+def _put(path: Path, tensors: dict[str, Tensor], module: nn.Module) -> None:
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DataError(f"{path}: does not hold the weights of its recipe's network; train again to make one") from error
 
 
 def read_recipe(path: Path) -> str:
     """The recipe's JSON. Raises DataError when the file is no checkpoint."""
     about, _ = _open(path)
-    if "recipe" not in about:
-        raise DataError(f"{path}: is no training checkpoint, it carries no recipe")
     return about["recipe"]
 
 
 def load_average(path: Path, network: nn.Module) -> int:
     """Loads the averaged weights into the network and returns the number of steps behind them. Raises DataError."""
     about, tensors = _open(path)
-    network.load_state_dict(_part(tensors, "average"))
+    _put(path, _part(tensors, "average"), network)
     return int(about["step"])
 
 

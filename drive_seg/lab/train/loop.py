@@ -1,6 +1,6 @@
 """The training: one loop for CPU and GPU that can be stopped at any step and goes on to the same result."""
 
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from drive_seg.lab.train.recipe import Recipe
 from drive_seg.network.card import load_bundle
 from drive_seg.network.postprocess import at_size
 from drive_seg.network.score import Confusion
+from drive_seg.reading import parse_json
 
 SAVE_EVERY_S = 120.0
 BATCHES_FOR_STATISTICS = 4  # of a bundle that is learned on
@@ -93,11 +94,18 @@ class Training(Learner):
         return score(self.average, self.validation, self.recipe.classes, self.device) if self.validation else None
 
 
+def _step(row: str) -> float:
+    """At which a line of the log was written; after every other where it is none: the kill may have cut it, or a disk."""
+    try:
+        return int(parse_json(row)["step"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return math.inf
+
+
 def keep_rows(log: Path, steps: int) -> None:
     """Forgets the epochs after the checkpoint: they are learned, and logged, again."""
     if log.exists():
-        whole = [row for row in log.read_text().splitlines() if row.endswith("}")]  # the last one may have been cut by the kill
-        rows = [row for row in whole if json.loads(row)["step"] <= steps]
+        rows = [row for row in log.read_text(errors="replace").splitlines() if _step(row) <= steps]
         write(log, "".join(f"{row}\n" for row in rows), overwrite=True)
 
 

@@ -1,6 +1,5 @@
 """The recipe of a training: everything that its result depends on, as one TOML file."""
 
-import tomllib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -12,6 +11,7 @@ from drive_seg.lab.evaluate.datasets import Place
 from drive_seg.lab.models import make_network
 from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.train.losses import LOSSES
+from drive_seg.reading import read_toml
 
 
 def one_of(known: Collection[str], what: str) -> AfterValidator:
@@ -28,7 +28,7 @@ def one_of(known: Collection[str], what: str) -> AfterValidator:
 class TomlRecipe(BaseModel):
     """Relative paths are meant from the working folder. An unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: ClassVar[str]  # of recipe, for people
     learning_rate: float  # the highest
@@ -54,12 +54,7 @@ class TomlRecipe(BaseModel):
     def _read(cls, path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         if path.resolve() in above:
             raise UsageError(f"{path}: is its own base; take base out of one of {', '.join(one.name for one in above)}")
-        try:
-            values = tomllib.loads(path.read_text())
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read ({error.strerror}); give a {cls.kind} recipe in TOML") from error
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{path}: not valid TOML: {error}") from error
+        values = read_toml(path, f"give a {cls.kind} recipe in TOML")
         if (base := values.pop("base", None)) is None:
             return values
         if not isinstance(base, str):
