@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QRectF, QSize, Qt, QTimer, QUrl, pyqtSignal
-from PyQt6.QtGui import QAction, QColor, QDesktopServices, QMouseEvent, QPainter, QPaintEvent
+from PyQt6.QtCore import QEvent, QRectF, QSize, Qt, QTimer, QUrl, pyqtSignal
+from PyQt6.QtGui import QAction, QColor, QDesktopServices, QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QToolTip, QVBoxLayout, QWidget
 
 from drive_seg.contracts import SourceInfo
@@ -140,6 +140,17 @@ def clock(seconds: float, exact: bool = False) -> str:
     return f"{said}.{ms:03}" if exact else said
 
 
+class Message(QLabel):
+    """What is selected of it is what Ctrl+C copies, and not the picture."""
+
+    def event(self, event: QEvent | None) -> bool:
+        copy = isinstance(event, QKeyEvent) and event.matches(QKeySequence.StandardKey.Copy)
+        if event and copy and event.type() == QEvent.Type.ShortcutOverride and self.hasSelectedText():
+            event.accept()
+            return True
+        return super().event(event)
+
+
 class TroubleBar(QWidget):
     """Says in words what went wrong or was done, until it is dismissed."""
 
@@ -148,7 +159,7 @@ class TroubleBar(QWidget):
         super().__init__()
         self.setObjectName("trouble")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.text = QLabel()
+        self.text = Message()
         self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.text.setWordWrap(True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

@@ -174,6 +174,22 @@ def test_ctrl_c_copies_the_picture_at_the_frames_size(qtbot: QtBot, window: Main
     assert window.bar.text.text() == "copied the picture, 64 x 48"
 
 
+def test_ctrl_c_copies_what_is_selected_of_a_message(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    send(qtbot, window, player, make_result())
+    window.cockpit.told.emit("drive.mp4: cannot be read; check it", True)
+    window.refresh()
+    window.bar.text.setFocus(Qt.FocusReason.MouseFocusReason)
+    window.bar.text.setSelection(3, 9)
+    clipboard = QGuiApplication.clipboard()
+    assert clipboard is not None
+    for wanted in ("drive.mp4", ""):
+        clipboard.clear()
+        qtbot.keyClick(window.bar.text, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+        assert clipboard.text() == wanted
+        assert clipboard.image().isNull() == bool(wanted)
+        window.bar.text.setSelection(0, 0)  # nothing: the picture is meant again
+
+
 @pytest.mark.parametrize(
     "given",
     [{}, {"source": "a drive's end.mp4", "loop": True, "max_frames": 7, "threads": 2, "mode": "async", "trace": "t.jsonl"}],

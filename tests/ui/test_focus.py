@@ -74,7 +74,7 @@ def test_every_shortcut_works_from_every_focus(qtbot: QtBot, window: MainWindow,
         action.setEnabled(True)
     parts = focusable(window)
     kinds = {type(part).__name__ for part in parts}
-    assert {"VideoView", "Choice", "Slider", "Legend", "QToolButton", "QLabel"} <= kinds
+    assert {"VideoView", "Choice", "Slider", "Legend", "QToolButton", "Message"} <= kinds
     for part in parts:
         own = {key for kind, keys in OWN.items() if isinstance(part, kind) for key in keys}
         for entry in ACTIONS:
