@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -209,8 +210,10 @@ def clocked(tell: Callable[[str], None], every_s: float = 1.0) -> Iterator[Calla
 
 
 @contextmanager
-def ended_by_signals(close: Callable[[], object]) -> Iterator[None]:
-    """SIGINT and SIGTERM call `close` instead of ending the process; the second one does what it would have done without us."""
+def ended_by_signals(close: Callable[[], object], salvage: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """SIGINT and SIGTERM call `close` instead of ending the process. The second one ends it at once, after `salvage`, which is called
+    in a thread of its own: the main one, in which Python handles signals, may hang. To be entered in the main thread.
+    """
     handled = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in handled}
 
@@ -218,13 +221,33 @@ def ended_by_signals(close: Callable[[], object]) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def on_signal(*_: object) -> None:
-        restore()  # what hangs in `close` can still be interrupted
-        close()
+    closing = [False]
 
+    def on_signal(*_: object) -> None:
+        if not closing[0]:  # what comes in `close` is the listener's alone
+            closing[0] = True
+            close()
+
+    def listen() -> None:
+        came = 0
+        while number := heard.recv(1)[0]:
+            came += number in handled
+            if came == 2:
+                salvage()
+                os._exit(128 + number)
+
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    told_before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    listener = Worker("signals", listen).start()
     for number in handled:
         signal.signal(number, on_signal)
     try:
         yield
     finally:
         restore()
+        signal.set_wakeup_fd(told_before)
+        told.send(b"\0")
+        listener.wait(1.0)
+        heard.close()
+        told.close()

@@ -3,8 +3,11 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -95,7 +98,6 @@ def test_a_signal_calls_close_once_and_the_handlers_come_back(number: signal.Sig
     with ended_by_signals(lambda: calls.append(1)):
         os.kill(os.getpid(), number)
         assert calls == [1]
-        assert signal.getsignal(number) is before
     assert signal.getsignal(number) is before
 
 
@@ -143,3 +145,41 @@ def test_threads_may_run_anywhere_though_a_pinned_one_starts_them() -> None:
 
     Worker("kept", start).start().join(PATIENCE_S)
     assert found == [everywhere, {min(everywhere)}, everywhere, everywhere]
+
+
+STUCK = """
+import hashlib, sys
+from drive_seg.workers import ended_by_signals
+with ended_by_signals(lambda: None, lambda: print("salvaged", flush=True)):
+    print("ready", flush=True)
+    if sys.argv[1] == "library":  # which neither comes back nor lets Python handle a signal
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+    while True:
+        pass
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
+@pytest.mark.parametrize("where", ["python", "library"])
+@pytest.mark.parametrize(("first", "second"), [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)])
+def test_a_second_signal_ends_the_process_whatever_the_main_thread_does(where: str, first: signal.Signals, second: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", STUCK, where], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(first)
+            until(lambda: not pending(process.pid, first))  # two of a kind that wait would be one
+            process.send_signal(second)
+            assert process.communicate(timeout=PATIENCE_S)[0] == "salvaged\n"
+            assert process.returncode == 128 + second
+        finally:
+            process.kill()
+
+
+def pending(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has not been handed the signal yet."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return False
+    fields = dict(line.split(":\t") for line in status.read_text().splitlines() if line.startswith(("SigPnd", "ShdPnd")))
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in fields.values())

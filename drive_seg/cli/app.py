@@ -1,5 +1,6 @@
 """All commands in one program, and the one place where an error becomes a line and an exit code."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from drive_seg.cli.train import train
 from drive_seg.cli.train_temporal import train_temporal
 from drive_seg.cli.zoo import zoo
 from drive_seg.errors import DriveSegError
+from drive_seg.watchdog import hanging
 
 CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
 COMMANDS = (bench, run, models, doctor, train, train_temporal, zoo, export, quantize, build, gpu_check, evaluate, sweep)  # --help's order
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | N
     debug = "--debug" in arguments
     try:
         code = (command or typer.main.get_command(app))(arguments, prog_name="drive-seg", standalone_mode=False, obj=arguments)
-        sys.exit(code if isinstance(code, int) else 0)
+        _exit(code if isinstance(code, int) else 0)
     except CommandLineError as error:
         line = error.format_message().splitlines()[0]
         _end("a command is missing; see --help" if line.startswith("Usage:") else f"{line}; see --help", 2)
@@ -58,6 +60,14 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | N
 
 def _end(line: str, code: int) -> None:
     err.print(f"drive-seg: {line}", soft_wrap=True, markup=False)
+    _exit(code)
+
+
+def _exit(code: int) -> None:
+    if hanging():  # a thread that is left alone in a library would have that library's own end wait for it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -11,6 +11,7 @@ from drive_seg.network.preprocess import to_input
 from drive_seg.network.propagate import HOLD, Hold, Propagation
 from drive_seg.network.refresh import Refresher, Sync, renewed
 from drive_seg.network.schedule import Schedule, check_fits
+from drive_seg.watchdog import Watched
 
 Paint = Callable[[Image, Labels], Image]
 Refine = Callable[[Labels, Image], Labels]
@@ -19,12 +20,14 @@ Refine = Callable[[Labels, Image], Labels]
 class Stopwatch:
     """What a frame's time went into."""
 
-    def __init__(self) -> None:
+    def __init__(self, watched: Watched) -> None:
         self.spans: list[Span] = []
+        self._watched = watched
         self._start_s = time.perf_counter()
 
     @contextmanager
     def time(self, name: str) -> Iterator[None]:
+        self._watched.begin(name)
         start_s = time.perf_counter()
         yield
         self.spans.append(Span(name, start_s, (time.perf_counter() - start_s) * 1e3))
@@ -52,6 +55,7 @@ class Pipeline:
         self.engine, self.schedule, self.paint, self.refine = engine, schedule, paint, refine
         self.refresher, self.propagation = refresher or Sync(engine), propagation or Hold()
         self._cache, self._asked, self._owns_engine = Cache(engine.cut), False, owns_engine
+        self.watched = Watched(lambda text: None)  # told of each stage as it begins; who runs the pipeline gives its own, and ends the last
 
     @property
     def runs(self) -> dict[str, str]:
@@ -88,9 +92,10 @@ class Pipeline:
         cache, before = self._cache, self._cache.key
         self.fit(frame.size_hw)
         cache.check(frame)
+        self.watched.begin("high")
         if cache.key:
             cache.swap(self.refresher.collect(frame.index))  # between two frames, whole
-        watch = Stopwatch()
+        watch = Stopwatch(self.watched)
         with watch.time("preprocess"):
             image = to_input(frame.image, self.engine.input_hw)
             seen = self.propagation.see(image)
@@ -100,6 +105,7 @@ class Pipeline:
         decision = cache.refused or self._ask(frame, low)
         cold, self._asked = cache.key is None, self._asked and not decision.run_high
         if decision.run_high or decision.run_mid:
+            self.watched.begin("high")
             bare = Key(frame.index, frame.time_s, frame.segment, frame.size_hw, self.engine.keep(low), seen)
             cache.swap(self.refresher.start(bare, low, wait=cold) if decision.run_high else renewed(cache.in_use(), bare, low, self.engine))
         key = cache.in_use()
@@ -116,6 +122,7 @@ class Pipeline:
         overlay = None
         if self.paint:
             with watch.time("overlay"):
+                self.watched.end()  # where the network runs, what paints is built when it is first wanted
                 overlay = self.paint(frame.image, labels)
         cache.shown(shown, watch.passed_ms(), refreshing=decision.run_high or self.refresher.busy)
         decoded = Span("decode", frame.decoded_s - frame.decode_ms / 1e3, frame.decode_ms, "capture")
@@ -140,7 +147,10 @@ class Pipeline:
         if self._asked:
             decision = Decision(True, "manual", "asked for", decision.score, decision.threshold)
         busy = decision.run_high and self.refresher.busy
-        return replace(decision, run_high=False, reason="busy", text="a refresh is under way") if busy else decision
+        if not busy:
+            return decision
+        old = f", {decision.text}" if decision.reason == "age" else ""  # what is shown is older than it was asked to be
+        return replace(decision, run_high=False, reason="busy", text=f"a refresh is under way{old}")
 
     def close(self) -> None:
         """Idempotent."""

@@ -10,6 +10,8 @@ import numpy as np
 
 from drive_seg.capabilities import Beside
 from drive_seg.contracts import Array, Backend, Deep, Key, Network, Span, StageName, Tensors
+from drive_seg.errors import BackendError
+from drive_seg.watchdog import Watched
 from drive_seg.workers import Apart, Mailbox, Overflow, Worker
 
 CLOSE_LIMIT_S = 5.0  # what still runs then is left alone
@@ -110,6 +112,7 @@ class Async:
         self._keys: Mailbox[Key] = Mailbox(1, Overflow.WAIT)
         self._under_way = self._in_vain = False
         self._apart = Apart()
+        self._watched = Watched(lambda text: self._keys.close(hangs(network, text)))
         self._worker = Worker("high", self._work, on_error=self._keys.close).start()
 
     @property
@@ -141,7 +144,7 @@ class Async:
         self._apart.release()
         self._jobs.discard()
         self._keys.discard()
-        if self._worker.wait(CLOSE_LIMIT_S) and self._deep:  # what still runs must not lose its memory
+        if self._worker.wait(0 if self._watched.hangs else CLOSE_LIMIT_S) and self._deep:  # what still runs must not lose its memory
             self._deep.close()
             self._deep = None
 
@@ -158,8 +161,12 @@ class Async:
 
     def _work(self) -> None:
         self._apart.second()
-        for key, low, deep in self._jobs:
-            self._keys.put(completed(key, low, self._network, deep, track="high"))
+        with self._watched as watched:
+            for key, low, deep in self._jobs:
+                watched.begin("high")
+                made = completed(key, low, self._network, deep, track="high")
+                watched.end()
+                self._keys.put(made)
 
 
 class Streamed:
@@ -174,6 +181,7 @@ class Streamed:
         self._fitted_hw = (0, 0)
         self._under_way: tuple[Key, float] | None = None
         self._in_vain = False
+        self._watched = Watched(lambda _: None)  # `collect` looks: where no frame comes, a refresh is not collected and no fault
 
     @property
     def busy(self) -> bool:
@@ -183,6 +191,7 @@ class Streamed:
         if self._network.input_hw != self._fitted_hw:
             self.close()
             self._beside = self._open()
+            self._watched.watch()
             self._fitted_hw = self._network.input_hw
 
     def start(self, key: Key, low: Tensors, wait: bool) -> Key | None:
@@ -191,12 +200,18 @@ class Streamed:
             return completed(key, low, self._network)
         assert self._beside is not None
         self._under_way = key, time.perf_counter()
+        self._watched.begin("high")
         self._beside.start()  # from what `low` has just put out, which is still where it runs
         return None
 
     def collect(self, index: int) -> Key | None:
-        if self._under_way is None or self._beside is None or (taken := self._beside.take()) is None:
+        if self._under_way is None or self._beside is None:
             return None
+        if (taken := self._beside.take()) is None:
+            if text := self._watched.hangs:
+                raise hangs(self._network, text)
+            return None
+        self._watched.end()
         (key, start_s), (made, took) = self._under_way, taken
         in_vain, self._under_way, self._in_vain = self._in_vain, None, False
         if in_vain:
@@ -209,8 +224,14 @@ class Streamed:
 
     def close(self) -> None:
         if self._beside:
+            self._watched.leave()
             self._beside.close()
         self._beside, self._fitted_hw, self._under_way, self._in_vain = None, (0, 0), None, False
+
+
+def hangs(network: Network, text: str) -> BackendError:
+    """What is told of a stage that does not return."""
+    return BackendError(f"{network.name} on {network.backend.name}: {text}; choose another backend or model")
 
 
 def completed(

@@ -9,15 +9,17 @@ from typing import TypeVar
 import cv2
 
 from drive_seg.contracts import Frame, Image, Labels, Result, Sink
-from drive_seg.errors import UsageError
+from drive_seg.errors import DriveSegError, UsageError
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.refresh import hangs
 from drive_seg.overlay import Painter
 from drive_seg.session.audit import Auditor
 from drive_seg.session.figures import Latencies
 from drive_seg.session.observer import Observer
 from drive_seg.sources.capture import Capture
-from drive_seg.workers import Closed
+from drive_seg.watchdog import Watched
+from drive_seg.workers import Closed, Worker
 
 T = TypeVar("T")
 
@@ -35,17 +37,21 @@ class Session:
         frames: Iterable[Frame],
         observers: dict[str, Observer] | None = None,
         comparison: Pipeline | None = None,
+        limit_s: float | None = None,
     ) -> None:
+        """`limit_s`: of a stage's run, by default watchdog.LIMIT_S."""
         self.pipeline, self.comparison, self.frames = pipeline, comparison, frames
         self.capture = frames if isinstance(frames, Capture) else None
         self.sinks: dict[str, Sink] = {}
         self.observers: dict[str, Observer] = observers or {}
         self.failed: Callable[[str, Exception], None] | None = None  # lives on with a failure, told of what; else it ends the session
+        self.hung: Callable[[str, DriveSegError], None] | None = None  # told, from another thread, that the session's is stuck, and where
         self.painter: Painter | None = None  # draws the overlay, on every frame or where a sink wants it
         self.paints_always = False
         self.max_frames: int | None = None
         self.dropped_before = 0  # by the captures before this one
         self.auditor: Auditor | None = None  # one of the observers, or was: what it found can still be read
+        self._watched, self._stage_of = Watched(self._hung, limit_s), "network"
         self.latencies, self._runs = Latencies(), dict[str, str]()  # since the pipeline ran as it ran for the last frame, and how it did
 
     @property
@@ -63,6 +69,11 @@ class Session:
         # The network has the cores. OpenCV's own pool, woken for a millisecond of resize or blend, only gets in its way: at 1280x720 on two
         # cores 82 frames a second with it and 89 without.
         cv2.setNumThreads(1)
+        with self._watched:
+            yield from self._results()
+        self.finish()
+
+    def _results(self) -> Iterator[tuple[Result, Result | None]]:
         count = 0
         for frame in self.frames:
             if not all(observer.wants(frame) for observer in self.observers.values()):
@@ -79,7 +90,6 @@ class Session:
             count += 1
             if count == self.max_frames:
                 break
-        self.finish()
 
     def step(self, frame: Frame) -> Result | None:
         """One frame through the pipeline alone; None when that failed and the session lives on."""
@@ -87,11 +97,23 @@ class Session:
         assert pipeline is not None
         wanted = self.painter and (self.paints_always or any(sink.wants_overlay for sink in self.sinks.values()))
         pipeline.paint = self._paint if wanted else None
-        return self._attempt("network", lambda: pipeline.step(frame, self.dropped))
+        return self._watch("network", pipeline, lambda: pipeline.step(frame, self.dropped))
 
     def step_comparison(self, frame: Frame) -> Result | None:
         """The same by the comparison, where there is one."""
-        return self._attempt("comparison", partial(self.comparison.step, frame)) if self.comparison else None
+        return self._watch("comparison", self.comparison, partial(self.comparison.step, frame)) if self.comparison else None
+
+    def _watch(self, what: str, pipeline: Pipeline, step: Callable[[], Result]) -> Result | None:
+        self._stage_of, pipeline.watched = what, self._watched
+        try:
+            return self._attempt(what, step)
+        finally:
+            self._watched.end()
+
+    def _hung(self, text: str) -> None:
+        pipeline = self.comparison if (what := self._stage_of) == "comparison" else self.pipeline
+        if self.hung and pipeline:
+            self.hung(what, hangs(pipeline.engine, text))
 
     def finish(self) -> None:
         """Closes what watches and what is written, which raises what went wrong at the very end of a recording."""
@@ -104,6 +126,12 @@ class Session:
         for name in names or tuple(self.sinks):
             if sink := self.sinks.pop(name, None):
                 self._attempt(name, sink.close)
+
+    def salvage(self, limit_s: float) -> None:
+        """Finishes what is written as far as that goes within the limit, in a process that will be ended at once. Of any thread."""
+        deadline_s = time.monotonic() + limit_s
+        for worker in [Worker(f"finish {name}", sink.close).start() for name, sink in tuple(self.sinks.items())]:
+            worker.wait(max(0.0, deadline_s - time.monotonic()))
 
     def summary(self) -> dict[str, object]:
         """What ran for the last frame, and how fast since it has run so: the content of --json. Of any thread. Raises UsageError."""

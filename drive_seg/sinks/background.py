@@ -6,8 +6,10 @@ from contextlib import suppress
 from drive_seg.contracts import Result
 from drive_seg.errors import SinkError
 from drive_seg.files import as_sink_error
+from drive_seg.watchdog import Watched
 from drive_seg.workers import Closed, Mailbox, Overflow, Worker
 
+POLL_S = 0.05
 DEPTH = 8  # rides out a slow moment of the disk; 8 pictures of 720p are 22 MB
 
 
@@ -15,13 +17,18 @@ class BackgroundWriter:
     """Calls `write` for each result and `finish` at the end, even after a failure (False then), in one thread of its own.
 
     `target` is what is written, for the messages. An OSError of either is raised once, as SinkError, by the next `put` or
-    by `close`; nothing is written after it.
+    by `close`; nothing is written after it. So is a SinkError when one of the two takes longer than `limit_s` (by default
+    watchdog.LIMIT_S); the thread is left alone then.
     """
 
-    def __init__(self, target: str, write: Callable[[Result], None], finish: Callable[[bool], None], overflow: Overflow) -> None:
+    def __init__(
+        self, target: str, write: Callable[[Result], None], finish: Callable[[bool], None], overflow: Overflow, limit_s: float | None = None
+    ) -> None:
         self._target, self._write, self._finish = target, write, finish
         self._mailbox: Mailbox[Result] = Mailbox(DEPTH, overflow)
         self._error: BaseException | None = None
+        self._watched = Watched(self._hung, limit_s)
+        self._given_up = False
         self._worker = Worker(f"write {target}", self._run, on_error=self._fail).start()
 
     @property
@@ -38,23 +45,31 @@ class BackgroundWriter:
     def close(self) -> None:
         """Waits until all that was put is written."""
         self._mailbox.close()
-        try:
-            self._worker.join()
-        except BaseException:
-            self._raise_error()
+        while not (self._worker.wait(POLL_S) or self._given_up):
+            pass
+        self._raise_error()
 
     def _run(self) -> None:
-        try:
-            for result in self._mailbox:
-                self._write(result)
-        except BaseException:
-            with suppress(Exception):  # the first failure is the one to tell
-                self._finish(False)
-            raise
-        self._finish(True)
+        with self._watched as watched:
+            try:
+                for result in self._mailbox:
+                    watched.begin("writing a frame")
+                    self._write(result)
+                    watched.end()
+            except BaseException:
+                watched.begin("completing it")
+                with suppress(Exception):  # the first failure is the one to tell
+                    self._finish(False)
+                raise
+            watched.begin("completing it")
+            self._finish(not self._given_up)
+
+    def _hung(self, text: str) -> None:
+        self._fail(SinkError(f"{self._target}: {text}; look at the disk that it is on, and write elsewhere"))
+        self._given_up = True
 
     def _fail(self, error: BaseException) -> None:
-        self._error = as_sink_error(self._target, error) if isinstance(error, OSError) else error
+        self._error = self._error or (as_sink_error(self._target, error) if isinstance(error, OSError) else error)
         self._mailbox.discard()
 
     def _raise_error(self) -> None:

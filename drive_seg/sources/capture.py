@@ -10,12 +10,12 @@ from typing import Protocol, Self, runtime_checkable
 from drive_seg.contracts import Frame, Seekable, Source
 from drive_seg.errors import SourceError, UsageError
 from drive_seg.sources.pace import Pace
+from drive_seg.watchdog import Watched
 from drive_seg.workers import Closed, Mailbox, Overflow, Worker
 
 DEPTH = 1  # a deeper queue is only latency
-STALL_LIMIT_S = 4.5  # a camera's read that takes longer has broken
-FILE_LIMIT_S = 120.0  # a file is decoded, and a demo drawn, by this machine, which may be busy
-STALL_CHECK_S = 0.25
+LIVE_LIMIT_S = 4.5  # a camera's read that takes longer has broken
+POLL_S = 0.25
 CLOSE_LIMIT_S = 5.0  # longer than any read of ours blocks
 
 
@@ -36,20 +36,29 @@ class Capture:
 
     Owns `source` and closes it: only the thread touches it. With `Overflow.WAIT` every frame comes; with `DROP_OLDEST` the
     newest, and `dropped` counts the others. `realtime` plays a file at its own pace; a live source has no other.
-    The frames end with the source, or raise what broke it, also where a read hangs (a camera's for STALL_LIMIT_S). With `stay` the
+    The frames end with the source, or raise what broke it, also where a read hangs (for `limit_s`, by default LIVE_LIMIT_S of a camera
+    and watchdog.LIMIT_S of a file). With `stay` the
     source's end is no end: the state is `ended` and a seek goes on from there, until `close`.
 
     All methods may be called from any thread, the frames be taken by one.
     """
 
-    def __init__(self, source: Source, overflow: Overflow, realtime: bool, stay: bool = False, looping: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        overflow: Overflow,
+        realtime: bool,
+        stay: bool = False,
+        looping: bool = False,
+        limit_s: float | None = None,
+    ) -> None:
         self.source = source
         self._stay = stay
         self.pace = Pace(realtime)  # pauses, steps and speeds up; of any thread
         self._mailbox: Mailbox[tuple[int, Frame]] = Mailbox(DEPTH, overflow)  # after how many seeks, and what was read
         self._stopped = threading.Event()
         self._state = "opening"
-        self._reading_since_s: float | None = None
+        self._watched = Watched(self._hung, LIVE_LIMIT_S if source.info.live and limit_s is None else limit_s)
         self._changed = threading.Condition()  # guards the next five; Pace has a lock of its own, taken within this one
         self._looping = looping
         self._target: int | None = None  # where the source is to go next
@@ -107,21 +116,17 @@ class Capture:
         """The next frame, or None when none came in time. Raises Closed at the end, and what broke the source."""
         deadline_s = time.monotonic() + timeout_s
         while True:
-            left_s = max(0.0, deadline_s - time.monotonic())
             try:
-                seeks, frame = self._mailbox.get(timeout_s=min(left_s, STALL_CHECK_S))
+                seeks, frame = self._mailbox.get(timeout_s=max(0.0, deadline_s - time.monotonic()))
             except TimeoutError:
-                self._check_stall()
-                if left_s <= STALL_CHECK_S:
-                    return None
-                continue
+                return None
             if seeks >= self._wanted:
                 return frame
 
     def __iter__(self) -> Iterator[Frame]:
         while True:
             try:
-                frame = self.next(STALL_CHECK_S)
+                frame = self.next(POLL_S)
             except Closed:
                 return
             if frame is not None:
@@ -137,7 +142,7 @@ class Capture:
         if isinstance(self.source, Reconnecting):
             self.source.interrupt()
         with suppress(Exception):
-            self._worker.join(CLOSE_LIMIT_S)
+            self._worker.join(0 if self._watched.hangs else CLOSE_LIMIT_S)
 
     def __enter__(self) -> Self:
         return self
@@ -146,12 +151,10 @@ class Capture:
         self.close()
 
     def _run(self) -> None:
-        with self.source:
+        with self.source, self._watched:
             while not self._stopped.is_set():
                 self._follow_seeks()
-                self._reading_since_s = time.monotonic()
-                frame = self.source.read()
-                self._reading_since_s = None
+                frame = self._read()
                 if frame is None:
                     if not self._goes_on():
                         break
@@ -161,6 +164,14 @@ class Capture:
                     self._state = "playing"
         self._state = "ended"
         self._mailbox.close()
+
+    def _read(self) -> Frame | None:
+        if isinstance(self.source, Reconnecting):  # those bound their waits themselves
+            return self.source.read()
+        self._watched.begin("reading a frame")
+        frame = self.source.read()
+        self._watched.end()
+        return frame
 
     def _released(self, frame: Frame) -> Frame:
         segment = frame.segment + self._arrived + self._jumps
@@ -212,10 +223,5 @@ class Capture:
             SourceError(f"{self.source.info.name}: {error}; check it and start again") if isinstance(error, OSError) else error
         )
 
-    def _check_stall(self) -> None:
-        since_s = self._reading_since_s
-        if since_s is None or isinstance(self.source, Reconnecting):  # those bound their waits themselves
-            return
-        if (stalled_s := time.monotonic() - since_s) > (STALL_LIMIT_S if self.source.info.live else FILE_LIMIT_S):
-            self._state = "failed"
-            raise SourceError(f"{self.source.info.name}: no frame for {stalled_s:.0f} s; check its cable or file and start again")
+    def _hung(self, text: str) -> None:
+        self._fail(SourceError(f"{self.source.info.name}: {text}; check its cable or file and start again"))

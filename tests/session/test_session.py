@@ -265,9 +265,8 @@ def test_a_broken_source_ends_the_run_with_its_error_and_no_thread_left(monkeypa
 
 def test_a_source_that_hangs_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     source = broken(monkeypatch, hang=True)
-    monkeypatch.setattr("drive_seg.sources.capture.FILE_LIMIT_S", 0.2)
-    monkeypatch.setattr("drive_seg.sources.capture.CLOSE_LIMIT_S", 0.2)
-    with pytest.raises(SourceError, match="fake"):
+    monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.2)
+    with pytest.raises(SourceError, match=r"fake: reading a frame did not end within 0\.2 s"):
         play()
     source.released.set()
 
