@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from drive_seg.errors import UsageError
-from drive_seg.settings import Settings
+from drive_seg.settings import DEFAULT_MODEL, Settings
 
 
 def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
     config = tmp_path / "drive.toml"
     config.write_text('schedule = "clockwork:4"\nopacity = 0.3\nmax-frames = 7\njson = "a.json"\n')
     settings = Settings.load(config, {"opacity": 0.8, "model": None})
-    assert (settings.schedule, settings.opacity, settings.model, settings.max_frames) == ("clockwork:4", 0.8, "camvid", 7)
+    assert (settings.schedule, settings.opacity, settings.model, settings.max_frames) == ("clockwork:4", 0.8, DEFAULT_MODEL, 7)
     assert settings.json_file == Path("a.json")
 
 

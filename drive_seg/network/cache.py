@@ -7,7 +7,7 @@ from drive_seg.contracts import Array, Decision, Frame, Key, Labels, Reason, Ten
 # A longer silence of the source, per frame of its own count, or a step back in its time, and the scene may be another one. Frames that came
 # and were dropped, because computing took longer, are counted and so no silence.
 MAX_GAP_S, GAP_PERIODS = 1.0, 3  # whichever is longer; a source that gives a picture every two seconds has its own idea of a silence
-CUT = 1.1  # of `change`: neighbours in 10 to 30 fps drives stayed at 1.02 and under, cuts lay at 1.35 and above (docs/measured.md)
+CUT = 1.1  # of `change`, unless the card says another: it is the network's own, as its features are (docs/measured.md)
 
 TEXTS: dict[Reason, str] = {
     "first": "first frame",

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from drive_seg.contracts import STAGES, StageName
 from drive_seg.errors import BundleError, UsageError
 from drive_seg.files import expanded
+from drive_seg.network.cache import CUT
 from drive_seg.network.propagate import FOR_ALL
 
 CARD = "card.json"
@@ -83,6 +84,7 @@ class Card(_Strict):
     input: InputCard
     labels: str  # the tensor of the last stage with uint8 class ids (1, h, w)
     change: str  # the tensor of the first stage that is compared from frame to frame to find a scene cut
+    cut: float = Field(CUT, gt=0)  # and a larger `cache.change` of it is one
     score: str | None = None  # the first stage's tensor with the predicted share of labels that differ from the key frame's, one number
     key_inputs: dict[Annotated[str, Field(pattern="^key_")], KeyInputCard] = {}  # by the input's name
     propagations: tuple[str, ...] = FOR_ALL  # how the context may be propagated to a frame

@@ -14,7 +14,6 @@ import numpy as np
 from drive_seg.capabilities import PaintStage, StageBeside, Streaming, TakingFrames
 from drive_seg.contracts import Array, Backend, Image, Labels, Stage, StageName, Tensors
 from drive_seg.errors import BackendError, BundleError, UsageError
-from drive_seg.network.cache import CUT
 from drive_seg.network.card import Bundle, Card, StageCard
 from drive_seg.network.preprocess import input_size
 from drive_seg.network.propagate import HOLD
@@ -75,8 +74,6 @@ class DeepBeside:
 class Engine:
     """A Network (contracts.py) of a bundle. `fit` has to come first, and again when the frames' size changes."""
 
-    cut = CUT
-
     def __init__(
         self,
         bundle: Bundle,
@@ -95,6 +92,7 @@ class Engine:
             raise UsageError(f"--propagation {propagation}: {card.name} has no such; it has {', '.join(card.propagations)}")
         self.bundle, self.backend, self.note = bundle, backend, bundle.note
         self.name, self.classes, self.palette, self.change, self.score = card.name, card.classes, card.palette, card.change, card.score
+        self.cut = card.cut
         self.stages = card.stages
         self.stale = card.heads.get(propagation, card.stages["head"])  # the head of frames that are not the key frame
         self.cached = card.cached

@@ -228,7 +228,7 @@ def test_a_matrix_on_the_committed_bundle(capsys: pytest.CaptureFixture[str], tm
     assert end.value.code == 0
     said = capsys.readouterr()
     turns = [line for line in said.err.splitlines() if line.startswith("round 1: ")]
-    assert [line.split(": ")[1] for line in turns] == ["camvid, every-frame", "camvid, clockwork:3"]
+    assert [line.split(": ")[1] for line in turns] == [f"{DEFAULT_MODEL}, every-frame", f"{DEFAULT_MODEL}, clockwork:3"]
     result = json.loads((tmp_path / "out/small.json").read_text())
     assert [(row["schedule"], row["frames"]) for row in result["rows"]] == [("every-frame", 10), ("clockwork:3", 10)]
     assert [round(row["key_frame_rate"], 2) for row in result["rows"]] == [1.0, 0.4]
@@ -239,7 +239,7 @@ def test_a_matrix_on_the_committed_bundle(capsys: pytest.CaptureFixture[str], tm
     assert page.count('src="data:image/png;base64,') == 3
     assert not re.search(r"(?:src|href)\s*=\s*[\"'](?!data:)", page)
     assert "https://" not in page
-    assert "| camvid, clockwork:3 | openvino int8 |" in document.read_text()
+    assert f"| {DEFAULT_MODEL}, clockwork:3 | openvino int8 |" in document.read_text()
     assert "not yet" not in document.read_text()
 
 

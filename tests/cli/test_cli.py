@@ -172,8 +172,8 @@ def junk(tmp_path: Path) -> Path:
         (["--source", SHORT, "--precision", "int3"], 2, "int3"),
         (["--source", SHORT, "--mode", "slow"], 2, "--mode"),
         (["--source", SHORT, "--mode", "async", "--schedule", "clockwork:pipelined"], 2, "timing of its own"),
-        (["--source", SHORT, "--schedule", "clockwork:1,2,4"], 2, "camvid has one cached stage"),
-        (["--source", SHORT, "--propagation", "drift"], 2, "hold, flow, netwarp, attend, recurrent"),
+        (["--source", SHORT, "--schedule", "clockwork:1,2,4"], 2, f"{DEFAULT_MODEL} has one cached stage"),
+        (["--source", SHORT, "--propagation", "drift"], 2, f"{DEFAULT_MODEL} has no such; it has hold, flow"),
         (["--source", SHORT, "--replay", "{}/text.mp4"], 2, "line 1"),
         (["--source", SHORT, "--replay", "{}/none.jsonl"], 2, "none.jsonl"),
         (["--source", SHORT, "--trace", "{}/no/such.jsonl"], 1, "such.jsonl"),
@@ -202,7 +202,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(
     ("arguments", "code", "said"),
     [
         (["--video", "{}/missing.mp4"], 1, "missing.mp4"),
-        (["--source", SHORT, "--schedule", "clockwork:1,2,4"], 2, "camvid has one cached stage"),
+        (["--source", SHORT, "--schedule", "clockwork:1,2,4"], 2, f"{DEFAULT_MODEL} has one cached stage"),
         (["--source", SHORT, "-o", "{}/no/such/out.mp4"], 1, "out.mp4"),
     ],
 )
@@ -314,7 +314,7 @@ def test_evaluate_plays_a_clip_by_a_schedule(capsys: pytest.CaptureFixture[str],
     assert {"miou", "pixel_accuracy", "iou", "frames", "gflop_per_frame", "key_frame_rate", "miou_by_frame"} <= set(sync)
     assert (sync["frames"], sync["key_frame_rate"]) == (8, 0.25)
     assert (sync["schedule"], sync["mode"], sync["propagation"]) == ("clockwork:4", "sync", "hold")
-    gflop = {name: stage.gflop for name, stage in load_bundle("camvid").card.stages.items()}
+    gflop = {name: stage.gflop for name, stage in load_bundle(DEFAULT_MODEL).card.stages.items()}
     assert sync["gflop_per_frame"] == pytest.approx(gflop["low"] + gflop["head"] + gflop["high"] / 4)
     assert sync["total_ms"]["other"]["frames"] == 6
     for mode, scores in figures.items():

@@ -685,7 +685,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_shipped_bundle_is_changed_while_it_plays_and_recorded(pictures: Path, tmp_path: Path) -> None:
     asked = {"output": tmp_path / "out.mp4", "save_masks": tmp_path / "masks", "trace": tmp_path / "run.jsonl"}
-    with real(source="demo:?size=128x96&frames=1000", **asked) as player:
+    with real(source="demo:?size=128x96&frames=1000", model="camvid", **asked) as player:  # the one with learned propagations
         player.change(source=str(pictures), loop=True)
         for change in ({"schedule": "clockwork:4"}, {"propagation": "attend", "mode": "async"}, {"mode": "sync", "refine": True}):
             player.change(**change)

@@ -180,7 +180,8 @@ def test_in_async_mode_the_deep_stage_has_one_of_the_threads(
 
 
 @pytest.mark.parametrize(
-    ("mode", "said"), [("sync", "camvid has one cached stage"), ("async", "leave the flag out"), ("async:2", "leave the flag out")]
+    ("mode", "said"),
+    [("sync", f"{DEFAULT_MODEL} has one cached stage"), ("async", "leave the flag out"), ("async:2", "leave the flag out")],
 )
 def test_rates_stage_by_stage_are_refused_where_they_cannot_be_kept(mode: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
@@ -321,7 +322,7 @@ def test_a_run_recorded_on_openvino_is_replayed_on_torch(tmp_path: Path, source:
     pytest.importorskip("torch", reason="the torch backend needs its package")
     if not (DATA / source).exists():
         pytest.skip(f"real pictures are not beside the project (shared/data/{source})")
-    same = {"source": str(DATA / source), "precision": "fp32", "max_frames": 20}
+    same = {"source": str(DATA / source), "model": "camvid", "precision": "fp32", "max_frames": 20}
     record = tmp_path / "run.jsonl"
     recorded, _ = play(**same, backend="openvino", schedule="clockwork:adaptive=0.05", trace=record)
     replayed, summary = play(**same, backend="torch", replay=record)

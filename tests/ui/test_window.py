@@ -14,7 +14,7 @@ from drive_seg.classes import clear_palette
 from drive_seg.errors import SinkError
 from drive_seg.network.card import names
 from drive_seg.overlay import Look, Painter
-from drive_seg.settings import Settings
+from drive_seg.settings import DEFAULT_MODEL, Settings
 from drive_seg.ui.keeping import Memory
 from drive_seg.ui.pages.inspector import NAMES
 from drive_seg.ui.theme import DARK, LIGHT
@@ -518,10 +518,10 @@ def test_boxes_show_what_is_wished_until_it_runs_or_fails(window: MainWindow, pl
     monkeypatch.setattr(player, "change", lambda **settings: player.calls.append(settings))
     window.panel.model.choose("camvid-large")
     window.refresh()
-    assert (player.now.settings.model, window.panel.model.currentData()) == ("camvid", "camvid-large")
+    assert (player.now.settings.model, window.panel.model.currentData()) == (DEFAULT_MODEL, "camvid-large")
     player.fail("camvid-large: is broken; choose another", state="playing")
     window.refresh()
-    assert window.panel.model.currentData() == "camvid"
+    assert window.panel.model.currentData() == DEFAULT_MODEL
 
 
 def test_the_menus_stand_in_the_middle_of_their_bar(window: MainWindow) -> None:

@@ -160,6 +160,7 @@ def export_bundle(trained: Path, out: Path) -> Card:
         input=InputCard(name="image", height=input_hw(network)[0], width=input_hw(network)[1], multiple=network.wiring.multiple),
         labels="labels",
         change=network.wiring.change,
+        cut=network.wiring.cut,
         stages=stages,  # type: ignore[arg-type]
         network={"architecture": recipe.architecture, **network.describe()},
         parameters=network.parameter_count(),

@@ -186,7 +186,12 @@ class EfficientNetLite(Ours):
     """Thin `low`, pretrained `high` on the picture, thin `head`."""
 
     wiring = staged.Wiring(
-        low=("fine", "detail"), high_takes=(staged.IMAGE,), high=("context",), head_takes=("fine", "detail", "context"), change="detail"
+        low=("fine", "detail"),
+        high_takes=(staged.IMAGE,),
+        high=("context",),
+        head_takes=("fine", "detail", "context"),
+        change="detail",
+        cut=0.7,  # its detail changes less than deeplab's: docs/measured.md
     )
     made_of = EfficientNetLiteConfig, lambda c: deeplab.Low(deeplab_config(c)), High, lambda c: Head(deeplab_config(c))
     high: High

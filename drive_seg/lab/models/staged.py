@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drive_seg.errors import UsageError
+from drive_seg.network.cache import CUT
 
 IMAGE = "image"  # the name of the picture among the tensors
 
@@ -22,6 +23,7 @@ class Wiring:
     high: tuple[str, ...]  # the context, which is cached
     head_takes: tuple[str, ...]  # out of all
     change: str  # of low's, the one that tells a scene cut
+    cut: float = CUT  # and what change of it is one
     multiple: int = 8  # heights and widths of images have to be whole multiples of this
     mid_takes: tuple[str, ...] = ()  # out of low's
     mid: tuple[str, ...] = ()  # the part of the context that can be refreshed more often
