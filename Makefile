@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: run test test-small mutants check wheel-check bench gpu-check gpu-wheels clean
+.PHONY: run test test-small fuzz mutants check wheel-check bench gpu-check gpu-wheels clean
 
 run: $(VENV)/.app
 	@if why=$$($(BIN)/python -m drive_seg.ui.display); then $(BIN)/python launch.py; else mkdir -p out && \
@@ -19,6 +19,10 @@ test: $(VENV)/.dev
 test-small: $(VENV)/.dev
 	QT_QPA_PLATFORM=offscreen ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(shell command -v taskset >/dev/null && echo taskset -c 0) \
 		$(BIN)/python -m pytest tests/backends --ignore tests/backends/tensorrt tests/network/test_pipeline.py tests/bench --ignore tests/bench/gpu tests/lab/test_quantize.py
+
+# Ten times as many damaged inputs as `make test` gives to everything that reads, other ones each time: some five minutes.
+fuzz: $(VENV)/.dev
+	FUZZ=10 QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_fuzz.py -o faulthandler_timeout=1200
 
 # Puts some 2400 faults into drive_seg/network, one after the other, and tells which of them no test in tests/network notices: half an
 # hour of a quiet machine. make mutants MUTANTS='drive_seg.network.cache*' takes some; .venv/bin/mutmut show NAME shows one.

@@ -1,6 +1,7 @@
 """A model bundle's description, and the check that the bundle is whole before anything of it runs."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from drive_seg.contracts import STAGES, StageName
 from drive_seg.errors import BundleError, UsageError
-from drive_seg.files import expanded
+from drive_seg.files import LONGEST, expanded
 from drive_seg.network.cache import CUT
 from drive_seg.network.propagate import FOR_ALL
 
@@ -37,7 +38,7 @@ class _Strict(BaseModel):
 
 
 def _beside(name: str) -> str:
-    if name in ("", ".", "..") or set(name) & set("/\\:\0"):
+    if name in ("", ".", "..") or set(name) & set("/\\:\0") or len(os.fsencode(name)) > LONGEST:
         raise ValueError(f"{name!r} is no name of a file beside the card, and nothing else is read")
     return name
 

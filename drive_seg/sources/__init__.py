@@ -110,7 +110,10 @@ def open_source(uri: str, *, loop: bool = False, give_up_s: float | None = None,
 
 def _meant(uri: str) -> str:
     """Blanks around it are no part of it, unless that is how a file is called."""
-    return uri if os.path.exists(os.path.expanduser(uri)) else uri.strip()  # noqa: PTH110, PTH111 (they take any text, also what is no path)
+    try:
+        return uri if os.path.exists(os.path.expanduser(uri)) else uri.strip()  # noqa: PTH110, PTH111 (they take any text, also what is no path)
+    except ValueError:  # but for ~ and a NUL, which opening tells
+        return uri
 
 
 def _kind(uri: str) -> Kind:

@@ -4,7 +4,7 @@ flavour     which TensorRT there is, told by what it can do and not by its numbe
 typed       a stage's ONNX with every type written out: fp16, int8, fp8
 reduce      the reduction of frames, written in front of a stage
 build       ONNX to an engine's bytes, and what precision it came to
-store       engines/.cache or the user's cache folder: what was built, and whether it may still be run
+store       the user's cache folder: what was built, and whether it may still be run
 provider    an engine from the store, or built
 ahead       the same as a Backend whose stages are not loaded
 cuda        the driver's calls that are needed, and which GPU there is

@@ -1,6 +1,6 @@
 """Built engines, each beside a JSON that says what it was built from; what does not fit is refused with the reason.
 
-They lie in engines/.cache/tensorrt, or in the user's cache folder.
+They lie in the user's cache folder, where nobody else may look or write.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drive_seg.backends.tensorrt.build import Built
 from drive_seg.contracts import TensorSpec
-from drive_seg.network.card import HERE, PACKAGE, sha256, shipped
+from drive_seg.network.card import sha256
 
 TYPING = 2  # counts the changes of what typed.py makes of an ONNX; engines of another count are stale
 ANY_GPU = "any"  # an engine that is finished on the machine where it runs
@@ -125,6 +125,7 @@ class Store:
             build_s=round(built.build_s, 3),
         )
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
         path = self.folder / f"{key.name}.plan"
         _write(path, built.plan)
         _write(path.with_suffix(".json"), (about.model_dump_json(indent=2) + "\n").encode())
@@ -180,16 +181,8 @@ def mismatch(wanted: Key, there: Key) -> str:
 
 
 def cache_folder() -> Path:
-    """Beside the bundles in ./engines or a source checkout, where it may be written; else the user's. Nothing is put into a package."""
-    beside = [folder / ".cache" / "tensorrt" for folder in (HERE, shipped()) if folder.is_dir() and PACKAGE not in folder.parents]
-    return next((folder for folder in beside if _writable(folder)), user_cache_path("drive-seg", appauthor=False) / "tensorrt")
-
-
-def _writable(folder: Path) -> bool:
-    """Whether it is, or could be made."""
-    while not folder.exists():
-        folder = folder.parent
-    return os.access(folder, os.W_OK)
+    """The user's own, wherever the program is started: an engine is machine code, and its SHA-256 does not say who made it."""
+    return user_cache_path("drive-seg", appauthor=False) / "tensorrt"
 
 
 def _read(plan: Path) -> Sidecar:

@@ -1,6 +1,7 @@
 """The store gives back what was put and refuses, with the reason, what is damaged, foreign or stale."""
 
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -44,24 +45,14 @@ def test_what_was_put_is_found_again(tmp_path: Path) -> None:
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".plan"]  # nothing half-written is left
 
 
-def test_engines_lie_beside_the_bundles_or_in_the_users_cache_but_never_in_a_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package, cache, here = tmp_path / "lib" / "drive_seg", tmp_path / "cache", tmp_path / "here"
-    for folder in (package / "engines", here / "engines"):
-        folder.mkdir(parents=True)
-    monkeypatch.setattr(store, "PACKAGE", package)
-    monkeypatch.setattr(store, "user_cache_path", lambda *_, **__: cache)
-    monkeypatch.setattr(store, "shipped", lambda: package / "engines")
+def test_engines_lie_in_the_user_s_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never in the working folder, where somebody else may have put some, and nobody else may write there."""
+    monkeypatch.setattr(store, "user_cache_path", lambda *_, **__: tmp_path / "cache")
+    (tmp_path / "engines" / ".cache" / "tensorrt").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert store.cache_folder() == cache / "tensorrt"
-    monkeypatch.setattr(store, "shipped", lambda: here / "engines")  # a source checkout
-    assert store.cache_folder() == here / "engines" / ".cache" / "tensorrt"
-    assert not (here / "engines" / ".cache").exists()
-    monkeypatch.chdir(here)
-    assert store.cache_folder() == Path("engines/.cache/tensorrt")
-    monkeypatch.setattr(store.os, "access", lambda path, mode: False)
-    assert store.cache_folder() == cache / "tensorrt"
+    assert store.cache_folder() == tmp_path / "cache" / "tensorrt"
+    Store().put(KEY, BUILT)
+    assert stat.S_IMODE((tmp_path / "cache" / "tensorrt").stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize(

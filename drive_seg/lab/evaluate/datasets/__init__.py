@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from drive_seg.errors import DataError, UsageError
+from drive_seg.files import expanded
 from drive_seg.lab.evaluate.pairs import UNKNOWN, VOID, Coding, Pair, colour_coding, id_coding, joined, listed, plain_pairs
 
 Place = str | tuple[Path, Path]  # KIND:FOLDER[:SPLIT], or a plain folder of pictures and one of label maps
@@ -122,7 +123,7 @@ def folder_of(place: str) -> Path:
 def _folder_and_split(rest: str) -> tuple[Path, str]:
     """At the last colon, unless a part of a path follows it."""
     folder, colon, split = rest.rpartition(":")
-    return (Path(folder), split) if colon and not set(split) & set("/\\") else (Path(rest), "")
+    return (expanded(folder), split) if colon and not set(split) & set("/\\") else (expanded(rest), "")
 
 
 def _pairs_of(kind: str, data: DataSet, folder: Path, split: str, classes: Sequence[str], left_out: list[Path] | None) -> list[Pair]:
