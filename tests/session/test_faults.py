@@ -4,10 +4,13 @@ docs/reliability.md has the table of what is tested here.
 """
 
 import gc
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +108,12 @@ def ended(session: Session) -> Worker:
 
 
 @pytest.mark.parametrize("stage", ["low", "high", "head"])
+@pytest.mark.parametrize("kind", ["raise", "hang", "slow"])
 def test_a_stage(stage: str, kind: str, tmp_path: Path) -> None:
+    """Only its own limit is short: the first frame of a recording may take longer."""
     fault, told = Fault(kind, BackendError("out of order; choose another")), list[tuple[str, DriveSegError]]()
     with Engine(make_bundle(tmp_path / "net"), FaultyBackend(stage, fault)) as engine:
-        session = Session(Pipeline(engine, parse_schedule("every-frame")), frames())
+        session = Session(Pipeline(engine, parse_schedule("every-frame")), frames(), limit_s=0.2 if kind == "hang" else None)
         session.sinks["recorder"] = recorder = Recorder(tmp_path / "out.mp4")
 
         def hung(what: str, error: DriveSegError) -> None:
@@ -212,7 +217,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
 
 
 def test_a_comparison_that_hangs_is_told_and_the_pipeline_plays_on_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.5)
+    monkeypatch.setattr("drive_seg.session.player.Session", partial(Session, limit_s=0.5))
     fault = Fault("hang", BackendError(""))
     monkeypatch.setattr(
         "drive_seg.session.opening.open_backend",
@@ -233,7 +238,7 @@ def test_a_comparison_that_hangs_is_told_and_the_pipeline_plays_on_by_itself(wor
 def test_a_stage_that_hangs_in_the_window_is_told_and_another_backend_plays_on(
     stage: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.5)
+    monkeypatch.setattr("drive_seg.session.player.Session", partial(Session, limit_s=0.5))
     fault = Fault("hang", BackendError(""))
     monkeypatch.setattr(
         "drive_seg.session.opening.open_backend",
@@ -252,7 +257,7 @@ def test_a_stage_that_hangs_in_the_window_is_told_and_another_backend_plays_on(
 
 
 def test_a_window_whose_network_hangs_is_closed_with_its_recording(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.5)
+    monkeypatch.setattr("drive_seg.session.player.Session", partial(Session, limit_s=0.5))
     fault = Fault("hang", BackendError(""))
     monkeypatch.setattr("drive_seg.session.opening.open_backend", lambda name, **how: FaultyBackend("low", fault))
     try:
@@ -302,3 +307,52 @@ def test_twenty_recordings_and_twenty_pipelines_leave_nothing_behind(world: Worl
         finally:
             gc.enable()
     assert player.status().trouble is None
+
+
+HUNG = """
+import sys
+from drive_seg import watchdog
+from drive_seg.cli.app import main
+watchdog.LIMIT_S = 2.0  # of a read too, which is in no hurry
+main(sys.argv[1:])
+"""
+
+
+def make_endless(path: Path) -> None:
+    """A network whose one loop has more rounds than anybody can wait for, as a library runs it, where no signal comes in."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    picture = ["n", "c", "h", "w"]
+    before, after = (helper.make_tensor_value_info(name, TensorProto.FLOAT, picture) for name in ("before", "after"))
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go_on"], ["goes_on"]), helper.make_node("Mul", ["before", "before"], ["after"])],
+        "body",
+        [
+            helper.make_tensor_value_info("number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            before,
+        ],
+        [helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []), after],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["rounds", "true", "image"], ["scores"], body=body)],
+        "endless",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 64, 64])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 3, 64, 64])],
+        [helper.make_tensor("rounds", TensorProto.INT64, [], [2**40]), helper.make_tensor("true", TensorProto.BOOL, [], [True])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+
+
+def test_a_network_that_never_returns_ends_a_headless_run_with_its_line(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    make_endless(tmp_path / "endless.onnx")
+    (tmp_path / "names.txt").write_text("road\ncar\nsky\n")
+    network = ["--model", str(tmp_path / "endless.onnx"), "--labels", str(tmp_path / "names.txt"), "--threads", "1"]
+    asked = [sys.executable, "-c", HUNG, "run", "--headless", "--source", "demo:?size=64x64&frames=5", *network]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "endless.onnx on openvino" in done.stderr
+    assert "did not end within 2 s; choose another backend or model" in done.stderr
+    assert "Traceback" not in done.stderr
