@@ -269,6 +269,20 @@ def test_a_window_whose_network_hangs_is_closed_with_its_recording(world: World,
         fault.release()
 
 
+def test_a_recording_that_hangs_in_the_window_ends_alone(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fault = Fault("hang", OSError())
+    monkeypatch.setattr("drive_seg.sinks.recorder.Recorder._encode", lambda *_: fault())
+    monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.5)
+    try:
+        with world.playing(output=tmp_path / "out.mp4") as player:
+            assert "writing a frame did not end within 0.5 s" in trouble(player, "recorder")
+            more(player)
+            assert player.status().recording is None
+            assert player.status().state == "playing"
+    finally:
+        fault.release()
+
+
 def held() -> tuple[int, int]:
     """Threads and open files of the process."""
     threads, files = (len(list(Path("/proc/self", kind).iterdir())) for kind in ("task", "fd"))
