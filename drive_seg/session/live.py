@@ -85,6 +85,10 @@ class LivePipeline:
         self.close()
         self.pipeline = self.settings = self.wanted = None
 
+    def abandon(self) -> None:
+        """Leaves the pipeline to the thread that it is stuck in. Only another one can run here."""
+        self.pipeline, self.broken = None, True
+
     def close(self) -> None:
         """What the pipeline says of itself can still be read. Idempotent."""
         if self.pipeline:

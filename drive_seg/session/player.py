@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from drive_seg.contracts import Frame, Result, SourceInfo
-from drive_seg.errors import UsageError
+from drive_seg.errors import DriveSegError, UsageError
 from drive_seg.overlay import Look, Painter
 from drive_seg.redaction import redacted
 from drive_seg.session import opening
@@ -44,8 +44,7 @@ class Player:
         self.on_new: Callable[[], None] | None = None  # called from the player's thread, at most once until `take`
         self._settings = settings  # what no pipeline decides is in force; for those see `_main`
         self._main, self._other = LivePipeline(standby=True, check=self._check), LivePipeline(standby=False, check=self._check)
-        self._session = Session(None, self._frames())
-        self._session.failed = self._failed
+        self._session = self._new_session()
         self._figures, self._history = Figures(), History()
         self._commands = Commands()
         self._obey: dict[str, tuple[str, Callable[[Any], None]]] = {  # by the command: what its failure is called, and what it does
@@ -93,7 +92,9 @@ class Player:
         self._closing.set()
         if self._capture:
             self._capture.close()
-        for worker in (self._worker, *self._ending):
+        while not self._worker.wait(POLL_S) and time.monotonic() < deadline_s:
+            pass  # where it hangs, another one takes its place
+        for worker in self._ending:
             worker.wait(max(0.0, deadline_s - time.monotonic()))
         for live in (self._main, self._other):
             live.wait(BUILDING_LIMIT_S)
@@ -205,6 +206,10 @@ class Player:
         else:
             self._capture.seek(index)
 
+    def salvage(self, limit_s: float) -> None:
+        """Finishes what is written as far as that goes, in a process that will be ended at once."""
+        self._session.salvage(limit_s)
+
     # -- the player's thread
 
     def _run(self) -> None:
@@ -216,11 +221,24 @@ class Player:
             return
         finally:
             self._opened.set()
+        self._play(self._session)
+
+    def _play(self, session: Session) -> None:
         try:
-            for result, comparison in self._session.results():
+            for result, comparison in session.results():
                 self._came(result, comparison)
         finally:
-            self._close()
+            if session is self._session:
+                self._close()
+            else:  # it came back after all
+                for pipeline in (session.comparison, session.pipeline):
+                    if pipeline:
+                        pipeline.close()
+
+    def _new_session(self) -> Session:
+        session = Session(None, self._frames())
+        session.failed, session.hung = self._failed, self._hung
+        return session
 
     def _open(self) -> None:
         """Raises what source, network and sinks raise; `_close` has to follow all the same."""
@@ -428,6 +446,28 @@ class Player:
         else:
             self._session.observers.pop(what, None)
         self._tell_trouble(what, error)
+
+    def _hung(self, what: str, error: DriveSegError) -> None:
+        """The player's thread is stuck in a stage: it is left alone with its pipelines, and another one plays on. Called from a third."""
+        stuck, session = self._session, self._new_session()
+        session.capture, session.sinks, session.observers = stuck.capture, stuck.sinks, stuck.observers
+        session.painter, session.auditor, session.dropped_before = stuck.painter, stuck.auditor, stuck.dropped_before
+        self._main.abandon()
+        self._other.abandon()
+        self._session = session
+
+        def play_on() -> None:
+            if what == "network":
+                self._failed(what, error)
+            else:  # the pipeline itself has to be another one too: it is used by one thread
+                self._compared = None
+                self._tell_trouble(what, error)
+                wanted = self._main.wanted
+                assert wanted is not None
+                self._try("change", lambda: self._change_pipeline(wanted))
+            self._play(session)
+
+        self._worker = Worker("pipeline", play_on, on_error=lambda error: self._tell_trouble("network", error)).start()
 
     def _try(self, what: str, action: Callable[[], object]) -> None:
         try:

@@ -1,5 +1,6 @@
 """The one frame loop: from a frame to everybody who wants to know what became of it."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -45,13 +46,14 @@ class Session:
         self.sinks: dict[str, Sink] = {}
         self.observers: dict[str, Observer] = observers or {}
         self.failed: Callable[[str, Exception], None] | None = None  # lives on with a failure, told of what; else it ends the session
-        self.hung: Callable[[str, DriveSegError], None] | None = None  # told, from another thread, that the session's is stuck, and where
+        self.hung: Callable[[str, DriveSegError], None] | None = None  # told that this thread is stuck, and where, from another one
         self.painter: Painter | None = None  # draws the overlay, on every frame or where a sink wants it
         self.paints_always = False
         self.max_frames: int | None = None
         self.dropped_before = 0  # by the captures before this one
         self.auditor: Auditor | None = None  # one of the observers, or was: what it found can still be read
         self._watched, self._stage_of = Watched(self._hung, limit_s), "network"
+        self._returning, self._abandoned = threading.Lock(), False  # with `hung` told: the stage that comes back all the same is the last
         self.latencies, self._runs = Latencies(), dict[str, str]()  # since the pipeline ran as it ran for the last frame, and how it did
 
     @property
@@ -108,11 +110,22 @@ class Session:
         try:
             return self._attempt(what, step)
         finally:
+            self._returns()
+
+    def _returns(self) -> None:
+        """Raises Closed where nobody waits for the stage any more."""
+        with self._returning:
             self._watched.end()
+            if self._abandoned:
+                raise Closed
 
     def _hung(self, text: str) -> None:
+        with self._returning:
+            if not (self.hung and self._watched.hangs):
+                return
+            self._abandoned = True
         pipeline = self.comparison if (what := self._stage_of) == "comparison" else self.pipeline
-        if self.hung and pipeline:
+        if pipeline:
             self.hung(what, hangs(pipeline.engine, text))
 
     def finish(self) -> None:
@@ -163,7 +176,7 @@ class Session:
         except Closed:
             raise
         except Exception as error:
-            if self.failed is None:
+            if self.failed is None or self._abandoned:
                 raise
             self.failed(what, error)
             return None

@@ -7,8 +7,10 @@ from typing import Any, get_args
 
 from drive_seg.contracts import Decision, Reason, Result, Span
 from drive_seg.errors import UsageError
-from drive_seg.files import Beside, as_sink_error
+from drive_seg.files import Beside
 from drive_seg.reading import parse_json
+from drive_seg.sinks.background import BackgroundWriter
+from drive_seg.workers import Overflow
 
 PERFETTO = ".perfetto.json"
 TRACKS = ("capture", "pipeline", "high")
@@ -17,9 +19,9 @@ TRACKS = ("capture", "pipeline", "high")
 class Tracer:
     """A Sink. What the file holds is decided by its name: Chrome's trace events where it ends with PERFETTO, else JSON lines.
 
-    Written as files.Beside says; a killed process leaves whole lines. One without a frame leaves no file. Raises UsageError for a
-    file that is there unless it is to be overwritten, SinkError when it cannot be made, and from `put` or `close` when it cannot
-    be written.
+    Written in a thread of its own, as files.Beside says; a killed process leaves whole lines. One without a frame leaves no file. Raises
+    UsageError for a file that is there unless it is to be overwritten, SinkError when it cannot be made, and from `put` or `close` when it
+    cannot be written.
     """
 
     wants_overlay: bool = False
@@ -28,34 +30,38 @@ class Tracer:
         self._chrome = path.name.endswith(PERFETTO)
         self._beside = Beside(path, overwrite)
         self._begun = False
+        self._writer = BackgroundWriter(str(self._beside.part), self._write, self._finish, Overflow.WAIT)
 
     def put(self, result: Result) -> None:
-        if not self._chrome:
-            self._write(json.dumps(line(result)) + "\n")
-        elif self._begun:
-            self._write("".join(f",\n{json.dumps(event)}" for event in slices(result)))
-        else:
-            events = [*track_names(), *slices(result)]
-            self._write('{"traceEvents": [\n' + ",\n".join(json.dumps(event) for event in events))
-        self._begun = True
+        self._writer.put(result)
 
     def close(self) -> None:
-        if self._beside.file.closed:
-            return
-        if not self._begun:
-            self._beside.drop()
-            return
-        if self._chrome:
-            self._write("\n]}\n")
-        self._beside.keep()
+        self._writer.close()
 
-    def _write(self, text: str) -> None:
+    def _write(self, result: Result) -> None:
+        if not self._chrome:
+            self._append(json.dumps(line(result)) + "\n")
+        elif self._begun:
+            self._append("".join(f",\n{json.dumps(event)}" for event in slices(result)))
+        else:
+            events = [*track_names(), *slices(result)]
+            self._append('{"traceEvents": [\n' + ",\n".join(json.dumps(event) for event in events))
+        self._begun = True
+
+    def _finish(self, whole: bool) -> None:
         try:
-            self._beside.file.write(text.encode())
-            self._beside.file.flush()
-        except OSError as error:
+            if not self._begun:
+                self._beside.drop()
+            elif whole:
+                if self._chrome:
+                    self._append("\n]}\n")
+                self._beside.keep()
+        finally:
             self._beside.leave()
-            raise as_sink_error(self._beside.part, error) from error
+
+    def _append(self, text: str) -> None:
+        self._beside.file.write(text.encode())
+        self._beside.file.flush()
 
 
 def line(result: Result) -> dict[str, Any]:

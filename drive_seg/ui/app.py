@@ -12,6 +12,7 @@ from drive_seg.workers import ended_by_signals
 if TYPE_CHECKING:
     from drive_seg.ui.meter import Meter
 
+SALVAGE_S = 5.0  # what is still to be written may take so long where a second signal ends the process
 WARMUP_S = 3.0  # of a window that is measured
 
 
@@ -37,7 +38,8 @@ def run_window(player: Player, *, title: str = "drive-seg", seconds: float | Non
         QCoreApplication.installTranslator(words)
     loop = QEventLoop()  # its own: Qt's ends with the last window of all, a moment after ours
     try:
-        with ended_by_signals(lambda: QTimer.singleShot(0, loop.quit)):  # in the loop, even if that has not begun yet
+        # In the loop, even if that has not begun yet.
+        with ended_by_signals(lambda: QTimer.singleShot(0, loop.quit), lambda: player.salvage(SALVAGE_S)):
             player.open()
             window = MainWindow(player, title)
             window.closed.connect(loop.quit)

@@ -339,3 +339,15 @@ def test_a_refresh_is_not_made_twice_where_the_frame_needs_its_own_key_anyway(tm
         pipeline.refresh()
         results = [pipeline.step(frame(i, 100 + i)) for i in range(3)]
     assert [result.decision.reason for result in results] == ["first", "clock", "clock"]
+
+
+def test_a_context_older_than_was_asked_for_is_said_while_its_successor_is_made(tmp_path: Path) -> None:
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        schedule = parse_schedule("clockwork:adaptive=0.9,max_age=2")
+        pipeline = Pipeline(engine, schedule, refresher=Delayed(engine, 3, 1, "async:3"))
+        decisions = [pipeline.step(frame(i, 100)).decision for i in range(5)]
+    assert [(one.reason, one.text) for one in decisions[2:]] == [
+        ("age", "age 2 of 2"),
+        ("busy", "a refresh is under way, age 3 of 2"),
+        ("busy", "a refresh is under way, age 4 of 2"),
+    ]

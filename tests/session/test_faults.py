@@ -1,0 +1,372 @@
+"""What becomes of a run when a part of it raises, hangs or is slow: each ends, says what it was, and loses no more than it has to.
+
+docs/reliability.md has the table of what is tested here.
+"""
+
+import gc
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from drive_seg.contracts import Frame, Sink
+from drive_seg.errors import BackendError, DriveSegError, SinkError, SourceError
+from drive_seg.network.engine import Engine
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.refresh import Async
+from drive_seg.network.schedule import parse_schedule
+from drive_seg.session.session import Session
+from drive_seg.sinks.masks import MaskWriter
+from drive_seg.sinks.recorder import Recorder
+from drive_seg.sinks.tracer import Tracer
+from drive_seg.sources.capture import Capture
+from drive_seg.workers import Overflow, Worker
+from tests.fakes import FakeBackend, FakeSource, FakeStage, make_bundle
+from tests.session.test_player import Drive, World, more, trouble
+from tests.waiting import PATIENCE_S, until
+
+FRAMES = 6
+SINKS: dict[str, tuple[Callable[[Path], Sink], str]] = {  # and where each of them writes
+    "recorder": (lambda folder: Recorder(folder / "out.mp4"), "drive_seg.sinks.recorder.Recorder._encode"),
+    "masks": (lambda folder: MaskWriter(folder / "masks"), "drive_seg.sinks.masks.MaskWriter._write"),
+    "trace": (lambda folder: Tracer(folder / "run.jsonl"), "drive_seg.sinks.tracer.Tracer._append"),
+}
+
+
+class Fault:
+    """Something that raises, hangs until it is released, or is slow: from its second call on."""
+
+    def __init__(self, kind: str, error: Exception) -> None:
+        self.kind, self._error, self._calls, self._released = kind, error, 0, threading.Event()
+
+    def __call__(self) -> None:
+        self._calls += 1
+        if self._calls == 1:
+            return
+        if self.kind == "raise":
+            raise self._error
+        if self.kind == "hang":
+            assert self._released.wait(PATIENCE_S)
+        if self.kind == "slow":
+            time.sleep(0.02)
+
+    def release(self) -> None:
+        self._released.set()
+
+
+@pytest.fixture(params=["raise", "hang", "slow"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "hang":
+        monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.2)
+    return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    until(lambda: set(threading.enumerate()) <= before)
+
+
+class FaultyBackend(FakeBackend):
+    """Runs a fault before one of its stages."""
+
+    def __init__(self, stage: str, fault: Fault) -> None:
+        super().__init__()
+        self.stage, self.fault = stage, fault
+
+    def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> FakeStage:
+        made = super().load(onnx_path, input_shapes)
+        if Path(onnx_path).name.startswith(self.stage):
+            compute = made._compute
+
+            def faulty(inputs: Any, outputs: Any) -> None:
+                self.fault()
+                compute(inputs, outputs)
+
+            made._compute = faulty
+        return made
+
+
+def frames(count: int = FRAMES) -> Iterator[Frame]:
+    return (Frame(np.full((24, 32, 3), 100, np.uint8), i, i / 30) for i in range(count))
+
+
+def ended(session: Session) -> Worker:
+    worker = Worker("session", session.run).start()
+    assert worker.wait(PATIENCE_S)
+    return worker
+
+
+@pytest.mark.parametrize("stage", ["low", "high", "head"])
+@pytest.mark.parametrize("kind", ["raise", "hang", "slow"])
+def test_a_stage(stage: str, kind: str, tmp_path: Path) -> None:
+    """Only its own limit is short: the first frame of a recording may take longer."""
+    fault, told = Fault(kind, BackendError("out of order; choose another")), list[tuple[str, DriveSegError]]()
+    with Engine(make_bundle(tmp_path / "net"), FaultyBackend(stage, fault)) as engine:
+        session = Session(Pipeline(engine, parse_schedule("every-frame")), frames(), limit_s=0.2 if kind == "hang" else None)
+        session.sinks["recorder"] = recorder = Recorder(tmp_path / "out.mp4")
+
+        def hung(what: str, error: DriveSegError) -> None:
+            session.salvage(PATIENCE_S)
+            told.append((what, error))
+            fault.release()
+
+        session.hung = hung
+        worker = ended(session)
+        recorder.close()
+    if kind == "raise":
+        assert isinstance(worker.error, BackendError)
+    elif kind == "hang":
+        ((what, error),) = told
+        assert (what, str(error)) == ("network", f"net on fake: {stage} did not end within 0.2 s; choose another backend or model")
+        assert worker.error is None  # the stage that came back was the last
+    else:
+        assert (told, worker.error) == ([], None)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert len(list(container.decode(video=0))) == (FRAMES if kind == "slow" else 1)
+
+
+def test_the_deep_stage_beside_the_frames(kind: str, tmp_path: Path) -> None:
+    fault = Fault(kind, BackendError("out of order; choose another"))
+    backend = FaultyBackend("high", fault)
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        fault()  # the first frame's is the engine's own
+        pipeline = Pipeline(engine, parse_schedule("every-frame"), refresher=Async(engine, backend))
+        session = Session(pipeline, paced(200 if kind == "slow" else 100_000))
+        worker = ended(session)
+        fault.release()
+        pipeline.close()
+    assert (
+        str(worker.error or "")
+        == {
+            "raise": "out of order; choose another",
+            "hang": "net on fake: high did not end within 0.2 s; choose another backend or model",
+            "slow": "",
+        }[kind]
+    )
+
+
+def paced(count: int) -> Iterator[Frame]:
+    for frame in frames(count):
+        time.sleep(0.002)
+        yield frame
+
+
+def test_a_source(kind: str, tmp_path: Path) -> None:
+    class Drive(FakeSource):
+        def read(self) -> Frame | None:
+            fault()
+            return super().read()
+
+    fault = Fault(kind, SourceError("lens fell off; put it on again"))
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        capture = Capture(Drive(FRAMES), Overflow.WAIT, realtime=False)
+        session = Session(Pipeline(engine, parse_schedule("every-frame")), capture)
+        worker = ended(session)
+        capture.close()
+        fault.release()
+    assert (
+        str(worker.error or "")
+        == {
+            "raise": "lens fell off; put it on again",
+            "hang": "fake: reading a frame did not end within 0.2 s; check its cable or file and start again",
+            "slow": "",
+        }[kind]
+    )
+
+
+@pytest.mark.parametrize("name", SINKS)
+def test_a_writer(name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hangs while frames come, and with the mailbox full; the frames end with it."""
+    make, where = SINKS[name]
+    fault, (module, _, method) = Fault(kind, OSError(28, "No space left on device")), where.rpartition(".")
+    owner = getattr(__import__(module.rpartition(".")[0], fromlist=["it"]), module.rpartition(".")[2])
+    written = getattr(owner, method)
+
+    def write(self: object, *given: object) -> None:
+        fault()
+        written(self, *given)
+
+    monkeypatch.setattr(owner, method, write)
+    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
+        session = Session(Pipeline(engine, parse_schedule("every-frame")), frames(20))
+        session.sinks[name] = sink = make(tmp_path)
+        worker = ended(session)
+        fault.release()
+        sink.close()
+    if kind == "slow":
+        assert worker.error is None
+    else:
+        assert isinstance(worker.error, SinkError)
+        assert ("writing a frame did not end within 0.2 s" if kind == "hang" else "No space left on device") in str(worker.error)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
+    return World(monkeypatch, tmp_path)
+
+
+def test_a_comparison_that_hangs_is_told_and_the_pipeline_plays_on_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drive_seg.session.player.Session", partial(Session, limit_s=0.5))
+    fault = Fault("hang", BackendError(""))
+    monkeypatch.setattr(
+        "drive_seg.session.opening.open_backend",
+        lambda name, **how: FaultyBackend("low", fault) if name == "onnxruntime" else FakeBackend(),
+    )
+    try:
+        with world.playing() as player:
+            player.compare({"backend": "onnxruntime"})
+            assert "low did not end within 0.5 s; choose another" in trouble(player, "comparison")
+            until(lambda: player.status().state == "playing")
+            more(player)
+            assert player.status().comparison is None
+    finally:
+        fault.release()
+
+
+@pytest.mark.parametrize("stage", ["low", "high", "head"])
+def test_a_stage_that_hangs_in_the_window_is_told_and_another_backend_plays_on(
+    stage: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drive_seg.session.player.Session", partial(Session, limit_s=0.5))
+    fault = Fault("hang", BackendError(""))
+    monkeypatch.setattr(
+        "drive_seg.session.opening.open_backend",
+        lambda name, **how: FaultyBackend(stage, fault) if name != "onnxruntime" else FakeBackend(),
+    )
+    try:
+        with world.playing() as player:
+            assert f"{stage} did not end within 0.5 s; choose another" in trouble(player, "network")
+            until(lambda: player.status().state == "failed")
+            player.change(backend="onnxruntime")
+            until(lambda: player.status().state == "playing")
+            more(player)
+            assert not player.status().paused
+    finally:
+        fault.release()
+
+
+def test_a_window_whose_network_hangs_is_closed_with_its_recording(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("drive_seg.session.player.Session", partial(Session, limit_s=0.5))
+    fault = Fault("hang", BackendError(""))
+    monkeypatch.setattr("drive_seg.session.opening.open_backend", lambda name, **how: FaultyBackend("low", fault))
+    try:
+        with world.playing(output=tmp_path / "out.mp4"):
+            pass  # closed while it hangs, or is about to
+        with av.open(str(tmp_path / "out.mp4")) as container:
+            assert len(list(container.decode(video=0))) >= 1
+    finally:
+        fault.release()
+
+
+def test_a_recording_that_hangs_in_the_window_ends_alone(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fault = Fault("hang", OSError())
+    monkeypatch.setattr("drive_seg.sinks.recorder.Recorder._encode", lambda *_: fault())
+    monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.5)
+    try:
+        with world.playing(output=tmp_path / "out.mp4") as player:
+            assert "writing a frame did not end within 0.5 s" in trouble(player, "recorder")
+            more(player)
+            assert player.status().recording is None
+            assert player.status().state == "playing"
+    finally:
+        fault.release()
+
+
+def held() -> tuple[int, int]:
+    """Threads and open files of the process."""
+    threads, files = (len(list(Path("/proc/self", kind).iterdir())) for kind in ("task", "fd"))
+    return threads, files
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_twenty_recordings_and_twenty_pipelines_leave_nothing_behind(world: World, tmp_path: Path) -> None:
+    """Without the collector's help, which may not come for minutes. An encoder has threads for large pictures alone."""
+
+    class Large(Drive):
+        def read(self) -> Frame | None:
+            frame = super().read()
+            return frame and replace(frame, image=np.full((480, 640, 3), 100, np.uint8))
+
+    world.sources["drive"] = Large
+    with world.playing() as player:
+
+        def once(number: int) -> None:
+            path = tmp_path / f"{number}.mp4"
+            player.record(path)
+            until(lambda: player.recording == path)
+            player.change(model=str(world.folder / ("other" if number % 2 else "one")), mode="async" if number % 2 else "sync")
+            more(player, 2)
+            until(lambda: player.status().runs.get("mode") == ("async" if number % 2 else "sync"))
+            player.record(None)
+            until(lambda: player.recording is None)
+
+        gc.disable()
+        try:
+            once(0)
+            before = held()
+            for number in range(1, 21):
+                once(number)
+            until(lambda: held()[0] <= before[0] and held()[1] <= before[1])
+        finally:
+            gc.enable()
+    assert player.status().trouble is None
+
+
+HUNG = """
+import sys
+from drive_seg import watchdog
+from drive_seg.cli.app import main
+watchdog.LIMIT_S = 2.0  # of a read too, which is in no hurry
+main(sys.argv[1:])
+"""
+
+
+def make_endless(path: Path) -> None:
+    """A network whose one loop has more rounds than anybody can wait for, as a library runs it, where no signal comes in."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    picture = ["n", "c", "h", "w"]
+    before, after = (helper.make_tensor_value_info(name, TensorProto.FLOAT, picture) for name in ("before", "after"))
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go_on"], ["goes_on"]), helper.make_node("Mul", ["before", "before"], ["after"])],
+        "body",
+        [
+            helper.make_tensor_value_info("number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            before,
+        ],
+        [helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []), after],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["rounds", "true", "image"], ["scores"], body=body)],
+        "endless",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 64, 64])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 3, 64, 64])],
+        [helper.make_tensor("rounds", TensorProto.INT64, [], [2**40]), helper.make_tensor("true", TensorProto.BOOL, [], [True])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+
+
+def test_a_network_that_never_returns_ends_a_headless_run_with_its_line(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    make_endless(tmp_path / "endless.onnx")
+    (tmp_path / "names.txt").write_text("road\ncar\nsky\n")
+    network = ["--model", str(tmp_path / "endless.onnx"), "--labels", str(tmp_path / "names.txt"), "--threads", "1"]
+    asked = [sys.executable, "-c", HUNG, "run", "--headless", "--source", "demo:?size=64x64&frames=5", *network]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "endless.onnx on openvino" in done.stderr
+    assert "did not end within 2 s; choose another backend or model" in done.stderr
+    assert "Traceback" not in done.stderr
