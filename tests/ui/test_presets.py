@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 from drive_seg.network.card import Card, load_bundle, names
 from drive_seg.network.propagate import FOR_ALL
 from drive_seg.network.schedule import lacks, parse_schedule
-from drive_seg.settings import Settings
+from drive_seg.settings import DEFAULT_MODEL, Settings
 from drive_seg.ui import presets
 from drive_seg.ui.window import MainWindow
 from tests.fakes import make_bundle
@@ -48,7 +48,7 @@ def test_choosing_sets_all_three_and_moving_one_is_custom(qtbot: QtBot, window: 
     box = window.panel.preset
     assert box.currentData() == "accurate"  # the default run
     assert offered(window) == list(presets.PRESETS)
-    for name, chosen in presets.choices("camvid", the_card("camvid")).items():
+    for name, chosen in presets.choices(DEFAULT_MODEL, the_card(DEFAULT_MODEL)).items():
         box.setFocus(Qt.FocusReason.TabFocusReason)
         qtbot.keyClick(box, Qt.Key.Key_Home)
         for _ in range(list(presets.PRESETS).index(name)):
