@@ -31,6 +31,17 @@ def test_the_last_maps_are_at_the_output_stride_and_see_as_much_as_without_it(st
     assert last.padding == last.dilation
 
 
+def test_a_backbone_that_reads_an_enlarged_picture_gives_a_context_of_the_same_size_for_more_work() -> None:
+    image = torch.zeros(1, 72, 100, 3, dtype=torch.uint8)
+    seen = {}
+    for enlarge in (1.0, 1.5):
+        high = EfficientNetLite(EfficientNetLiteConfig(classes=3, enlarge=enlarge)).high.eval()
+        high.backbone[0].register_forward_pre_hook(lambda _, args, enlarge=enlarge: seen.update({enlarge: args[0].shape[2:]}))
+        with torch.inference_mode():
+            assert high(image).shape == (1, 96, 9, 13)
+    assert seen == {1.0: (72, 100), 1.5: (108, 150)}
+
+
 @pytest.mark.parametrize("architecture", ["efficientnet_lite", "efficientnet_lite_single"])
 @pytest.mark.parametrize("lite", [0, 1, 2])
 def test_imagenets_weights_have_their_places(architecture: str, lite: int) -> None:
