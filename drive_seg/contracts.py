@@ -121,6 +121,7 @@ class Result:
     latency_ms: Mapping[str, float] = field(default_factory=dict)  # by TIMED, and "total": frame to labels
     spans: tuple[Span, ...] = ()
     dropped: int = 0  # frames that the source lost so far
+    classes: tuple[str, ...] = ()  # the names behind the ids
 
     @property
     def is_key(self) -> bool:
@@ -152,6 +153,7 @@ class SourceInfo:
     frame_count: int | None = None  # None when it is not known or has no end
     labelled: bool = False  # frames carry the truth
     classes: tuple[str, ...] = ()  # names behind its ids; empty when the source does not know them and they are taken for the model's
+    epoch_ns: int | None = None  # when `time_s` was 0, since 1970; None where the source does not know
 
 
 class Source(Protocol):

@@ -138,6 +138,7 @@ class Pipeline:
             latency_ms={**{span.name: span.ms for span in spans}, "total": total_ms},
             spans=spans,
             dropped=dropped,
+            classes=self.engine.classes,
         )
 
     def _ask(self, frame: Frame, low: Tensors) -> Decision:

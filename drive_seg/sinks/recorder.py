@@ -10,10 +10,11 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from drive_seg.contracts import Frame, Image, Result
+from drive_seg.contracts import Image, Result
 from drive_seg.errors import SinkError, UsageError
 from drive_seg.files import Beside, as_sink_error
 from drive_seg.sinks.background import BackgroundWriter
+from drive_seg.sinks.timeline import Timeline
 from drive_seg.workers import Overflow
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -26,21 +27,6 @@ FLUSH_MS = 250  # what a kill costs at most, beside the frame being encoded
 _FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"
 _HYBRID_SINCE = (61, 7)  # libavformat that can turn the fragments into an ordinary mp4 when the file is closed
 _X264 = {"preset": "veryfast", "crf": "20", "tune": "zerolatency", "forced-idr": "1"}  # zerolatency: no frame waits in the encoder
-
-
-class Timeline:
-    """The times of a recording: a segment begins one frame after the last one ended."""
-
-    def __init__(self, fps: float) -> None:
-        self._gap_s = 1 / max(1.0, fps)
-        self._segment: int | None = None
-        self._shift_s = self._last_s = 0.0
-
-    def time_s(self, frame: Frame) -> float:
-        if self._segment not in (None, frame.segment):
-            self._shift_s = self._last_s + self._gap_s - frame.time_s
-        self._segment, self._last_s = frame.segment, frame.time_s + self._shift_s
-        return self._last_s
 
 
 class Recorder:
@@ -63,7 +49,7 @@ class Recorder:
     def __init__(self, path: str | Path, fps_hint: float = 30.0, overflow: Overflow = Overflow.WAIT, overwrite: bool = False) -> None:
         self._path = Path(path)
         if self._path.suffix.lower() not in FORMATS:
-            raise UsageError(f"{self._path}: recordings end with {', '.join(FORMATS)}; choose one of these")
+            raise UsageError(f"{self._path}: recordings end with {', '.join(FORMATS)} or .mcap; choose one of these")
         self._beside = Beside(self._path, overwrite, buffering=0)  # unbuffered: what is encoded survives the process
         self._fps = Fraction(fps_hint if fps_hint > 0 else 30.0).limit_denominator(1001)
         self._timeline = Timeline(float(self._fps))

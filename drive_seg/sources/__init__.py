@@ -17,6 +17,7 @@ NAMED_IN = {  # how a playlist begins, and where it names files
     "<MPD": r"<BaseURL[^>]*>([^<]+)<",
 }
 CAMERA, STREAM, SCHEME = r"(/dev/video)?[0-9]+", r"(?i:rtsps?|https?)://", r"[A-Za-z][A-Za-z0-9+.-]*://"
+BAG = r"(?i:(?!\w+://).*\.mcap)(\?topic=.*)?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,23 @@ def _open_file(uri: str, *_: object) -> Source:
     return FileSource(expanded(uri))
 
 
+def _open_bag(uri: str, *_: object) -> Source:
+    from drive_seg.sources.bag import BagSource
+
+    path, topic = _bag(uri)
+    return BagSource(path, topic)
+
+
+def _bag(uri: str) -> tuple[Path, str]:
+    """The file, and the topic behind `?topic=`, which may be empty."""
+    name, _, topic = uri.partition("?topic=")
+    return expanded(name), topic
+
+
+def _bag_file(uri: str) -> list[Path]:
+    return [_bag(uri)[0]]
+
+
 def _has_pictures(uri: str) -> bool:
     from drive_seg.sources.pictures import is_picture
 
@@ -85,6 +103,7 @@ KINDS = (  # the first that is meant is opened
     Kind("0, /dev/video0", "a camera", lambda uri: re.fullmatch(CAMERA, uri), _open_camera),
     Kind("demo:", "the drive that the program draws", lambda uri: uri.startswith("demo:"), _open_demo),
     Kind("rtsp://…, http://…", "a network stream", lambda uri: re.match(STREAM, uri), _open_stream),
+    Kind("bag.mcap?topic=/camera/image_raw", "a camera in a ROS 2 bag", lambda uri: re.match(BAG, uri), _open_bag, _bag_file),
     Kind("DIR, 'DIR/*.png'", "a folder or quoted glob of pictures", _has_pictures, _open_pictures, _pictures),
     Kind("drive.mp4", "a video file", lambda uri: not re.match(SCHEME, uri), _open_file, _played),
 )

@@ -45,8 +45,14 @@ def _parts(name: str) -> list[int | str]:
 
 def read_bgr(path: Path) -> Image:
     """HxWx3 BGR uint8, turned as its EXIF says; grey, 4-channel and 16-bit pictures are converted. Raises BadPicture."""
+    return decode_bgr(_data(path))
+
+
+def decode_bgr(data: bytes) -> Image:
+    """As `read_bgr`, of a file's content."""
+    _check(data)
     try:
-        return bgr8(_decoded(_data(path), cv2.IMREAD_COLOR))
+        return bgr8(_decoded(data, cv2.IMREAD_COLOR))
     except ValueError as error:
         raise BadPicture(f"has {error}") from error
 
@@ -57,15 +63,19 @@ def read_stored(path: Path, ids: bool) -> Array:
     Raises BadPicture.
     """
     data = _data(path)
+    _check(data)
     return _indexes(data) if ids and data[:8] == _PNG and data[25] == PALETTE else _decoded(data, cv2.IMREAD_UNCHANGED)
 
 
 def _data(path: Path) -> bytes:
-    """The file, when it is whole and its picture of a size that can be meant."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise BadPicture(f"cannot be read ({error.strerror})") from error
+
+
+def _check(data: bytes) -> None:
+    """Raises BadPicture unless it is whole and the picture of a size that can be meant."""
     if not data:
         raise BadPicture("is empty")
     # OpenCV fills what is missing of a JPEG with grey, and libpng prints its complaint past OpenCV's log: both are recognised before.
@@ -74,7 +84,6 @@ def _data(path: Path) -> bytes:
     height, width = _size_hw(data) or (1, 1)
     if height * width > MOST_PIXELS:
         raise BadPicture(f"has {width}x{height} pixels, which would take {3 * height * width / 1e9:.1f} GB")
-    return data
 
 
 def _decoded(data: bytes, flags: int) -> Array:

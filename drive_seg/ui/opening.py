@@ -70,7 +70,7 @@ class Opener:
 
     def ask_file(self) -> None:
         title = translate("ui", "Open a video or a picture")
-        endings = "*.mp4 *.mkv *.mov *.avi *.webm *.png *.jpg *.jpeg *.webp"
+        endings = "*.mp4 *.mkv *.mov *.avi *.webm *.mcap *.png *.jpg *.jpeg *.webp"
         kinds = translate("ui", "Videos and pictures ({0});;All files (*)").format(endings)
         self.open(QFileDialog.getOpenFileName(self._window, title, self._memory.text("place", ""), kinds)[0])
 

@@ -17,7 +17,8 @@ import pytest
 
 from drive_seg.contracts import Frame, Image, Result
 from drive_seg.errors import SinkError, UsageError
-from drive_seg.sinks.recorder import Recorder, Timeline, fit
+from drive_seg.sinks.recorder import Recorder, fit
+from drive_seg.sinks.timeline import Timeline
 from drive_seg.sources.file import FileSource
 from drive_seg.workers import Overflow
 from tests.fakes import make_result
