@@ -24,7 +24,7 @@ FPS = 100.0
 
 
 class Drive(FakeSource):
-    """Frames of 100 a second that can be sought, alike enough to be one scene; `first` is the brightness of the first."""
+    """Frames of 100 a second, seekable, alike enough to be one scene; `first` is the brightness of the first."""
 
     def __init__(self, count: int = 10_000, first: int = 100, error: Exception | None = None, hang: bool = False) -> None:
         super().__init__(count, FPS, error=error, hang=hang)
