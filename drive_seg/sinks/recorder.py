@@ -43,11 +43,11 @@ class Timeline:
         return self._last_s
 
 
-class Recorder:
+class Recorder(BackgroundWriter):
     """`path` (.mp4, .mov or .mkv) with each result's overlay, at the first one's size; written as files.Beside says.
 
     A file that is there is only replaced with `overwrite`, and once the new one is whole. After a kill or a failure what was
-    recorded is left as `path` with .part behind it, and can be played.
+    recorded is left as `path` with .part behind it, and can be played. One without a frame leaves no file.
 
     Presentation times are the frames' own, from the first one on; what was jumped over, in a drive or to another one, is not in it;
     a time that does not grow is moved 1/90000 s behind its predecessor. Odd sizes are padded by one pixel. A picture of another size
@@ -74,18 +74,7 @@ class Recorder:
         self._reformatter = VideoReformatter()
         self._pts = -1
         self._key_pts = 0
-        self._writer = BackgroundWriter(str(self._beside.part), self._write, self._finish, overflow)
-
-    @property
-    def dropped(self) -> int:
-        return self._writer.dropped
-
-    def put(self, result: Result) -> None:
-        self._writer.put(result)
-
-    def close(self) -> None:
-        """Writes what is waiting and completes the file. A recording without a single frame leaves no file."""
-        self._writer.close()
+        super().__init__(str(self._beside.part), overflow)
 
     def _write(self, result: Result) -> None:
         image = result.frame.image if result.overlay is None else result.overlay
