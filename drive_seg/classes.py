@@ -127,6 +127,11 @@ def clear_palette(classes: Sequence[str]) -> tuple[RGB, ...]:
     return tuple(colour or next(rest) for colour in known)
 
 
+def drawn_palette(classes: Sequence[str], own: tuple[RGB, ...]) -> tuple[RGB, ...]:
+    """The colours of overlays: the clear ones, unless somebody gave the classes colours of their own beside the usual ones."""
+    return clear_palette(classes) if own == palette([ClassName(name) for name in classes]) else own
+
+
 def people(classes: Sequence[str]) -> frozenset[int]:
     """The ids of who walks and who rides."""
     return frozenset(number for number, name in enumerate(classes) if _plain(name) in PEOPLE)

@@ -18,7 +18,7 @@ from drive_seg.network.card import Bundle
 from drive_seg.network.foreign import Foreign
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.postprocess import at_size
-from drive_seg.overlay import Look, Painter
+from drive_seg.overlay import Painter, usual_look
 from drive_seg.session import opening
 from drive_seg.session.history import shares
 from drive_seg.settings import DEFAULT_MODEL, Settings
@@ -252,10 +252,13 @@ class Result:
         return np.array(at_size(self.details.labels, self.frame.size_hw))
 
     def overlay(self, opacity: float = 0.5) -> Image:
-        """The frame under its labels, uint8 HxWx3 BGR, the caller's own. `opacity`: 0 is the frame, 1 the mask. Raises UsageError."""
+        """The frame under its labels, uint8 HxWx3 BGR, the caller's own. `opacity`: 0 is the frame, 1 the mask. Raises UsageError.
+
+        In the colours of the program's window and recordings: clear ones for what drives show, unless the classes have their own.
+        """
         if not 0 <= opacity <= 1:
             raise UsageError(f"an opacity of {opacity}: give 0 to 1")
-        return Painter(Look(self.palette, opacity)).paint(self.frame.image, self.details.labels)
+        return Painter(usual_look(self.classes, self.palette, opacity)).paint(self.frame.image, self.details.labels)
 
     @property
     def areas(self) -> dict[str, float]:

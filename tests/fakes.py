@@ -74,14 +74,14 @@ class FakeSource:
 
 
 class FakeFile(FakeSource):
-    """A FakeSource that can be sought: `reads` is then the index that comes next. `sought` remembers where to."""
+    """A seekable FakeSource: `reads` is then the index that comes next. `seeked` remembers where to."""
 
     def __init__(self, count: int = 5, fps: float = 30.0) -> None:
         super().__init__(count, fps)
-        self.sought: list[int] = []
+        self.seeked: list[int] = []
 
     def seek(self, index: int) -> None:
-        self.sought.append(index)
+        self.seeked.append(index)
         self.reads = min(max(index, 0), self.count - 1)
 
 

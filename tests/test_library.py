@@ -15,6 +15,7 @@ import pytest
 
 import drive_seg
 from drive_seg import library
+from drive_seg.classes import clear_palette
 from drive_seg.errors import BackendError, BundleError, SourceError, UsageError
 from drive_seg.network.card import PACKAGE
 from drive_seg.session.opening import open_session
@@ -102,7 +103,7 @@ def test_a_result_at_the_frames_size_and_by_class() -> None:
     assert result.areas["road"] == pytest.approx(np.mean(small == segmenter.classes.index("road")))
     assert np.array_equal(result.overlay(0), result.frame.image)
     road = np.argwhere(masks["road"])[0]
-    assert tuple(result.overlay(1)[tuple(road)][::-1]) == segmenter.palette[segmenter.classes.index("road")]
+    assert tuple(result.overlay(1)[tuple(road)][::-1]) == clear_palette(segmenter.classes)[segmenter.classes.index("road")]
     shown = cv2.imdecode(np.frombuffer(result._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
     assert np.array_equal(shown, result.overlay())
     assert "of frame 0: " in repr(result)

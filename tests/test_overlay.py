@@ -121,7 +121,7 @@ def test_a_white_line_stands_around_what_is_outlined_and_the_areas_keep_their_co
     assert (drawn[~around] == plain.paint(image, labels)[~around]).all()
     hidden = Painter(Look(PALETTE, hidden=frozenset({1}), outlined=frozenset({1})))
     assert (hidden.paint(image, labels) == Painter(look(hidden=frozenset({1}))).paint(image, labels)).all()
-    assert hidden.tables is not None
-    assert Painter(Look(PALETTE, outlined=frozenset({1}))).tables is None
+    alone = Painter(Look(PALETTE, hidden=frozenset({0}), outlined=frozenset({1})))  # the line stands whatever is around
+    assert (alone.paint(image, labels)[around] == drawn[around]).all()
     contours = Painter(Look(PALETTE, contours=True, outlined=frozenset({1})))
     assert (contours.paint(image, labels) == Painter(look(contours=True)).paint(image, labels)).all()

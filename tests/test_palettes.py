@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drive_seg.classes import CLEAR, PEOPLE, clear_palette, people, safe_palette
+from drive_seg.classes import CLEAR, PEOPLE, ClassName, clear_palette, palette, people, safe_palette
 from drive_seg.contracts import Array
+from drive_seg.overlay import Look, usual_look
 from tests.fakes import CAMVID
 
 Floats = NDArray[np.float64]
@@ -122,3 +123,11 @@ def test_other_names_of_the_same_things_have_the_same_colours() -> None:
     assert clear_palette(["apple", "pear"]) == safe_palette(2)
     assert people(cityscapes) == {4, 5}
     assert people(list(CAMVID)) == {list(CAMVID).index(name) for name in PEOPLE}
+
+
+@pytest.mark.parametrize("classes", [list(CAMVID), ["apple", "pear"], ["road", "person", "sky"]])
+def test_labels_are_drawn_in_the_clear_colours_unless_somebody_gave_the_classes_others(classes: list[str]) -> None:
+    usual = palette([ClassName(name) for name in classes])
+    assert usual_look(classes, usual, 0.3) == Look(clear_palette(classes), 0.3, outlined=people(classes))
+    own = ((1, 2, 3), *usual[1:])
+    assert usual_look(classes, own) == Look(own, 0.5, outlined=people(classes))

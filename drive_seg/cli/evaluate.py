@@ -1,5 +1,6 @@
 """`drive-seg evaluate`: a network against true labels."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +13,14 @@ from drive_seg.cli.headless import print_note
 from drive_seg.cli.options import OF_NETWORK, OF_TIME, Flags, takes
 from drive_seg.contracts import Network
 from drive_seg.errors import UsageError
-from drive_seg.network import card as bundles
+from drive_seg.network.card import Bundle
+from drive_seg.network.foreign import Foreign
 from drive_seg.settings import SOURCE, Settings
 
 if TYPE_CHECKING:
     from drive_seg.lab.evaluate.accuracy import Meter
+    from drive_seg.lab.evaluate.datasets import Place
+    from drive_seg.lab.evaluate.pairs import Sample
 
 
 def _truth(metavar: str, said: str) -> Any:
@@ -41,55 +45,65 @@ def evaluate(
 ) -> None:
     """Score a network against true labels, through the same engine, precision and preprocessing as live."""
     from drive_seg.bench.machine import provenance
-    from drive_seg.lab.evaluate.accuracy import CLIP_HZ, from_pairs, from_source
+    from drive_seg.lab.evaluate.accuracy import CLIP_HZ
     from drive_seg.lab.evaluate.accuracy import evaluate as measure
     from drive_seg.lab.evaluate.datasets import folder_of
-    from drive_seg.lab.evaluate.pairs import how_many_left_out
     from drive_seg.lab.evaluate.report import Gallery, render
     from drive_seg.network.schedule import EveryFrame
     from drive_seg.session.opening import find_model, open_engine, open_schedule, pipeline_on
-    from drive_seg.session.paths import reads
 
     if (images is None) != (labels is None) or sum(given is not None for given in (data, images, clip, flags.get("source"))) != 1:
         raise UsageError("give --data, or --images and --labels, or --clip, or --source")
+    place: Place | None = (images, labels) if images and labels else (clip / "images", clip / "labels") if clip else data
     settings = Settings.load(None, flags)
-    played = [*read_by("--images", images), *read_by("--labels", labels), *read_by("--clip", clip)]
-    played += read_by("--data", folder_of(data)) if data else ()
-    check_outputs([*reads(settings), *played], {"--json": [settings.json_file], "--report": [report]}, settings.overwrite)
-    keys = open_schedule(settings)
-    if record and settings.class_names:
-        raise UsageError(f"--record {record}: {settings.model} has no card to write into; leave it out")
-    found = find_model(settings)
-    engine = open_engine(found, settings)
-    place, left_out = (images, labels) if images and labels else (clip / "images", clip / "labels") if clip else data, list[Path]()
-    samples = from_pairs(place, engine.classes, left_out if skip_bad else None) if place else from_source(settings.source, engine.classes)
-    if report:
-        require_lab("jinja2", "matplotlib")
-    bundle, gallery = found if isinstance(found, bundles.Bundle) else None, Gallery()
-    written = settings.json_file or report
-    ranked = bundle if written and keys == EveryFrame() else None  # average precision is the network's own, every frame
-    meters = [*_meters(engine, ranked, clip is not None, corruptions, settings), *([gallery] if report else [])]
-    ran = provenance(typed(context))
-    with json_of(settings.json_file, settings.overwrite) as keep_json, reserved(report, settings.overwrite) as keep_page:
-        with engine, closing(pipeline_on(engine, keys, settings)) as pipeline:
+    read = {"--images": images, "--labels": labels, "--clip": clip, "--data": folder_of(data) if data else None}
+    _check(settings, read, report, record)
+    keys, found, ran = open_schedule(settings), find_model(settings), provenance(typed(context))
+    # average precision is written alone, and the network's own: every frame
+    ranked = found if (settings.json_file or report) and keys == EveryFrame() else None
+    with (
+        open_engine(found, settings) as engine,
+        json_of(settings.json_file, settings.overwrite) as keep_json,
+        reserved(report, settings.overwrite) as keep_page,
+    ):
+        gallery, left_out = Gallery(), list[Path]()
+        meters = [*_meters(engine, ranked, clip is not None, corruptions, settings), *([gallery] if report else [])]
+        with closing(pipeline_on(engine, keys, settings)) as pipeline:
+            samples = _samples(place, settings.source, engine.classes, left_out if skip_bad else None)
             scores = measure(pipeline, samples, meters, CLIP_HZ if clip else 30.0, realtime=settings.mode == "async")
-            scores |= {"left_out": len(left_out)} | ran
-            print_note(engine.note)
-        if left_out:
-            err.print(how_many_left_out(left_out), soft_wrap=True, markup=False)
-        _print_scores(scores)
+        scores |= {"left_out": len(left_out)} | ran
+        _print_scores(scores, engine.note, left_out)
         keep_json(scores)
         if report:
             keep_page(render(scores, gallery, engine.palette))
             out.print(f"wrote {report}", soft_wrap=True, markup=False)
-        if record and bundle:
+        if record and isinstance(found, Bundle):
             from drive_seg.lab.build.modelcard import keep
 
-            out.print(f"wrote {keep(bundle, record, scores)}", soft_wrap=True, markup=False)
+            out.print(f"wrote {keep(found, record, scores)}", soft_wrap=True, markup=False)
 
 
-def _meters(engine: Network, ranked: bundles.Bundle | None, clip: bool, corruptions: bool, settings: Settings) -> "list[Meter]":
-    """What is measured beside the confusion matrix; average precision of `ranked` alone."""
+def _check(settings: Settings, read: Mapping[str, Path | None], report: Path | None, record: str | None) -> None:
+    """What can be told before the work: files, packages, a card to write into. Raises UsageError, SinkError."""
+    from drive_seg.session.paths import reads
+
+    played = [use for flag, path in read.items() for use in read_by(flag, path)]
+    check_outputs([*reads(settings), *played], {"--json": [settings.json_file], "--report": [report]}, settings.overwrite)
+    if record and settings.class_names:
+        raise UsageError(f"--record {record}: {settings.model} has no card to write into; leave it out")
+    if report:
+        require_lab("jinja2", "matplotlib")
+
+
+def _samples(place: "Place | None", source: str, classes: Sequence[str], left_out: list[Path] | None) -> "Iterator[Sample]":
+    """Labelled pictures of the place, or of the source where there is none."""
+    from drive_seg.lab.evaluate.accuracy import from_pairs, from_source
+
+    return from_pairs(place, classes, left_out) if place else from_source(source, classes)
+
+
+def _meters(engine: Network, ranked: Bundle | Foreign | None, clip: bool, corruptions: bool, settings: Settings) -> "list[Meter]":
+    """What is measured beside the confusion matrix; average precision of `ranked` alone, where that has a card."""
     from drive_seg.lab.evaluate.average_precision import AveragePrecision
     from drive_seg.lab.evaluate.boundary import BoundaryF1
     from drive_seg.lab.evaluate.consistency import Consistency
@@ -103,14 +117,18 @@ def _meters(engine: Network, ranked: bundles.Bundle | None, clip: bool, corrupti
         from drive_seg.lab.evaluate.corruptions import Corruptions
 
         meters.append(Corruptions(engine, refine if settings.refine else None))
-    if ranked:
+    if isinstance(ranked, Bundle):
         meters.append(AveragePrecision(ranked))
     return meters
 
 
-def _print_scores(scores: dict[str, Any]) -> None:
+def _print_scores(scores: dict[str, Any], note: str, left_out: Sequence[Path]) -> None:
+    from drive_seg.lab.evaluate.pairs import how_many_left_out
     from drive_seg.lab.evaluate.report import HEADLINES
 
+    print_note(note)
+    if left_out:
+        err.print(how_many_left_out(left_out), soft_wrap=True, markup=False)
     out.print(_score_table(scores))
     out.print(", ".join(f"{said} {_figure(scores[key])}" for key, said in HEADLINES.items() if key in scores), soft_wrap=True)
     out.print(_how_it_ran(scores), soft_wrap=True)

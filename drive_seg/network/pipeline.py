@@ -142,7 +142,7 @@ class Pipeline:
         )
 
     def _ask(self, frame: Frame, low: Tensors) -> Decision:
-        """The schedule's wish, after the cache's safety."""
+        """What the schedule decides, unless the cache or the refresher has the last word."""
         score = None if self.engine.score is None else float(low[self.engine.score].item())
         decision = self.schedule.decide(self._cache.view(frame, score))
         if self._asked:

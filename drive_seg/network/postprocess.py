@@ -1,4 +1,4 @@
-"""From scores to labels where the graph does not: the strongest class, and borders that follow the picture's edges."""
+"""From scores to labels where the graph does not: the argmax, and borders that follow the picture's edges."""
 
 from collections.abc import Iterable
 

@@ -32,7 +32,7 @@ class Refresher(Protocol):
         """Makes ready for the size that the network is fitted to; free while it stays the same. Raises BackendError."""
 
     def start(self, key: Key, low: Tensors, wait: bool) -> Key | None:
-        """Begins to make this frame's key, whose context is empty, whole; returns it if that is done already, else `collect` will.
+        """Starts computing the context of this key frame, which `key` lacks; returns the key if that is done already, else `collect` will.
 
         `wait`: it is done now, and what was under way is thrown away, because no key before this one is valid.
         """

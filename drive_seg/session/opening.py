@@ -18,7 +18,7 @@ from drive_seg.network.postprocess import refine
 from drive_seg.network.propagate import make_propagation
 from drive_seg.network.refresh import Async, Delayed, Refresher, Streamed, Sync
 from drive_seg.network.schedule import EveryFrame, Pipelined, Replay, Schedule, check_fits, parse_schedule
-from drive_seg.overlay import Look, Painter
+from drive_seg.overlay import Painter, usual_look
 from drive_seg.session.audit import Auditor
 from drive_seg.session.paths import check_apart, check_paths
 from drive_seg.session.precision import int8_is_faster
@@ -232,7 +232,9 @@ def open_session(settings: Settings, tell: Callable[[str], None] | None = None) 
             stack.callback(auditor.close)
             auditor.wait(AUDIT_LIMIT_S)
         session = Session(pipeline, stack.enter_context(open_capture(source, settings.realtime, loop)))
-        session.painter, session.paints_always = Painter(Look(pipeline.engine.palette, settings.opacity)), settings.benchmark
+        engine = pipeline.engine
+        session.painter = Painter(usual_look(engine.classes, engine.palette, settings.opacity))
+        session.paints_always = settings.benchmark
         session.sinks |= sinks
         if auditor:
             session.auditor = session.observers["audit"] = auditor

@@ -11,7 +11,7 @@ from typing import Any
 
 from drive_seg.contracts import Frame, Result, SourceInfo
 from drive_seg.errors import DriveSegError, UsageError
-from drive_seg.overlay import Look, Painter
+from drive_seg.overlay import Look, Painter, usual_look
 from drive_seg.redaction import redacted
 from drive_seg.session import opening
 from drive_seg.session.audit import Agreement
@@ -145,7 +145,7 @@ class Player:
 
     @property
     def look(self) -> Look:
-        """How labels are drawn, in a recording too. Where it has the network's own palette, it takes the next network's."""
+        """How labels are drawn, in a recording too. Where it has a network's usual colours, it takes the next network's."""
         return self.painter.look
 
     @look.setter
@@ -364,9 +364,9 @@ class Player:
         assert pipeline is not None
         before, self._session.pipeline = self._network, pipeline
         self._network = (pipeline.engine.classes, pipeline.engine.palette)
-        if self.look.palette == before[1]:
+        if self.look.palette == usual_look(*before).palette:
             hidden = self.look.hidden if self._network[0] == before[0] else frozenset[int]()
-            self.look = replace(self.look, palette=self._network[1], hidden=hidden)
+            self.look = replace(usual_look(*self._network, self.look.opacity), hidden=hidden, contours=self.look.contours)
         if "audit" in self._session.observers:
             self._audit(True)
         if self._held:

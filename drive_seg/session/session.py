@@ -159,7 +159,7 @@ class Session:
         assert self.painter is not None
         made, engine = None, self.pipeline.engine
         if isinstance(engine, Engine) and (tables := self.painter.tables):
-            made = engine.overlay(labels, *tables)
+            made = engine.overlay(self.painter.outlined(labels), *tables)
         return self.painter.paint(image, labels) if made is None else made
 
     def _count(self, result: Result) -> None:

@@ -1,6 +1,6 @@
-"""The thread behind a sink that writes: a bounded mailbox, and errors that come back to whoever puts."""
+"""What the sinks that write have in common: a thread with a bounded mailbox, and errors that come back to whoever puts."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from contextlib import suppress
 
 from drive_seg.contracts import Result
@@ -13,26 +13,34 @@ POLL_S = 0.05
 DEPTH = 8  # rides out a slow moment of the disk; 8 pictures of 720p are 22 MB
 
 
-class BackgroundWriter:
-    """Calls `write` for each result and `finish` at the end, even after a failure (False then), in one thread of its own.
+class BackgroundWriter(ABC):
+    """A Sink that calls `_write` for each result and `_finish` at the end in one thread of its own.
 
-    `target` is what is written, for the messages. An OSError of either is raised once, as SinkError, by the next `put` or
-    by `close`; nothing is written after it. So is a SinkError when one of the two takes longer than `limit_s` (by default
-    watchdog.LIMIT_S); the thread is left alone then.
+    An OSError of either is raised once, as SinkError, by the next `put` or by `close`; nothing is written after it. So is a SinkError
+    when one of the two takes longer than `limit_s` (by default watchdog.LIMIT_S); the thread is left alone then.
     """
 
-    def __init__(
-        self, target: str, write: Callable[[Result], None], finish: Callable[[bool], None], overflow: Overflow, limit_s: float | None = None
-    ) -> None:
-        self._target, self._write, self._finish = target, write, finish
+    wants_overlay: bool = False
+
+    def __init__(self, target: str, overflow: Overflow, limit_s: float | None = None) -> None:
+        """Starts to write: called last. `target`: what is written, for the messages."""
+        self._target = target
         self._mailbox: Mailbox[Result] = Mailbox(DEPTH, overflow)
         self._error: BaseException | None = None
         self._watched = Watched(self._hung, limit_s)
         self._given_up = False
         self._worker = Worker(f"write {target}", self._run, on_error=self._fail).start()
 
+    @abstractmethod
+    def _write(self, result: Result) -> None: ...
+
+    @abstractmethod
+    def _finish(self, whole: bool) -> None:
+        """`whole`: all that was put has been written."""
+
     @property
     def dropped(self) -> int:
+        """Results that were lost because writing was too slow."""
         return self._mailbox.dropped
 
     def put(self, result: Result) -> None:

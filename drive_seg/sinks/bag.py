@@ -50,7 +50,7 @@ float32[] areas
 )
 
 
-class BagRecorder:
+class BagRecorder(BackgroundWriter):
     """`path` (.mcap) with, for each result: the overlay as JPEG, the class ids as PNG (8-bit, at the frame's size, enlarged by nearest
     neighbour), and what is known of the frame with each class's share of the picture. Written as files.Beside says.
 
@@ -70,18 +70,7 @@ class BagRecorder:
         self._epoch_ns, self._frame_id = source.epoch_ns, source.name
         self._bag = writer(self._beside.file)
         self._schemas = {name: self._bag.register_msgdef(*text) for name, text in (("image", COMPRESSED), ("frame", FRAME))}
-        self._worker = BackgroundWriter(str(self._beside.part), self._write, self._finish, overflow)
-
-    @property
-    def dropped(self) -> int:
-        return self._worker.dropped
-
-    def put(self, result: Result) -> None:
-        self._worker.put(result)
-
-    def close(self) -> None:
-        """Writes what is waiting and completes the file. A recording without a frame leaves none."""
-        self._worker.close()
+        super().__init__(str(self._beside.part), overflow)
 
     def _write(self, result: Result) -> None:
         frame, decision = result.frame, result.decision

@@ -13,15 +13,13 @@ from drive_seg.workers import Overflow
 FASTEST = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # label maps are flat: level 9 saves little and costs tens of milliseconds
 
 
-class MaskWriter:
+class MaskWriter(BackgroundWriter):
     """`directory/000123.png` for frame 123: 8-bit grey, class ids, at the frame's size (enlarged by nearest neighbour).
 
     The directory is made. A file that is there is only replaced with `overwrite`, or where this writer made it, as a frame may
     come twice. Encodes in a thread of its own. Raises UsageError for a directory with masks in it and for one that another
     process writes to, SinkError when it cannot be made, and from `put` or `close` when a mask could not be written.
     """
-
-    wants_overlay: bool = False
 
     def __init__(self, directory: str | Path, overflow: Overflow = Overflow.WAIT, overwrite: bool = False) -> None:
         self._directory, self._overwrite = Path(directory), overwrite
@@ -32,17 +30,7 @@ class MaskWriter:
             self._held = Held(self._directory / f"masks{PART}", self._directory)
         except OSError as error:
             raise as_sink_error(self._directory, error) from error
-        self._writer = BackgroundWriter(str(self._directory), self._write, lambda _: self._held.release(), overflow)
-
-    @property
-    def dropped(self) -> int:
-        return self._writer.dropped
-
-    def put(self, result: Result) -> None:
-        self._writer.put(result)
-
-    def close(self) -> None:
-        self._writer.close()
+        super().__init__(str(self._directory), overflow)
 
     def _write(self, result: Result) -> None:
         index, (height, width) = result.frame.index, result.frame.size_hw
@@ -53,3 +41,6 @@ class MaskWriter:
             raise SinkError(f"{path}: OpenCV could not encode the mask")
         write(path, data.tobytes(), self._overwrite or index in self._own)
         self._own.add(index)
+
+    def _finish(self, whole: bool) -> None:
+        self._held.release()

@@ -29,11 +29,11 @@ _HYBRID_SINCE = (61, 7)  # libavformat that can turn the fragments into an ordin
 _X264 = {"preset": "veryfast", "crf": "20", "tune": "zerolatency", "forced-idr": "1"}  # zerolatency: no frame waits in the encoder
 
 
-class Recorder:
+class Recorder(BackgroundWriter):
     """`path` (.mp4, .mov or .mkv) with each result's overlay, at the first one's size; written as files.Beside says.
 
     A file that is there is only replaced with `overwrite`, and once the new one is whole. After a kill or a failure what was
-    recorded is left as `path` with .part behind it, and can be played.
+    recorded is left as `path` with .part behind it, and can be played. One without a frame leaves no file.
 
     Presentation times are the frames' own, from the first one on; what was jumped over, in a drive or to another one, is not in it;
     a time that does not grow is moved 1/90000 s behind its predecessor. Odd sizes are padded by one pixel. A picture of another size
@@ -60,18 +60,7 @@ class Recorder:
         self._reformatter = VideoReformatter()
         self._pts = -1
         self._key_pts = 0
-        self._writer = BackgroundWriter(str(self._beside.part), self._write, self._finish, overflow)
-
-    @property
-    def dropped(self) -> int:
-        return self._writer.dropped
-
-    def put(self, result: Result) -> None:
-        self._writer.put(result)
-
-    def close(self) -> None:
-        """Writes what is waiting and completes the file. A recording without a single frame leaves no file."""
-        self._writer.close()
+        super().__init__(str(self._beside.part), overflow)
 
     def _write(self, result: Result) -> None:
         image = result.frame.image if result.overlay is None else result.overlay

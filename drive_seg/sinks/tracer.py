@@ -16,7 +16,7 @@ PERFETTO = ".perfetto.json"
 TRACKS = ("capture", "pipeline", "high")
 
 
-class Tracer:
+class Tracer(BackgroundWriter):
     """A Sink. What the file holds is decided by its name: Chrome's trace events where it ends with PERFETTO, else JSON lines.
 
     Written in a thread of its own, as files.Beside says; a killed process leaves whole lines. One without a frame leaves no file. Raises
@@ -24,19 +24,11 @@ class Tracer:
     cannot be written.
     """
 
-    wants_overlay: bool = False
-
     def __init__(self, path: Path, overwrite: bool = False) -> None:
         self._chrome = path.name.endswith(PERFETTO)
         self._beside = Beside(path, overwrite)
         self._begun = False
-        self._writer = BackgroundWriter(str(self._beside.part), self._write, self._finish, Overflow.WAIT)
-
-    def put(self, result: Result) -> None:
-        self._writer.put(result)
-
-    def close(self) -> None:
-        self._writer.close()
+        super().__init__(str(self._beside.part), Overflow.WAIT)
 
     def _write(self, result: Result) -> None:
         if not self._chrome:

@@ -113,7 +113,7 @@ GRAMMAR = ", ".join(f"{kind.help} ({kind.form})" for kind in KINDS)
 def open_source(uri: str, *, loop: bool = False, give_up_s: float | None = None, tell: Callable[[str], None] | None = None) -> Source:
     """The source that `uri` names (GRAMMAR), opened; the caller closes it.
 
-    With `loop`, what has an end and cannot be sought starts again there; what can be sought is looped by its capture. `give_up_s` and
+    With `loop`, what has an end and is not seekable starts again there; what is seekable is looped by its capture. `give_up_s` and
     `tell` are for streams, as StreamSource says. Raises UsageError when `uri` cannot be meant, SourceError when what it names cannot be
     opened.
     """

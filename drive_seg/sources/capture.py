@@ -88,7 +88,7 @@ class Capture:
 
     @property
     def looping(self) -> bool:
-        """Whether a source that can be sought goes on from its start at its end, which counts as a seek."""
+        """Whether a seekable source goes on from its start at its end, which counts as a seek."""
         return self._looping
 
     @looping.setter

@@ -1,4 +1,4 @@
-"""Plays a source again and again that cannot be sought, by opening it anew; others are looped by their capture."""
+"""Plays a source that is not seekable again and again, by opening it anew; others are looped by their capture."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -12,7 +12,7 @@ from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 from PyQt6.QtGui import QGuiApplication, QImage
 
 from drive_seg.backends import BACKENDS, describe_backend
-from drive_seg.classes import RGB, ClassName, clear_palette, palette, people
+from drive_seg.classes import RGB, clear_palette, drawn_palette, people
 from drive_seg.contracts import Image, Labels
 from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
@@ -50,8 +50,8 @@ class Cockpit(QObject):
         self.view, self.versus, self.divider = View.OVERLAY, Versus.SPLIT, 0.5
         self.comparison: Mapping[str, object] = memory.comparison or PLAIN  # who is compared with when comparing begins
         self.comparing = False  # as it was asked for: opening the second pipeline takes its time
-        usual = self.status.palette == palette([ClassName(name) for name in self.status.classes])
-        self.clear = memory.flag("look/clear", usual)  # colours that somebody gave the classes are shown unless V says otherwise
+        clear = drawn_palette(self.status.classes, self.status.palette) != self.status.palette
+        self.clear = memory.flag("look/clear", clear)  # colours that somebody gave the classes are shown unless V says otherwise
         self.shown: Shown | None = None
         self.truth = Truth()
         self.hunting = False  # for a frame with a large error

@@ -141,8 +141,8 @@ def test_an_error_in_the_renderer_reaches_the_reader(monkeypatch: pytest.MonkeyP
 def test_any_frame_can_be_gone_to(drive: DemoDrive) -> None:
     with DemoSource(size_hw=SMALL, frames=400) as source:
         assert isinstance(source, Seekable)
-        for wish, there in ((350, 350), (3, 3), (3, 3), (-1, 0), (1000, 399)):  # the second and third lie before the cut
-            source.seek(wish)
+        for target, there in ((350, 350), (3, 3), (3, 3), (-1, 0), (1000, 399)):  # the second and third lie before the cut
+            source.seek(target)
             frame = source.read()
             assert frame is not None
             assert frame.labels is not None

@@ -36,15 +36,15 @@ def dense(attend: Attend, context: Tensor, embedding: Tensor, key_embedding: Ten
     """The same attention cell by cell: over the block's neighbourhood, what lies in the map."""
     asked, offered = attend.ask(embedding)[0], attend.offer(key_embedding)[0]
     _, _, height, width = context.shape
-    brought = torch.zeros_like(context)
+    propagated = torch.zeros_like(context)
     for y in range(height):
         for x in range(width):
             top, left = y // 8 * 8 - 4, x // 8 * 8 - 4
             near = np.s_[max(top, 0) : top + 16, max(left, 0) : left + 16]
             place = attend.where[y % 8 * 8 + x % 8].reshape(16, 16)[max(-top, 0) : height - top, max(-left, 0) : width - left]
             logits = (asked[:, y, x, None, None] * offered[:, *near]).sum(0) * EMBEDDING**-0.5 + place
-            brought[0, :, y, x] = context[0][:, *near].flatten(1) @ logits.flatten().softmax(0)
-    return brought
+            propagated[0, :, y, x] = context[0][:, *near].flatten(1) @ logits.flatten().softmax(0)
+    return propagated
 
 
 @torch.no_grad()
@@ -66,8 +66,8 @@ def test_attention_finds_what_has_moved() -> None:
     torch.manual_seed(1)
     key, context = torch.randn(1, EMBEDDING, 16, 16), torch.randn(1, 4, 16, 16)
     now = key.roll((2, 3), (2, 3))  # two cells down and three to the right
-    brought = attend(context, now, key)
-    torch.testing.assert_close(brought[..., 2:, 3:], context.roll((2, 3), (2, 3))[..., 2:, 3:], atol=1e-3, rtol=1e-3)
+    propagated = attend(context, now, key)
+    torch.testing.assert_close(propagated[..., 2:, 3:], context.roll((2, 3), (2, 3))[..., 2:, 3:], atol=1e-3, rtol=1e-3)
 
 
 @torch.no_grad()

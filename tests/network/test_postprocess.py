@@ -1,4 +1,4 @@
-"""The strongest class is argmax's, and refined labels follow the picture's edges."""
+"""Labels are the argmax, and refined labels follow the picture's edges."""
 
 from pathlib import Path
 

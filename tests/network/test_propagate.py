@@ -26,7 +26,7 @@ def ramp(rows: int = 23, columns: int = 30, channels: int = 128) -> Array:
     return context
 
 
-def brought(before: Image, now: Image, context: Array) -> Array:
+def propagated(before: Image, now: Image, context: Array) -> Array:
     flow = Flow()
     key = Key(0, 0.0, 0, SIZE_HW, seen=flow.see(before), context={"context": context})
     return flow.propagate(key, flow.see(now))["context"]
@@ -34,7 +34,7 @@ def brought(before: Image, now: Image, context: Array) -> Array:
 
 @pytest.mark.parametrize(("dx", "dy"), [(16, 0), (0, 16), (-24, 8), (5, -11)])
 def test_flow_fetches_each_cell_from_where_it_was(dx: int, dy: int) -> None:
-    moved = brought(street(), street(dx, dy), ramp())
+    moved = propagated(street(), street(dx, dy), ramp())
     assert moved.shape == (1, 128, 23, 30)
     for channel, by in ((0, dx), (1, dy)):
         error = np.abs(moved[0, channel] - (ramp()[0, channel] - by / 16))[4:-4, 4:-4]
@@ -42,7 +42,7 @@ def test_flow_fetches_each_cell_from_where_it_was(dx: int, dy: int) -> None:
 
 
 def test_what_stands_still_stays_and_a_key_frame_is_untouched() -> None:
-    assert np.abs(brought(street(), street(), ramp()) - ramp()).max() < 0.05
+    assert np.abs(propagated(street(), street(), ramp()) - ramp()).max() < 0.05
     flow, context = Flow(), ramp()
     seen = flow.see(street())
     assert flow.propagate(Key(0, 0.0, 0, SIZE_HW, seen=seen, context={"context": context}), seen)["context"] is context
@@ -84,7 +84,7 @@ def test_what_comes_into_the_picture_moves_as_what_is_beside_it(dx: int, dy: int
 def test_where_the_flow_fails_the_context_stays() -> None:
     before, now = street(), street(12, 0)
     now[:, :, 240:] = street(seed=9)[:, :, 240:]  # the right half is another place
-    moved = brought(before, now, ramp())[0, 0]
+    moved = propagated(before, now, ramp())[0, 0]
     assert np.median(np.abs(moved - ramp()[0, 0])[2:-2, 22:-2]) < 0.05
     assert np.median(np.abs(moved - ramp()[0, 0])[2:-2, 3:11]) == pytest.approx(12 / 16, abs=0.1)
 

@@ -13,7 +13,7 @@ import pytest
 
 from drive_seg.contracts import Frame, Result
 from drive_seg.errors import BackendError, DriveSegError, SinkError, SourceError, UsageError
-from drive_seg.overlay import Look
+from drive_seg.overlay import Look, usual_look
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown
 from drive_seg.settings import Settings
@@ -24,7 +24,7 @@ FPS = 100.0
 
 
 class Drive(FakeSource):
-    """Frames of 100 a second that can be sought, alike enough to be one scene; `first` is the brightness of the first."""
+    """Frames of 100 a second, seekable, alike enough to be one scene; `first` is the brightness of the first."""
 
     def __init__(self, count: int = 10_000, first: int = 100, error: Exception | None = None, hang: bool = False) -> None:
         super().__init__(count, FPS, error=error, hang=hang)
@@ -223,13 +223,13 @@ def test_what_needs_another_pipeline_gets_one_and_the_old_one_is_closed(world: W
 def test_another_model_brings_its_palette_unless_the_look_has_one_of_its_own(world: World, tmp_path: Path) -> None:
     make_bundle(tmp_path / "red", palette=[(255, 0, 0)] * 3)
     with world.playing() as player:
-        before = player.look.palette
-        assert before == player.status().palette
+        status = player.status()
+        assert player.look == usual_look(status.classes, status.palette, status.settings.opacity)
         player.change(model=str(tmp_path / "red"))
         until(lambda: player.look.palette == ((255, 0, 0),) * 3)
         player.look = Look(((1, 2, 3),) * 3)
         player.change(model=str(tmp_path / "one"))
-        until(lambda: player.status().palette == before)
+        until(lambda: player.status().palette == status.palette)
         assert player.look.palette == ((1, 2, 3),) * 3
 
 

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from drive_seg.backends import open_backend
+from drive_seg.classes import clear_palette
 from drive_seg.contracts import Backend, Frame, Result, SourceInfo, Stage
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import SinkError, SourceError, UsageError
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.schedule import EveryFrame
+from drive_seg.overlay import usual_look
 from drive_seg.session.observer import Observer
 from drive_seg.session.opening import open_session, open_sinks
 from drive_seg.session.session import Session
@@ -53,6 +55,15 @@ def test_clockwork_makes_every_third_frame_a_key_frame() -> None:
     results, summary = play(schedule="clockwork:3")
     assert [result.is_key for result in results] == [True, False, False] * 2
     assert summary["key_frame_rate"] == pytest.approx(1 / 3)
+
+
+def test_a_run_without_a_window_draws_as_the_window_does() -> None:
+    with open_session(settings(opacity=0.3)) as session:
+        assert session.pipeline is not None
+        assert session.painter is not None
+        engine = session.pipeline.engine
+        assert session.painter.look == usual_look(engine.classes, engine.palette, 0.3)
+        assert session.painter.look.palette == clear_palette(engine.classes)
 
 
 class Watching(Observer):

@@ -62,7 +62,7 @@ def test_a_full_disk_is_told_once_and_leaves_no_half_mask(tmp_path: Path, monkey
 
 def test_a_mask_that_is_there_is_only_replaced_when_that_is_asked_for(tmp_path: Path) -> None:
     with closing(MaskWriter(tmp_path)) as sink:
-        for _ in range(2):  # a frame that was sought again
+        for _ in range(2):  # a frame that was seeked again
             sink.put(make_result(3))
     before = (tmp_path / "000003.png").read_bytes()
     with pytest.raises(UsageError, match=r"has masks already, such as 000003\.png; give another folder, or --overwrite"):

@@ -171,7 +171,7 @@ def test_a_killed_recording_plays_up_to_its_last_second(tmp_path: Path, suffix: 
     import time
     for index in range(150):  # 5 s
         record(index)
-    while recorder._writer._mailbox._items:
+    while recorder._mailbox._items:
         time.sleep(0.01)
     print("recorded", flush=True)
     time.sleep(1000)

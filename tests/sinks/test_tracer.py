@@ -84,7 +84,7 @@ def test_a_record_from_before_there_was_a_mid_is_still_read(tmp_path: Path) -> N
 
 
 def test_a_record_of_frames_that_came_twice_has_a_decision_for_each_time(tmp_path: Path) -> None:
-    """As in a source that is looped, or sought back."""
+    """As in a source that is looped, or seeked back."""
     path = tmp_path / "run.jsonl"
     with closing(Tracer(path)) as tracer:
         for segment, is_key in enumerate((True, False)):

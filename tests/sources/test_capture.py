@@ -238,29 +238,29 @@ def test_no_older_frame_comes_after_a_seek(overflow: Overflow) -> None:
     chance = random.Random(0)
     with Capture(FakeFile(1000), overflow, realtime=False, stay=True) as capture:
         for number in range(1, 200):
-            wish = chance.randrange(900)
-            capture.seek(wish)
+            target = chance.randrange(900)
+            capture.seek(target)
             first = following(capture)
             assert first.segment == number
             assert first.image[0, 0, 0] == first.index % 256
-            assert first.index == wish if overflow is Overflow.WAIT else first.index >= wish
+            assert first.index == target if overflow is Overflow.WAIT else first.index >= target
             time.sleep(chance.choice([0, 0, 0.001]))
 
 
 def test_the_newest_of_many_wishes_counts_and_takes_never_fall() -> None:
     source = FakeFile(1000)
     with Capture(source, Overflow.WAIT, realtime=False) as capture:
-        wishes = [number * 7 % 900 for number in range(200)]
-        asking = threading.Thread(target=lambda: [capture.seek(wish) for wish in wishes])
+        targets = [number * 7 % 900 for number in range(200)]
+        asking = threading.Thread(target=lambda: [capture.seek(index) for index in targets])
         asking.start()
         frames = [following(capture) for _ in range(100)]
         asking.join()
-        while frames[-1].segment < len(wishes):
+        while frames[-1].segment < len(targets):
             frames.append(following(capture))
     segments = [frame.segment for frame in frames]
     assert segments == sorted(segments)
-    assert next(frame.index for frame in frames if frame.segment == len(wishes)) == wishes[-1]
-    assert source.sought[-1] == wishes[-1]
+    assert next(frame.index for frame in frames if frame.segment == len(targets)) == targets[-1]
+    assert source.seeked[-1] == targets[-1]
 
 
 def test_a_wish_during_a_slow_seek_replaces_it() -> None:
@@ -275,12 +275,12 @@ def test_a_wish_during_a_slow_seek_replaces_it() -> None:
     with Capture(source, Overflow.WAIT, realtime=False) as capture:
         following(capture)
         capture.seek(10)
-        until(lambda: source.sought == [10])
+        until(lambda: source.seeked == [10])
         capture.seek(20)
         capture.seek(30)
         source.gate.release(5)
         assert come(capture, 2) == [(30, 3), (31, 3)]
-        assert source.sought == [10, 30]
+        assert source.seeked == [10, 30]
 
 
 @pytest.mark.parametrize("realtime", [True, False])
@@ -289,9 +289,9 @@ def test_while_paused_a_seek_shows_exactly_that_frame(realtime: bool) -> None:
     with Capture(source, Overflow.WAIT, realtime) as capture:
         come(capture, 3)
         capture.pace.pause()
-        for number, wish in enumerate((500, 20, 21, 20, 999), 1):
-            capture.seek(wish)
-            assert come(capture, 1) == [(wish, number)]
+        for number, target in enumerate((500, 20, 21, 20, 999), 1):
+            capture.seek(target)
+            assert come(capture, 1) == [(target, number)]
             assert capture.next(0.02) is None
         assert capture.pace.paused
         capture.seek(30)
@@ -314,10 +314,10 @@ def test_steps_before_a_seek_are_forgotten_and_a_pause_after_it_does_not_hold_it
 def test_far_away_in_time_nothing_is_waited_for_and_nothing_hurried() -> None:
     with Capture(FakeFile(100_000, fps=20), Overflow.WAIT, realtime=True) as capture:
         come(capture, 2)
-        for wish in (90_000, 5):
+        for target in (90_000, 5):
             start = time.monotonic()
-            capture.seek(wish)
-            assert following(capture).index == wish
+            capture.seek(target)
+            assert following(capture).index == target
             come(capture, 4)
             assert time.monotonic() - start > 3.5 / 20
 

@@ -156,10 +156,10 @@ UNEVEN = (
 )  # most in a row
 
 
-def check_seek(source: FileSource, frames: Sequence[Frame], wish: int) -> None:
+def check_seek(source: FileSource, frames: Sequence[Frame], target: int) -> None:
     """What comes then is what came when these frames were read in their order."""
-    there = min(max(wish, 0), len(frames) - 1)
-    source.seek(wish)
+    there = min(max(target, 0), len(frames) - 1)
+    source.seek(target)
     for expected in frames[there : there + 2]:
         frame = source.read()
         assert frame is not None
@@ -171,16 +171,16 @@ def check_seeks(path: Path) -> list[Frame]:
     """From the opening on, after the end, forward, backward and out of bounds. Returns all frames."""
     frames, _ = play(path)
     last = len(frames) - 1
-    wishes = random.Random(0).choices(range(last + 1), k=8)
+    targets = random.Random(0).choices(range(last + 1), k=8)
     with FileSource(path) as source:
         assert isinstance(source, Seekable)
-        for wish in (*wishes, 0, last, 1, last - 1, -3):
-            check_seek(source, frames, wish)
+        for target in (*targets, 0, last, 1, last - 1, -3):
+            check_seek(source, frames, target)
         with suppress(SourceError):  # a file that was cut short says so here too
             while source.read():
                 pass
-        for wish in wishes[:4]:
-            check_seek(source, frames, wish)
+        for target in targets[:4]:
+            check_seek(source, frames, target)
     return frames
 
 
@@ -196,8 +196,8 @@ def test_a_seek_is_exact_in_real_drives(name: str) -> None:
     """Few of them: each decodes the whole group, up to 78 pictures of 1242x375."""
     frames, _ = play(DATA / "video" / f"{name}.mp4")
     with FileSource(DATA / "video" / f"{name}.mp4") as source:
-        for wish in (len(frames) * 2 // 3, 35, 10**6):
-            check_seek(source, frames, wish)
+        for target in (len(frames) * 2 // 3, 35, 10**6):
+            check_seek(source, frames, target)
 
 
 @pytest.mark.parametrize("codec", ["MJPG", "mp4v"])
@@ -245,8 +245,8 @@ def test_a_hole_is_gone_over_and_told(tmp_path: Path) -> None:
     assert 200 < len(left) < 300
     assert [(frame.time_s, frame.segment) for frame in left] == [(whole[frame.index].time_s, 0) for frame in left]
     with FileSource(path) as source:
-        for wish in (295, 10**6, 40):
-            check_seek(source, whole, wish)
+        for target in (295, 10**6, 40):
+            check_seek(source, whole, target)
         gone = next(index for index in range(300) if index not in {frame.index for frame in left})
         source.seek(gone)
         frame = source.read()

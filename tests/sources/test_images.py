@@ -184,8 +184,8 @@ def test_any_picture_can_be_gone_to(tmp_path: Path) -> None:
     frames = play(tmp_path)
     with ImagesSource(tmp_path) as source:
         assert isinstance(source, Seekable)
-        for wish, there in ((7, 7), (2, 2), (2, 2), (-4, 0), (99, 9)):
-            source.seek(wish)
+        for target, there in ((7, 7), (2, 2), (2, 2), (-4, 0), (99, 9)):
+            source.seek(target)
             frame = source.read()
             assert frame is not None
             assert frame.labels is not None

@@ -95,12 +95,12 @@ def test_interlaced_pictures_are_shown_without_comb_teeth(tmp_path: Path, codec:
         assert teeth < 0.5 * np.abs(np.diff(woven(number)[8:56].astype(int), axis=0)).mean()
         assert 40 < frame.image.mean() < 130  # never black
     with FileSource(path) as source:
-        for wish in (5, 2, 8, 0):
-            source.seek(wish)
+        for target in (5, 2, 8, 0):
+            source.seek(target)
             frame = source.read()
             assert frame is not None
-            assert frame.index == wish
-            assert np.array_equal(frame.image, frames_[wish].image)
+            assert frame.index == target
+            assert np.array_equal(frame.image, frames_[target].image)
 
 
 # ---- damage
@@ -319,12 +319,12 @@ def test_a_size_that_changes_on_the_way_is_the_frames_own(tmp_path: Path, sizes:
     assert [frame.time_s for frame in frames] == pytest.approx([number / 30 for number in range(30)], abs=2e-3)
     assert note == ""
     with FileSource(path) as source:
-        for wish in (20, 3):
-            source.seek(wish)
+        for target in (20, 3):
+            source.seek(target)
             frame = source.read()
             assert frame is not None
-            assert (frame.index, frame.time_s, frame.segment) == (wish, frames[wish].time_s, frames[wish].segment)
-            assert np.array_equal(frame.image, frames[wish].image)
+            assert (frame.index, frame.time_s, frame.segment) == (target, frames[target].time_s, frames[target].segment)
+            assert np.array_equal(frame.image, frames[target].image)
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".mp4", ".mkv"])

@@ -1,4 +1,4 @@
-"""A player that plays what a test gives it, and grants every wish at once."""
+"""A player that plays what a test gives it, and obeys every command at once."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -136,7 +136,7 @@ def test_a_manual_refresh_and_a_recording(qtbot: QtBot, started: MainWindow, tmp
     import cv2
 
     def refreshed() -> bool:
-        # again: a frame that has to refresh anyway, after a gap on a slow machine, fulfils the wish for its own reason
+        # again: a frame that has to refresh anyway, after a gap on a slow machine, does so for its own reason
         qtbot.keyClick(started, Qt.Key.Key_K, Qt.KeyboardModifier.ShiftModifier)
         return any(moment.reason == "manual" for moment in started.player.history())
 

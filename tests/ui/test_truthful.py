@@ -35,7 +35,7 @@ def test_at_the_end_the_button_plays_again(qtbot: QtBot, window: MainWindow, pla
     changed: list[dict[str, object]] = []
     player.change = lambda **settings: changed.append(settings)  # type: ignore[method-assign, assignment]
     qtbot.keyClicks(window, " ")
-    assert changed == [{"source": player.now.settings.source}]  # what cannot be sought is opened again
+    assert changed == [{"source": player.now.settings.source}]  # what is not seekable is opened again
 
 
 def test_the_seek_bar_of_an_endless_source_is_off(qtbot: QtBot, opened: Opened) -> None:
