@@ -6,7 +6,6 @@ Arrays that cross a thread are never written again by whoever sent them; the dat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -156,21 +155,27 @@ class SourceInfo:
     epoch_ns: int | None = None  # when `time_s` was 0, since 1970; None where the source does not know
 
 
-class Source(Protocol):
-    """A context manager; `read` blocks, and is called from the capture thread alone."""
+class Closing(Protocol):
+    """A context manager that closes itself at its end."""
+
+    def close(self) -> None:
+        """Idempotent."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class Source(Closing, Protocol):
+    """`read` blocks, and is called from the capture thread alone."""
 
     @property
     def info(self) -> SourceInfo: ...
 
     def read(self) -> Frame | None:
         """The next frame, or None at the end. Raises SourceError when the source breaks."""
-
-    def close(self) -> None:
-        """Idempotent."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *exc: object) -> None: ...
 
 
 @runtime_checkable
@@ -235,7 +240,7 @@ class Deep(Protocol):
     def close(self) -> None: ...
 
 
-class Network(Protocol):
+class Network(Closing, Protocol):
     """A network as the pipeline sees it: between a picture and its labels it stops twice. Owned by one thread."""
 
     @property
@@ -306,12 +311,6 @@ class Network(Protocol):
 
         `fresh`: the context was computed from this very frame.
         """
-
-    def close(self) -> None: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

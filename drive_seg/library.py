@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_seg import contracts
-from drive_seg.contracts import Frame, Image, Labels, SourceInfo
+from drive_seg.contracts import Closing, Frame, Image, Labels, SourceInfo
 from drive_seg.errors import DriveSegError, UsageError
 from drive_seg.network.card import Bundle
 from drive_seg.network.foreign import Foreign
@@ -95,7 +95,7 @@ def frames(source: str | int | Path, *, loop: bool = False, realtime: bool = Fal
     return Frames(opening.open_capture(open_source(str(source), loop=loop), paced=realtime, loop=loop))
 
 
-class Frames:
+class Frames(Closing):
     """An iterator of Frame, until the source ends; raises SourceError when it breaks. Closed by its end, `with`, or when it is forgotten.
 
     A Frame has `image`, uint8 HxWx3 BGR, which may not be written to; `index`, the source's count from 0, with gaps where frames were
@@ -131,17 +131,11 @@ class Frames:
         """Ends the thread and closes the source. Idempotent."""
         self._capture.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
     def __del__(self) -> None:
         self.close()
 
 
-class Segmenter:
+class Segmenter(Closing):
     """A loaded network with its cache and schedule: call it with one frame after the other. Made by `load`; used and closed by one thread.
 
     >>> import drive_seg
@@ -207,12 +201,6 @@ class Segmenter:
         pipeline, self._pipeline, self._closed = self._pipeline, None, True
         if pipeline:
             pipeline.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 class Result:

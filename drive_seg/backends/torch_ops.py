@@ -2,13 +2,14 @@
 
 Every function takes the node (its attributes) and the node's inputs; an input that was left out is None. Inputs listed in
 `ON_HOST` are shapes, axes, sizes: they arrive as Python numbers or lists when they were known at load, else as tensors.
-The numbers follow ONNX (opset 13 and later), not torch, where the two differ.
+The numbers follow ONNX (opset 13 and later), not torch, where the two differ. What torch's own kernels do not compute so, such as other
+ways to resize, is refused by name.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import Any
 
 import torch
@@ -82,17 +83,12 @@ def _ints(value: Any) -> list[int]:
 # ---- convolutions and pools
 
 
-def _pads(node: Node, size: Sequence[int], kernel: Sequence[int], strides: list[int], dilations: list[int]) -> tuple[list[int], list[int]]:
-    """Pixels to add before and after each spatial axis."""
-    auto, n = node.get("auto_pad", "NOTSET"), len(kernel)
-    if auto == "VALID":
-        return [0] * n, [0] * n
-    if auto == "NOTSET":
-        pads = node.get("pads", [0] * 2 * n)
-        return list(pads[:n]), list(pads[n:])
-    totals = [max((math.ceil(i / s) - 1) * s + (k - 1) * d + 1 - i, 0) for i, k, s, d in zip(size, kernel, strides, dilations, strict=True)]
-    small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
-    return (small, large) if auto == "SAME_UPPER" else (large, small)
+def _pads(node: Node, n: int) -> tuple[list[int], list[int]]:
+    """Pixels to add before and after each of `n` spatial axes."""
+    if node.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise node.refuse(f"auto_pad {node.get('auto_pad')}")
+    pads = node.get("pads", [0] * 2 * n)
+    return list(pads[:n]), list(pads[n:])
 
 
 def _pad_list(begin: list[int], end: list[int]) -> list[int]:
@@ -103,59 +99,38 @@ def _pad_list(begin: list[int], end: list[int]) -> list[int]:
 def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     n = weight.ndim - 2
     strides, dilations = node.get("strides", [1] * n), node.get("dilations", [1] * n)
-    begin, end = _pads(node, x.shape[2:], weight.shape[2:], strides, dilations)
+    begin, end = _pads(node, n)
     if begin != end:
         x, begin = F.pad(x, _pad_list(begin, end)), [0] * n
     return torch.convolution(x, weight, bias, strides, begin, dilations, False, [0] * n, node.get("group", 1))
 
 
 def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    if node.get("auto_pad", "NOTSET") != "NOTSET" or node.get("output_shape"):
-        raise node.refuse("auto_pad or output_shape")
     n = weight.ndim - 2
+    begin, end = _pads(node, n)
+    if begin != end or node.get("output_shape"):
+        raise node.refuse("uneven pads or output_shape")
     strides, dilations, extra = node.get("strides", [1] * n), node.get("dilations", [1] * n), node.get("output_padding", [0] * n)
-    begin, end = _pads(node, x.shape[2:], weight.shape[2:], strides, dilations)
-    group = node.get("group", 1)
-    if begin == end:
-        return torch.convolution(x, weight, bias, strides, begin, dilations, True, extra, group)
-    y = torch.convolution(x, weight, bias, strides, [0] * n, dilations, True, extra, group)
-    for axis, (b, e) in enumerate(zip(begin, end, strict=True), start=2):
-        y = y.narrow(axis, b, y.shape[axis] - b - e)
-    return y
-
-
-def _pool_geometry(node: Node, x: Tensor) -> tuple[list[int], list[int], list[int], list[int], list[int]]:
-    if x.ndim != 4:
-        raise node.refuse(f"a {x.ndim}-dimensional input")
-    kernel = node.attrs["kernel_shape"]
-    strides, dilations = node.get("strides", [1, 1]), node.get("dilations", [1, 1])
-    return kernel, strides, dilations, *_pads(node, x.shape[2:], kernel, strides, dilations)
+    return torch.convolution(x, weight, bias, strides, begin, dilations, True, extra, node.get("group", 1))
 
 
 def max_pool(node: Node, x: Tensor) -> Tensor:
-    if len(node.outputs) > 1:
-        raise node.refuse("a second output")
-    kernel, strides, dilations, begin, end = _pool_geometry(node, x)
+    if len(node.outputs) > 1 or x.ndim != 4:
+        raise node.refuse(f"{len(node.outputs)} outputs of a {x.ndim}-dimensional input")
+    kernel, (begin, end) = node.attrs["kernel_shape"], _pads(node, 2)
     if begin != end or any(2 * p > k for p, k in zip(begin, kernel, strict=True)):  # torch takes no more than half a kernel
         lowest = -math.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
         x, begin = F.pad(x, _pad_list(begin, end), value=lowest), [0, 0]
-    return F.max_pool2d(x, kernel, strides, begin, dilations, bool(node.get("ceil_mode", 0)))
+    return F.max_pool2d(x, kernel, node.get("strides", [1, 1]), begin, node.get("dilations", [1, 1]), bool(node.get("ceil_mode", 0)))
 
 
 def average_pool(node: Node, x: Tensor) -> Tensor:
-    kernel, strides, dilations, begin, end = _pool_geometry(node, x)
-    if any(d != 1 for d in dilations):
-        raise node.refuse("dilations")
-    ceil, count_pad = bool(node.get("ceil_mode", 0)), bool(node.get("count_include_pad", 0))
-    if begin == end and all(2 * p <= k for p, k in zip(begin, kernel, strict=True)):
-        return F.avg_pool2d(x, kernel, strides, begin, ceil, count_pad)
-    if ceil:
-        raise node.refuse("ceil_mode and uneven padding")
-    total = F.avg_pool2d(F.pad(x, _pad_list(begin, end)), kernel, strides)
-    if count_pad:
-        return total
-    inside = F.pad(torch.ones_like(x[:1, :1]), _pad_list(begin, end))
-    return total / F.avg_pool2d(inside, kernel, strides)
+    kernel, (begin, end) = node.attrs["kernel_shape"], _pads(node, 2)
+    if x.ndim != 4 or begin != end or any(d != 1 for d in node.get("dilations", [])):
+        raise node.refuse(f"uneven pads, dilations or a {x.ndim}-dimensional input")
+    return F.avg_pool2d(
+        x, kernel, node.get("strides", [1, 1]), begin, bool(node.get("ceil_mode", 0)), bool(node.get("count_include_pad", 0))
+    )
 
 
 def global_average_pool(node: Node, x: Tensor) -> Tensor:
@@ -321,10 +296,8 @@ def constant_of_shape(node: Node, shape: Any) -> Tensor:
 
 
 def expand(node: Node, x: Tensor, shape: Any) -> Tensor:
-    wanted = _ints(shape)
-    wanted = [1] * (x.ndim - len(wanted)) + wanted  # broadcasts both ways: a 1 keeps the input's own size
-    own = [1] * (len(wanted) - x.ndim) + list(x.shape)
-    return x.expand([have if want == 1 else want for have, want in zip(own, wanted, strict=True)])
+    # a 1 keeps the input's own size: it is broadcast both ways
+    return x.expand(torch.broadcast_shapes(x.shape, _ints(shape)))  # type: ignore[no-untyped-call]
 
 
 def pad(node: Node, x: Tensor, pads: Any, value: Any = None, axes: Any = None) -> Tensor:
@@ -381,90 +354,23 @@ def dequantize_linear(node: Node, x: Tensor, scale: Tensor, zero: Tensor | None 
 
 def resize(node: Node, x: Tensor, roi: Any = None, scales: Any = None, sizes: Any = None) -> Tensor:
     mode, coords = node.get("mode", "nearest"), node.get("coordinate_transformation_mode", "half_pixel")
-    if mode not in ("nearest", "linear") or coords not in _SOURCE or node.get("antialias", 0):
-        raise node.refuse(f"mode {mode!r}, coordinates {coords!r}, antialias {node.get('antialias', 0)}")
-    if node.get("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise node.refuse("keep_aspect_ratio_policy")
-    axes = [axis % x.ndim for axis in node.get("axes", range(x.ndim))]
-    given = host(sizes)
-    if given:
-        wanted = {axis: (int(s), s / x.shape[axis]) for axis, s in zip(axes, given, strict=True)}
+    rounding, corners = node.get("nearest_mode", "round_prefer_floor"), coords == "align_corners"
+    if mode == "linear":
+        same = coords in ("half_pixel", "pytorch_half_pixel", "align_corners")
     else:
-        wanted = {axis: (math.floor(x.shape[axis] * s), float(s)) for axis, s in zip(axes, host(scales), strict=True)}
-    wanted = {axis: (size, scale) for axis, (size, scale) in wanted.items() if (size, scale) != (x.shape[axis], 1.0)}
-    fast = _resize_fast(node, x, wanted, mode, coords, by_size=bool(given))
-    if fast is not None:
-        return fast
-    for axis, (size, scale) in wanted.items():
-        if mode == "nearest":
-            x = x.index_select(axis, _nearest(x.shape[axis], size, scale, coords, node.get("nearest_mode", "round_prefer_floor"), x.device))
-        else:
-            x = _linear(x, axis, size, scale, coords)
-    return x
-
-
-def _resize_fast(node: Node, x: Tensor, wanted: dict[int, tuple[int, float]], mode: str, coords: str, by_size: bool) -> Tensor | None:
-    """torch's own kernel where it computes the same; None where it does not."""
-    if x.ndim != 4 or not x.is_floating_point() or not set(wanted) <= {2, 3}:
-        return None
-    (height, y_scale), (width, x_scale) = (wanted.get(axis, (x.shape[axis], 1.0)) for axis in (2, 3))
-    if mode == "nearest":
-        exact = by_size or (height == x.shape[2] * y_scale and width == x.shape[3] * x_scale)
-        same = coords == "asymmetric" and node.get("nearest_mode", "round_prefer_floor") == "floor" and exact
-        return F.interpolate(x, size=(height, width), mode="nearest") if same else None
-    if coords == "half_pixel" or (coords == "pytorch_half_pixel" and height > 1 and width > 1):
-        if by_size:
-            return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=False)
-        return F.interpolate(x, scale_factor=(y_scale, x_scale), mode="bilinear", align_corners=False, recompute_scale_factor=False)
-    if coords == "align_corners" and height > 1 and width > 1:
-        return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=True)
-    return None
-
-
-_SOURCE: dict[str, Callable[[Tensor, int, int, float], Tensor]] = {  # positions in the input of outputs i; n_in, n_out, scale
-    "half_pixel": lambda i, n_in, n_out, scale: (i + 0.5) / scale - 0.5,
-    "pytorch_half_pixel": lambda i, n_in, n_out, scale: (i + 0.5) / scale - 0.5 if n_out > 1 else i,
-    "asymmetric": lambda i, n_in, n_out, scale: i / scale,
-    "align_corners": lambda i, n_in, n_out, scale: i * (n_in - 1) / (n_out - 1) if n_out > 1 else i,
-}
-_ROUND: dict[str, Callable[[Tensor], Tensor]] = {
-    "floor": torch.floor,
-    "ceil": torch.ceil,
-    "round_prefer_floor": lambda at: torch.ceil(at - 0.5),
-    "round_prefer_ceil": lambda at: torch.floor(at + 0.5),
-}
-
-
-def _positions(n_in: int, n_out: int, scale: float, coords: str) -> Tensor:
-    return _SOURCE[coords](torch.arange(n_out, dtype=torch.float32), n_in, n_out, scale)  # in float32, as ONNX Runtime: ties matter
-
-
-@lru_cache(maxsize=256)
-def _nearest(n_in: int, n_out: int, scale: float, coords: str, rounding: str, device: torch.device) -> Tensor:
-    return _ROUND[rounding](_positions(n_in, n_out, scale, coords)).clamp(0, n_in - 1).to(device, torch.int64)
-
-
-@lru_cache(maxsize=256)
-def _linear_weights(n_in: int, n_out: int, scale: float, coords: str, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    at = _positions(n_in, n_out, scale, coords).clamp(0, n_in - 1)
-    low = at.floor()
-    high = (low + 1).clamp(max=n_in - 1)
-    return low.to(device, torch.int64), high.to(device, torch.int64), (at - low).to(device)
-
-
-def _linear(x: Tensor, axis: int, size: int, scale: float, coords: str) -> Tensor:
-    low, high, share = _linear_weights(x.shape[axis], size, scale, coords, x.device)
-    share = share.reshape([-1 if a == axis else 1 for a in range(x.ndim)])
-    a, b = x.index_select(axis, low).float(), x.index_select(axis, high).float()
-    return (a + (b - a) * share).to(x.dtype)
-
-
-def grid_sample(node: Node, x: Tensor, grid: Tensor) -> Tensor:
-    mode = {"linear": "bilinear", "bilinear": "bilinear", "nearest": "nearest"}.get(node.get("mode", "linear"))
-    if mode is None or x.ndim != 4:
-        raise node.refuse(f"mode {node.get('mode')!r} on {x.ndim} dimensions")
-    edge, corners = node.get("padding_mode", "zeros"), bool(node.get("align_corners", 0))
-    return F.grid_sample(x, grid.to(x.dtype), mode=mode, padding_mode=edge, align_corners=corners)
+        same = (mode, coords, rounding) == ("nearest", "asymmetric", "floor")
+    if not same or x.ndim != 4 or node.get("antialias", 0) or node.get("axes"):
+        raise node.refuse(f"mode {mode!r}, coordinates {coords!r}, {rounding!r} on {x.ndim} dimensions")
+    how: dict[str, Any] = {"mode": "bilinear", "align_corners": corners} if mode == "linear" else {"mode": mode}
+    if (given := host(sizes)) and list(given[:2]) == list(x.shape[:2]):
+        y = F.interpolate(x, size=_ints(given[2:]), **how)
+    elif not given and host(scales)[:2] == [1, 1]:
+        y = F.interpolate(x, scale_factor=host(scales)[2:], recompute_scale_factor=False, **how)
+    else:
+        raise node.refuse("a resize of other axes than height and width")
+    if coords == "pytorch_half_pixel" and 1 in y.shape[2:]:  # torch has changed since that was called by its name
+        raise node.refuse(f"coordinates {coords!r} to one row or column")
+    return y
 
 
 OPS: dict[str, Op] = {
@@ -494,7 +400,6 @@ OPS: dict[str, Op] = {
     "Gemm": gemm,
     "GlobalAveragePool": global_average_pool,
     "Greater": _plain(torch.gt),
-    "GridSample": grid_sample,
     "HardSigmoid": hard_sigmoid,
     "HardSwish": _plain(F.hardswish),
     "Identity": _plain(lambda x: x),

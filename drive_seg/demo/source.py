@@ -3,10 +3,10 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl
 
-from drive_seg.contracts import Frame, SourceInfo
+from drive_seg.contracts import Closing, Frame, SourceInfo
 from drive_seg.demo.drive import DemoDrive
 from drive_seg.demo.labels import CLASSES
 from drive_seg.errors import UsageError
@@ -17,7 +17,7 @@ _AHEAD_FRAMES = 2
 _FORM = "demo:?seed=0&size=640x480&fps=30&frames=300"
 
 
-class DemoSource:
+class DemoSource(Closing):
     """The drive from its first frame, in order, each with its exact labels. Ends after `frames` frames; None goes on for ever."""
 
     def __init__(self, seed: int = 0, size_hw: tuple[int, int] = (480, 640), fps: float = 30.0, frames: int | None = None) -> None:
@@ -53,12 +53,6 @@ class DemoSource:
                 self._worker.join(1.0)
             except TimeoutError:
                 continue
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _render(self, index: int, mailbox: Mailbox[Frame]) -> None:
         while self._frames is None or index < self._frames:

@@ -6,13 +6,11 @@ context and the labels, which live longer, are copied here, in one place.
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from drive_seg.capabilities import PaintStage, StageBeside, Streaming, TakingFrames
-from drive_seg.contracts import Array, Backend, Image, Labels, Stage, StageName, Tensors
+from drive_seg.contracts import Array, Backend, Closing, Image, Labels, Stage, StageName, Tensors
 from drive_seg.errors import BackendError, BundleError, UsageError
 from drive_seg.network.card import Bundle, Card, StageCard
 from drive_seg.network.preprocess import input_size
@@ -71,7 +69,7 @@ class DeepBeside:
             stage.close()
 
 
-class Engine:
+class Engine(Closing):
     """A Network (contracts.py) of a bundle. `fit` has to come first, and again when the frames' size changes."""
 
     def __init__(
@@ -217,9 +215,3 @@ class Engine:
             if stage:
                 stage.close()
         self._stages, self._stale, self._painter, self.input_hw, self._began = {}, None, None, (0, 0), {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()

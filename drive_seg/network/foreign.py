@@ -7,14 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from drive_seg.classes import VOID, ClassName, palette
-from drive_seg.contracts import Array, Backend, Image, Labels, OnnxFile, Port, StageName, Tensors, TensorSpec
+from drive_seg.contracts import Array, Backend, Closing, Image, Labels, OnnxFile, Port, StageName, Tensors, TensorSpec
 from drive_seg.errors import BackendError, UsageError
 from drive_seg.network.card import MOST
 from drive_seg.network.postprocess import argmax
@@ -258,7 +257,7 @@ class Whole:
         self._stage.close()
 
 
-class ForeignEngine:
+class ForeignEngine(Closing):
     """A Network (contracts.py) of one ONNX file. Owned by one thread."""
 
     change, cut, score = "scene", CUT, None
@@ -317,12 +316,6 @@ class ForeignEngine:
         if self._whole:
             self._whole.close()
         self._whole, self.input_hw = None, (0, 0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
 
 def _numbers(three: Three) -> str:

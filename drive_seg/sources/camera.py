@@ -3,11 +3,10 @@
 import sys
 import time
 from pathlib import Path
-from typing import Self
 
 import cv2
 
-from drive_seg.contracts import Frame, SourceInfo
+from drive_seg.contracts import Closing, Frame, SourceInfo
 from drive_seg.errors import SourceError
 from drive_seg.sources.opencv import bgr8, fps_of, size_hw_of
 from drive_seg.sources.pictures import natural_key
@@ -15,7 +14,7 @@ from drive_seg.sources.pictures import natural_key
 DEVICES = Path("/dev")
 
 
-class CameraSource:
+class CameraSource(Closing):
     """Camera `index`, which is `/dev/video<index>` on Linux, at the size and rate that it chooses.
 
     `time_s` counts from the opening, taken when the frame arrived; `decode_ms` is the decoding alone, without the wait for
@@ -60,12 +59,6 @@ class CameraSource:
     def close(self) -> None:
         self._closed = True
         self._capture.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 def _present() -> str:

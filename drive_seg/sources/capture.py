@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from drive_seg.contracts import Frame, Seekable, Source
+from drive_seg.contracts import Closing, Frame, Seekable, Source
 from drive_seg.errors import SourceError, UsageError
 from drive_seg.sources.pace import Pace
 from drive_seg.watchdog import Watched
@@ -31,7 +31,7 @@ class Reconnecting(Protocol):
         """From any thread: a `read` that waits returns None soon."""
 
 
-class Capture:
+class Capture(Closing):
     """Gives a source's frames, read from now on in a thread of its own, one ahead.
 
     Owns `source` and closes it: only the thread touches it. With `Overflow.WAIT` every frame comes; with `DROP_OLDEST` the
@@ -143,12 +143,6 @@ class Capture:
             self.source.interrupt()
         with suppress(Exception):
             self._worker.join(0 if self._watched.hangs else CLOSE_LIMIT_S)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _run(self) -> None:
         with self.source, self._watched:

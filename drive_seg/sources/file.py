@@ -3,17 +3,16 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Self
 
 import av
 
-from drive_seg.contracts import Frame, SourceInfo
+from drive_seg.contracts import Closing, Frame, SourceInfo
 from drive_seg.errors import SourceError
 from drive_seg.sources.playback import Playback
 from drive_seg.sources.video import Plan, Unplayable, Video, plan_of
 
 
-class FileSource:
+class FileSource(Closing):
     """Reads `path` from its first frame to its last, as fast as it is asked to.
 
     Frames are shown as the file says: turned, mirrored, with square pixels, in BT.709's colours. Damaged ones are left out, which `note`
@@ -83,12 +82,6 @@ class FileSource:
     def close(self) -> None:
         self._closed = True
         self._playback.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 def _check_readable(path: Path) -> None:

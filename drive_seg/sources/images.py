@@ -4,11 +4,10 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
-from drive_seg.contracts import Frame, Image, Labels, SourceInfo
+from drive_seg.contracts import Closing, Frame, Image, Labels, SourceInfo
 from drive_seg.errors import SourceError
 from drive_seg.sources.opencv import NOMINAL_FPS
 from drive_seg.sources.pictures import KINDS, BadPicture, is_shown, natural_key, pictures_in, read_bgr, read_stored
@@ -16,7 +15,7 @@ from drive_seg.sources.pictures import KINDS, BadPicture, is_shown, natural_key,
 VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".wmv", ".3gp")
 
 
-class ImagesSource:
+class ImagesSource(Closing):
     """Plays pictures at a nominal 30 fps: `time_s` is index / 30.
 
     `pattern` is a folder, a glob or one picture; pictures of several folders are played folder by folder, each a segment of its own.
@@ -64,12 +63,6 @@ class ImagesSource:
 
     def close(self) -> None:
         self._index = len(self._paths)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _truth(self, picture: Path, image: Image) -> Labels | None:
         """Its labels, where there are some that can be read."""

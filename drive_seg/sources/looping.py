@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Self
 
-from drive_seg.contracts import Frame, Source, SourceInfo
+from drive_seg.contracts import Closing, Frame, Source, SourceInfo
 
 
-class Looping:
+class Looping(Closing):
     """Reopens the source at its end. Index and time begin anew with each round; `segment` grows."""
 
     def __init__(self, first: Source, reopen: Callable[[], Source]) -> None:
@@ -36,9 +35,3 @@ class Looping:
     def close(self) -> None:
         self._closed = True
         self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()

@@ -4,13 +4,12 @@ import errno
 import threading
 import time
 from collections.abc import Callable
-from typing import Self
 
 import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from drive_seg.contracts import Frame, Image, SourceInfo
+from drive_seg.contracts import Closing, Frame, Image, SourceInfo
 from drive_seg.errors import SourceError
 from drive_seg.redaction import redacted
 from drive_seg.sources.playback import Playback
@@ -24,7 +23,7 @@ REFUSED = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
 ABSENT = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
 
 
-class StreamSource:
+class StreamSource(Closing):
     """Plays `uri` live, or, where the server says how long it is (a file behind http), as a file.
 
     Live frames carry the time of their arrival since the opening, because MJPEG and many RTSP servers send no true time;
@@ -196,9 +195,3 @@ class StreamSource:
             self._playback.close()
         if self._video:
             self._video.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
-from drive_seg.contracts import Array, Backend, Decision, Deep, Image, Key, Labels, Network, StageName, Tensors, View
+from drive_seg.contracts import Array, Backend, Closing, Decision, Deep, Image, Key, Labels, Network, StageName, Tensors, View
 from drive_seg.network.refresh import completed
 
 
-class LabelCache:
+class LabelCache(Closing):
     """A Network (contracts.py) whose deep stage is the whole of another, and whose context is its labels: held they are copied, with `flow`
     they are warped. The other one stays the caller's."""
 
@@ -49,12 +48,6 @@ class LabelCache:
 
     def close(self) -> None:
         pass
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
 
 @dataclass(frozen=True, slots=True)
