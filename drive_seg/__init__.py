@@ -4,16 +4,17 @@
 until one of the names is used.
 """
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing's own, whose import takes as long as a person takes for Ctrl-C
 if TYPE_CHECKING:
+    from typing import Any
+
     from drive_seg.library import DriveSegError, Frame, Frames, Result, Segmenter, frames, load
 
 __version__ = "0.1.0"
 __all__ = ["DriveSegError", "Frame", "Frames", "Result", "Segmenter", "frames", "load"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from drive_seg import library

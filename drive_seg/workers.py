@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -209,43 +209,77 @@ def clocked(tell: Callable[[str], None], every_s: float = 1.0) -> Iterator[Calla
         clock.wait(every_s)
 
 
-@contextmanager
-def ended_by_signals(close: Callable[[], object], salvage: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """SIGINT and SIGTERM call `close` instead of ending the process. The second one ends it at once, after `salvage`, which is called
-    in a thread of its own: the main one, in which Python handles signals, may hang. To be entered in the main thread.
-    """
-    handled = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in handled}
+class Interrupted(BaseException):
+    """The process was told to end, by this signal: raised in the main thread, wherever that is."""
 
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
-    closing = [False]
 
-    def on_signal(*_: object) -> None:
-        if not closing[0]:  # what comes in `close` is the listener's alone
-            closing[0] = True
-            close()
+def interrupt(number: int) -> NoReturn:
+    raise Interrupted(number)
 
-    def listen() -> None:
+
+class _Ending:
+    """What the first signal does, and what is done before the second one ends the process."""
+
+    def __init__(self, close: Callable[[int], object], salvage: Callable[[], object]) -> None:
+        self.close, self.salvage = close, salvage
+        self._closing = False
+
+    def on_signal(self, number: int, _: object) -> None:
+        if not self._closing:  # what comes in `close` is the listener's alone
+            self._closing = True
+            self.close(number)
+
+    def listen(self, heard: socket.socket) -> None:
+        """In a thread of its own: the main one, in which Python handles signals, may hang."""
         came = 0
         while number := heard.recv(1)[0]:
-            came += number in handled
+            came += number in _handled()
             if came == 2:
-                salvage()
+                self.salvage()
                 os._exit(128 + number)
 
+
+_ending: _Ending | None = None  # the process's
+
+
+def _handled() -> list[int]:
+    """Not a hang-up that is ignored, as `nohup` has it."""
+    hung_up = [signal.SIGHUP] if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
+    return [signal.SIGINT, signal.SIGTERM, *hung_up]
+
+
+@contextmanager
+def ended_by_signals(close: Callable[[int], object] = interrupt, salvage: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """The first SIGINT, SIGTERM or SIGHUP calls `close` with its number instead of ending the process; the second one ends it at once,
+    after `salvage`, wherever the main thread is. Within another such context the two take the place of its own.
+
+    To be entered in the main thread, in which `close` is called.
+    """
+    global _ending
+    if outer := _ending:
+        before = outer.close, outer.salvage
+        outer.close, outer.salvage = close, salvage
+        try:
+            yield
+        finally:
+            outer.close, outer.salvage = before
+        return
+    ending = _ending = _Ending(close, salvage)
     heard, told = socket.socketpair()
     told.setblocking(False)
     told_before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    listener = Worker("signals", listen).start()
-    for number in handled:
-        signal.signal(number, on_signal)
+    listener = Worker("signals", lambda: ending.listen(heard)).start()
+    handlers = {number: signal.signal(number, ending.on_signal) for number in _handled()}
     try:
         yield
     finally:
-        restore()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        _ending = None
         signal.set_wakeup_fd(told_before)
         told.send(b"\0")
         listener.wait(1.0)

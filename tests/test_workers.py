@@ -91,13 +91,13 @@ def test_a_worker_that_hangs_is_named() -> None:
     worker.join(PATIENCE_S)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_calls_close_once_and_the_handlers_come_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     calls: list[int] = []
-    with ended_by_signals(lambda: calls.append(1)):
+    with ended_by_signals(calls.append):
         os.kill(os.getpid(), number)
-        assert calls == [1]
+        assert calls == [number]
     assert signal.getsignal(number) is before
 
 
@@ -150,7 +150,7 @@ def test_threads_may_run_anywhere_though_a_pinned_one_starts_them() -> None:
 STUCK = """
 import hashlib, sys
 from drive_seg.workers import ended_by_signals
-with ended_by_signals(lambda: None, lambda: print("salvaged", flush=True)):
+with ended_by_signals(lambda _: None, lambda: print("salvaged", flush=True)):
     print("ready", flush=True)
     if sys.argv[1] == "library":  # which neither comes back nor lets Python handle a signal
         hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)

@@ -26,6 +26,7 @@ from drive_seg.cli.train_temporal import train_temporal
 from drive_seg.cli.zoo import zoo
 from drive_seg.errors import DriveSegError
 from drive_seg.watchdog import hanging
+from drive_seg.workers import ended_by_signals, interrupt
 
 CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
 COMMANDS = (bench, run, models, doctor, train, train_temporal, zoo, export, quantize, build, gpu_check, evaluate, sweep)  # --help's order
@@ -41,21 +42,30 @@ def everything() -> None:
 
 
 def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | None = None) -> None:
-    """Runs a command and ends the process: 0, 1 for a failure, 2 for wrong use; an error is one line unless --debug."""
+    """Runs a command and ends the process: 0, 1 for a failure, 2 for wrong use, 128 and its number for a signal; an error is one line
+    unless --debug."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in arguments
+    debug, told = "--debug" in arguments, list[int]()
+
+    def interrupted(number: int) -> None:
+        told.append(number)
+        interrupt(number)
+
     try:
-        code = (command or typer.main.get_command(app))(arguments, prog_name="drive-seg", standalone_mode=False, obj=arguments)
+        with ended_by_signals(interrupted):
+            code = (command or typer.main.get_command(app))(arguments, prog_name="drive-seg", standalone_mode=False, obj=arguments)
         _exit(code if isinstance(code, int) else 0)
-    except CommandLineError as error:
-        line = error.format_message().splitlines()[0]
-        _end("a command is missing; see --help" if line.startswith("Usage:") else f"{line}; see --help", 2)
-    except typer.Abort:
-        _end("interrupted", 130)
-    except DriveSegError as error:
-        if debug:  # with what vendors said, where the address may stand as it was given
-            err.print(traceback.format_exc(), soft_wrap=True, markup=False, end="")
-        _end(str(error), error.exit_code)
+    except BaseException as error:
+        if told and not isinstance(error, SystemExit):  # whatever became of it in the library that it came up in
+            _end("interrupted", 128 + told[0])
+        if isinstance(error, CommandLineError):
+            line = error.format_message().splitlines()[0]
+            _end("a command is missing; see --help" if line.startswith("Usage:") else f"{line}; see --help", 2)
+        if isinstance(error, DriveSegError):
+            if debug:  # with what vendors said, where the address may stand as it was given
+                err.print(traceback.format_exc(), soft_wrap=True, markup=False, end="")
+            _end(str(error), error.exit_code)
+        raise
 
 
 def _end(line: str, code: int) -> None:
@@ -69,8 +79,3 @@ def _exit(code: int) -> None:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
-
-
-def launch() -> None:
-    """`python launch.py …` is `drive-seg run …`."""
-    main(["run", *sys.argv[1:]])

@@ -42,7 +42,8 @@ def announced(settings: Settings) -> Iterator["Session"]:
             session = stack.enter_context(open_session(settings, lambda line: status.update(escape(line))))
         assert session.capture is not None
         assert session.pipeline is not None
-        stack.enter_context(ended_by_signals(session.capture.close, lambda: session.salvage(SALVAGE_S)))
+        close = session.capture.close
+        stack.enter_context(ended_by_signals(lambda _: close(), lambda: session.salvage(SALVAGE_S)))
         session.hung = lambda _, error: abandon(session, error)
         err.print(f"{session.capture.source.info.name} · {session.pipeline.headline}", soft_wrap=True, markup=False)
         print_note(session.pipeline.engine.note)

@@ -39,7 +39,7 @@ def run_window(player: Player, *, title: str = "drive-seg", seconds: float | Non
     loop = QEventLoop()  # its own: Qt's ends with the last window of all, a moment after ours
     try:
         # In the loop, even if that has not begun yet.
-        with ended_by_signals(lambda: QTimer.singleShot(0, loop.quit), lambda: player.salvage(SALVAGE_S)):
+        with ended_by_signals(lambda _: QTimer.singleShot(0, loop.quit), lambda: player.salvage(SALVAGE_S)):
             player.open()
             window = MainWindow(player, title)
             window.closed.connect(loop.quit)

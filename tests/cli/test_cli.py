@@ -3,10 +3,12 @@
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from rich.console import Console
 
 from drive_seg import cli
 from drive_seg.cli.benchmark import table
+from drive_seg.cli.flags import reserved
 from drive_seg.contracts import KINDS, TIMED
 from drive_seg.demo import DemoDrive
 from drive_seg.files import part_of
@@ -30,6 +33,7 @@ from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
 SHORT = "demo:?size=128x96&frames=5"
+SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -348,19 +352,102 @@ def start() -> Iterator[Start]:
         process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_closes_the_recording_and_prints_the_summary(tmp_path: Path, start: Start, number: signal.Signals) -> None:
+def test_a_signal_closes_the_recording_and_prints_the_summary(tmp_path: Path, start: Start) -> None:
     path = tmp_path / "out.mp4"
     process = start("launch.py", "--headless", "--source", "demo:?size=128x96", "-o", str(path), "--threads", "1")
     part = part_of(path)
     until(lambda: part.exists() and part.stat().st_size >= 20_000)
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert "frame to labels p50" in out
     assert "Traceback" not in err
     with av.open(str(path)) as container:
         assert sum(1 for _ in container.decode(video=0)) > 5
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("becomes", [None, ImportError])
+def test_a_signal_before_there_is_a_session_is_a_line_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals, becomes: type[Exception] | None
+) -> None:
+    def command(*_: object, **__: object) -> None:
+        with reserved(tmp_path / "run.json", overwrite=False):
+            assert [path.name for path in tmp_path.iterdir()] == ["run.json.part"]
+            try:
+                os.kill(os.getpid(), number)
+            except BaseException as error:
+                if becomes:  # as a library makes it of what comes up in it
+                    raise becomes from error
+                raise
+
+    with pytest.raises(SystemExit) as end:
+        cli.main([], command)
+    assert end.value.code == 128 + number
+    assert capsys.readouterr().err == "drive-seg: interrupted\n"
+    assert not list(tmp_path.iterdir())
+
+
+EARLY = """
+import os, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "drive_seg.cli.app":
+            os.kill(os.getpid(), int(sys.argv[1]))
+sys.meta_path.insert(0, Finder())
+from drive_seg.cli import launch
+launch()
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_the_program_is_imported_is_a_line(start: Start, number: signal.Signals) -> None:
+    process = start("-c", EARLY, str(int(number)))
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, err) == (128 + number, "drive-seg: interrupted\n")
+
+
+COMMANDS = {  # and about how long each takes on a quiet machine
+    "window": (("run", "--source", "demo:?size=128x96", "--output", "{0}/out.mp4"), 3.0),
+    "run": (("run", "--headless", "--source", "demo:?size=128x96", "--output", "{0}/out.mp4", "--json", "{0}/run.json"), 2.5),
+    "bench": (("bench", "--source", "demo:?size=128x96", "--json", "{0}/run.json"), 2.5),
+    "evaluate": (("evaluate", "--source", "demo:?size=128x96&frames=600", "--json", "{0}/run.json"), 6.0),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_signal_at_any_moment_ends_in_order(name: str, start: Start, tmp_path: Path) -> None:
+    """At moments of chance from its first lines on. Before those it is Python's own start, which has a way of its own."""
+    arguments, seconds = COMMANDS[name]
+    chance = random.Random(time.time_ns())
+    for number in SIGNALS * 3:
+        process = start(
+            "-c", STARTED, *(argument.format(tmp_path) for argument in arguments), "--threads", "1", QT_QPA_PLATFORM="offscreen"
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        time.sleep(chance.uniform(0, seconds))
+        process.send_signal(number)
+        _, err = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode in (0, 128 + number), err
+        assert "Traceback" not in err
+        assert "ignored" not in err
+        assert process.returncode == 0 or err.splitlines()[-1] == "drive-seg: interrupted"
+        assert not list(tmp_path.glob("*.part"))
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+
+STARTED = """
+from drive_seg import cli
+before = cli._end_at_once
+def handled():
+    before()
+    print("started", flush=True)
+cli._end_at_once = handled
+cli.main()
+"""
 
 
 def test_without_a_display_it_says_so_once_and_goes_on(start: Start) -> None:

@@ -154,5 +154,5 @@ def training_run(out: Path, quiet: bool) -> Iterator[TrainingRun]:
         TextColumn("{task.fields[said]}"),
     )
     stop = threading.Event()
-    with Progress(*columns, disable=quiet) as bar, (out / "log.jsonl").open("a") as log, ended_by_signals(stop.set):
+    with Progress(*columns, disable=quiet) as bar, (out / "log.jsonl").open("a") as log, ended_by_signals(lambda _: stop.set()):
         yield TrainingRun(bar, log, stop)
