@@ -154,6 +154,20 @@ class SourceInfo:
     classes: tuple[str, ...] = ()  # names behind its ids; empty when the source does not know them and they are taken for the model's
 
 
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A stream's server that cannot be reached, and is tried again and again."""
+
+    name: str  # the source's, without passwords
+    since_s: float  # by time.time
+    tries: int  # so far
+
+    @property
+    def since(self) -> str:
+        """As a clock on the wall shows it."""
+        return time.strftime("%H:%M:%S", time.localtime(self.since_s))
+
+
 class Source(Protocol):
     """A context manager; `read` blocks, and is called from the capture thread alone."""
 
