@@ -168,6 +168,20 @@ class Closing(Protocol):
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A stream's server that cannot be reached, and is tried again and again."""
+
+    name: str  # the source's, without passwords
+    since_s: float  # by time.time
+    tries: int  # so far
+
+    @property
+    def since(self) -> str:
+        """As a clock on the wall shows it."""
+        return time.strftime("%H:%M:%S", time.localtime(self.since_s))
+
+
 class Source(Closing, Protocol):
     """`read` blocks, and is called from the capture thread alone."""
 

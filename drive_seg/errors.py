@@ -3,6 +3,7 @@
 DriveSegError                 1
 ├── UsageError                2   a flag, key, name or value that cannot be meant
 ├── SourceError               1   a camera, file, folder or stream that cannot be opened or read on
+│   └── Absent                1   a stream whose server is not there, or not there yet
 ├── BundleError               1   a model bundle that is incomplete, altered or not for this program
 ├── BackendError              1   a backend whose package or device is absent, or that failed
 ├── SinkError                 1   a recording, folder or report that cannot be written
@@ -28,6 +29,10 @@ class UsageError(DriveSegError):
 
 
 class SourceError(DriveSegError):
+    pass
+
+
+class Absent(SourceError):
     pass
 
 

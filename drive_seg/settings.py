@@ -159,7 +159,13 @@ class Settings(BaseModel):
 
     opacity: Annotated[float, Field(ge=0, le=1), Flag(OUTPUT, "SHARE", "of the mask, 0 to 1")] = 0.5
     output: Annotated[
-        Place | None, Flag(OUTPUT, "FILE", "record the overlay: .mp4, .mkv, .mov, or a ROS 2 bag with ids and decisions: .mcap; FILE.part until it is whole", names=("-o",))
+        Place | None,
+        Flag(
+            OUTPUT,
+            "FILE",
+            "record the overlay: .mp4, .mkv, .mov, .mcap (a ROS 2 bag); FILE.part until it is whole",
+            names=("-o",),
+        ),
     ] = None
     save_masks: Annotated[Place | None, Flag(OUTPUT, "DIR", "write each frame's class ids as a PNG")] = None
     trace: Annotated[Place | None, Flag(OUTPUT, "FILE", "write a JSON line a frame, or what ui.perfetto.dev shows: x.perfetto.json")] = None

@@ -6,13 +6,14 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from rich.markup import escape
-from rich.status import Status
+from rich.text import Text
 
 from drive_seg.cli.flags import err, out
 from drive_seg.contracts import Result
 from drive_seg.errors import DriveSegError
 from drive_seg.session.observer import Observer
 from drive_seg.settings import Settings
+from drive_seg.sources.capture import Capture
 
 if TYPE_CHECKING:
     from drive_seg.session.session import Session
@@ -21,14 +22,18 @@ SALVAGE_S = 5.0  # what is still to be written may take so long where the proces
 
 
 class Progress(Observer):
-    """The line that says how far it is."""
+    """The line that says how far it is; whoever shows it asks again and again, also while no frame comes."""
 
-    def __init__(self, line: Status) -> None:
-        self._line = line
+    def __init__(self, capture: Capture) -> None:
+        self._capture, self._line = capture, "starting …"
 
     def on_result(self, result: Result, comparison: Result | None) -> None:
         if result.frame.index % 15 == 0:
-            self._line.update(f"frame {result.frame.index}, {result.total_ms:.1f} ms")
+            self._line = f"frame {result.frame.index}, {result.total_ms:.1f} ms"
+
+    def __rich__(self) -> Text:
+        away = self._capture.away
+        return Text(f"{self._line}; reconnecting since {away.since}, try {away.tries}" if away else self._line)
 
 
 @contextmanager
@@ -47,7 +52,8 @@ def announced(settings: Settings) -> Iterator["Session"]:
         session.hung = lambda _, error: abandon(session, error)
         err.print(f"{session.capture.source.info.name} · {session.pipeline.headline}", soft_wrap=True, markup=False)
         print_note(session.pipeline.engine.note)
-        session.observers["progress"] = Progress(stack.enter_context(err.status("starting …")))
+        session.observers["progress"] = progress = Progress(session.capture)
+        stack.enter_context(err.status(progress))
         yield session
         print_note(getattr(session.capture.source, "note", ""))  # of damage, of labels that were left out
 

@@ -58,6 +58,9 @@ def _run_window(settings: Settings, keep: Callable[[object], None]) -> None:
     run_window(player, title="drive-seg")  # opens it before there is a window
     if trouble := player.status().trouble:
         err.print(f"drive-seg: {trouble.text}", soft_wrap=True, markup=False)
+    if not player.status().runs:  # closed while it waited for a stream
+        out.print("nothing was played")
+        return
     _report(settings, player.summary(), keep)
 
 

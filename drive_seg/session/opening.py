@@ -8,7 +8,7 @@ from drive_seg.backends import open_backend, read_onnx
 from drive_seg.backends.validation import thread_count
 from drive_seg.capabilities import Compiling, Streaming
 from drive_seg.classes import read_class_names
-from drive_seg.contracts import Backend, Network, Sink, Source, SourceInfo
+from drive_seg.contracts import Away, Backend, Network, Sink, Source, SourceInfo
 from drive_seg.errors import BackendError, UsageError
 from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
@@ -219,7 +219,12 @@ def open_session(settings: Settings, tell: Callable[[str], None] | None = None) 
     model = find_model(settings)
     with ExitStack() as stack:
         loop = settings.loop or settings.benchmark
-        source = stack.enter_context(open_source(settings.source, loop=loop, give_up_s=settings.give_up, tell=tell))
+
+        def waits(away: Away) -> None:
+            if tell:
+                tell(f"{away.name}: connecting since {away.since}, try {away.tries}")
+
+        source = stack.enter_context(open_source(settings.source, loop=loop, give_up_s=settings.give_up, tell=waits if tell else None))
         if tell and not ready(settings, source.info.size_hw):
             prepare(settings, source.info.size_hw, tell)
         pipeline = open_pipeline(model, settings, source.info.size_hw)

@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from drive_seg.contracts import Frame, Result, SourceInfo
-from drive_seg.errors import DriveSegError, UsageError
+from drive_seg.contracts import Away, Frame, Result, Source, SourceInfo
+from drive_seg.errors import Absent, DriveSegError, UsageError
 from drive_seg.overlay import Look, Painter, usual_look
 from drive_seg.redaction import redacted
 from drive_seg.session import opening
 from drive_seg.session.audit import Agreement
+from drive_seg.session.awaited import Awaited
 from drive_seg.session.commands import Commands, checked
 from drive_seg.session.figures import Figures
 from drive_seg.session.history import History, Moment, moment_of
@@ -56,6 +57,7 @@ class Player:
             "seek": ("source", self._seek_again),
         }
         self._source = SourceInfo(redacted(settings.source), (0, 0), 0.0, live=False)
+        self._awaited: Awaited | None = None  # a stream that will be played once it is there
         self._source_failed = self._over = False  # over: as many frames as were asked for have come
         self._segment = self._last_segment = 0  # added to the frames of this source, and the last frame's, so that no segment comes twice
         self._frame_hw, self._count = (0, 0), 0  # of this source
@@ -78,7 +80,10 @@ class Player:
     # -- what any thread may ask
 
     def open(self) -> None:
-        """Starts to play; returns once source, network and what is written are open. Raises what they raise; nothing is left open then."""
+        """Starts to play; returns once source, network and what is written are open, or a stream's server is waited for.
+
+        Raises what they raise; nothing is left open then.
+        """
         self._worker.start()
         self._opened.wait()
         if self._refused:
@@ -92,6 +97,7 @@ class Player:
         self._closing.set()
         if self._capture:
             self._capture.close()
+        self._stop_waiting()
         while not self._worker.wait(POLL_S) and time.monotonic() < deadline_s:
             pass  # where it hangs, another one takes its place
         for worker in self._ending:
@@ -113,7 +119,8 @@ class Player:
             settings=with_pipeline(self._settings, self._main.settings) if self._main.settings else self._settings,
             runs=main.runs if main else {},
             headline=main.headline if main else "",
-            note=main.engine.note if main else "",
+            away=self._away,
+            note="; ".join(filter(None, (main.engine.note if main else "", getattr(capture and capture.source, "note", "")))),
             classes=main.engine.classes if main else (),
             palette=main.engine.palette if main else (),
             source=self._source,
@@ -243,10 +250,12 @@ class Player:
     def _open(self) -> None:
         """Raises what source, network and sinks raise; `_close` has to follow all the same."""
         check_paths(self._settings)
-        self._begin(self._settings, self._settings)
-        self._session.sinks |= opening.open_sinks(self._settings, self._source)
-        self._recording = self._settings.output
-        self._audit(self._settings.audit)
+        opening.open_schedule(self._settings)  # what cannot be meant shows before a source is waited for
+        opening.find_model(self._settings)
+        try:
+            self._begin(self._settings, self._settings)
+        except Absent:
+            self._wait_for(self._settings)
 
     def _close(self) -> None:
         """Finishes what is written and closes everything; idempotent."""
@@ -269,9 +278,11 @@ class Player:
                         self._try(what, partial(action, argument))
                     self._try("change", lambda: self._adopt() if self._main.tick() else None)
                     self._try("comparison", lambda: self._show_comparison() if self._other.tick() else None)
+            if self._awaited and self._awaited.over:
+                self._try("source", self._arrive)
             if self._waits:
                 self._session.latencies.stand()
-            if self._over or self._main.broken or self._source_failed:
+            if self._over or self._main.broken or self._source_failed or self._capture is None:
                 self._commands.wait(POLL_S)
             elif frame := self._next():
                 yield frame
@@ -316,24 +327,57 @@ class Player:
     # -- what the commands do
 
     def _change(self, updates: Mapping[str, object]) -> None:
-        pipeline = self._main.wanted
-        assert pipeline is not None
+        pipeline = self._main.wanted or self._settings
         wanted = with_pipeline(self._settings, pipeline).model_copy(update=updates)
         if updates.keys() & {"source", "model", "class_names"}:
             check_apart(wanted.model_copy(update={"output": self.recording}))
         if "source" in updates or (
             wanted.loop != self._settings.loop and not (self._source.live or (self._capture and self._capture.seekable))
         ):
-            self._try("source", lambda: self._begin(wanted, pipeline))
+            self._try("source", lambda: self._open_source(wanted, pipeline))
+        elif self._capture is None:
+            self._settings = wanted
         elif wanted.loop != self._settings.loop and self._capture:
             self._capture.looping = wanted.loop
             self._settings = self._settings.model_copy(update={"loop": wanted.loop})
-        if self._main.broken or differing_fields(wanted, pipeline):
+        if self._main.broken or (self._main.wanted and differing_fields(wanted, pipeline)):
             self._try("change", lambda: self._change_pipeline(wanted))
 
-    def _begin(self, settings: Settings, pipeline: Settings) -> None:
-        """Plays the settings' source by the wanted pipeline. The source before is closed in a thread of its own, as it may hang."""
-        source = open_source(settings.source, loop=settings.loop, give_up_s=settings.give_up)
+    def _open_source(self, settings: Settings, pipeline: Settings) -> None:
+        """Plays another source, or as soon as its server is there; until then what played before plays on."""
+        self._stop_waiting()
+        try:
+            self._begin(settings, pipeline)
+        except Absent as error:
+            self._wait_for(settings)
+            raise Absent(f"{error}; it will be played once it is there") from error
+
+    def _wait_for(self, settings: Settings) -> None:
+        """For its source, until another one is opened."""
+        self._awaited = Awaited(settings)
+        if self._capture is None:
+            self._settings, self._source_failed = settings, False
+            self._source = replace(self._source, name=redacted(settings.source))
+
+    def _stop_waiting(self) -> None:
+        if awaited := self._awaited:
+            self._awaited = None
+            self._end("stop waiting", awaited.close)
+
+    def _arrive(self) -> None:
+        """Plays what was waited for, by what was asked for meanwhile."""
+        awaited, self._awaited = self._awaited, None
+        assert awaited is not None
+        self._source_failed = self._source_failed or self._capture is None  # until it plays
+        wanted = self._settings.model_copy(update={"source": awaited.settings.source, "loop": awaited.settings.loop})
+        self._begin(wanted, self._main.wanted or self._settings, awaited.take())
+
+    def _begin(self, settings: Settings, pipeline: Settings, source: Source | None = None) -> None:
+        """Plays the settings' source by the wanted pipeline. The source before is closed in a thread of its own, as it may hang.
+
+        `source`: where it is open already.
+        """
+        source = source or open_source(settings.source, loop=settings.loop, give_up_s=settings.give_up)
         try:
             other = self._main.want(with_pipeline(settings, pipeline), source.info.size_hw)
         except BaseException:
@@ -351,6 +395,10 @@ class Player:
         self._last, self._count, self._over, self._held = None, 0, False, False
         if other:
             self._adopt()
+        if before is None:
+            self._session.sinks |= opening.open_sinks(settings, self._source)
+            self._recording = settings.output
+            self._audit(settings.audit)
 
     def _change_pipeline(self, wanted: Settings) -> None:
         if self._main.want(wanted, self._frame_hw):
@@ -412,6 +460,8 @@ class Player:
         """Raises UsageError, also for a file that is there, and SinkError; a recording before this one is finished then."""
         if path == self.recording:
             return
+        if path and self._capture is None:
+            raise UsageError(f"{self._source.name}: is not open yet; record once it plays")
         self._session.end_sinks("recorder")
         if path:
             settings = self._settings.model_copy(update={"overwrite": False})
@@ -492,9 +542,14 @@ class Player:
         return f"loading {loading}" if loading else "ended" if self._over else self._source_state
 
     @property
+    def _away(self) -> Away | None:
+        awaited, capture = self._awaited, self._capture
+        return awaited.away if awaited else capture.away if capture else None
+
+    @property
     def _source_state(self) -> str:
         if self._capture is None:
-            return "opening"
+            return "connecting" if self._awaited else "opening"
         state = self._capture.state
         return "paused" if self._capture.pace.paused and state in ("opening", "playing") else state
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from drive_seg.contracts import Result, SourceInfo
+from drive_seg.contracts import Away, Result, SourceInfo
 from drive_seg.errors import DriveSegError
 from drive_seg.session.figures import Numbers
 from drive_seg.settings import Settings
@@ -48,11 +48,12 @@ class Trouble:
 class Status:
     """What the player is and does at one moment."""
 
-    state: str  # opening, loading …, playing, paused, reconnecting, ended, failed; what is loaded follows behind "loading "
+    state: str  # opening, connecting, loading …, playing, paused, reconnecting, ended, failed; what is loaded follows behind "loading "
     settings: Settings  # in force; commands that failed are not in it
     runs: Mapping[str, str]  # model, backend, precision, device, schedule, mode, propagation
     headline: str
-    note: str  # what a person has to know about the way of a frame into the network; mostly empty
+    away: Away | None  # the stream that it is connecting to: the one that is played, or that will be once it is there
+    note: str  # what a person has to know about the way of a frame into the network, and of what is damaged; mostly empty
     classes: tuple[str, ...]  # the network's own
     palette: tuple[tuple[int, int, int], ...]  # RGB by class, the network's own
     source: SourceInfo

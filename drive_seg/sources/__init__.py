@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from drive_seg.contracts import Seekable, Source
+from drive_seg.contracts import Away, Seekable, Source
 from drive_seg.errors import SourceError, UsageError
 from drive_seg.files import expanded
 
@@ -27,7 +27,7 @@ class Kind:
     form: str  # as it is written
     help: str
     means: Callable[[str], object]  # true of its URIs; opens nothing
-    open: Callable[[str, float | None, Callable[[str], None] | None], Source]  # as `open_source`
+    open: Callable[[str, float | None, Callable[[Away], None] | None], Source]  # as `open_source`
     files: Callable[[str], list[Path]] = lambda uri: []  # what is read of the file system
 
 
@@ -43,7 +43,7 @@ def _open_demo(uri: str, *_: object) -> Source:
     return parse_demo_uri(uri)
 
 
-def _open_stream(uri: str, give_up_s: float | None, tell: Callable[[str], None] | None) -> Source:
+def _open_stream(uri: str, give_up_s: float | None, tell: Callable[[Away], None] | None) -> Source:
     from drive_seg.sources.stream import StreamSource
 
     return StreamSource(uri, give_up_s, tell)
@@ -110,7 +110,7 @@ KINDS = (  # the first that is meant is opened
 GRAMMAR = ", ".join(f"{kind.help} ({kind.form})" for kind in KINDS)
 
 
-def open_source(uri: str, *, loop: bool = False, give_up_s: float | None = None, tell: Callable[[str], None] | None = None) -> Source:
+def open_source(uri: str, *, loop: bool = False, give_up_s: float | None = None, tell: Callable[[Away], None] | None = None) -> Source:
     """The source that `uri` names (GRAMMAR), opened; the caller closes it.
 
     With `loop`, what has an end and is not seekable starts again there; what is seekable is looped by its capture. `give_up_s` and

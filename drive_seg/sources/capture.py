@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
-from drive_seg.contracts import Closing, Frame, Seekable, Source
+from drive_seg.contracts import Away, Closing, Frame, Seekable, Source
 from drive_seg.errors import SourceError, UsageError
 from drive_seg.sources.pace import Pace
 from drive_seg.watchdog import Watched
@@ -26,6 +26,10 @@ class Reconnecting(Protocol):
     @property
     def state(self) -> str:
         """`opening`, `playing` or `reconnecting`; read from any thread."""
+
+    @property
+    def away(self) -> Away | None:
+        """While it is reconnecting."""
 
     def interrupt(self) -> None:
         """From any thread: a `read` that waits returns None soon."""
@@ -76,6 +80,11 @@ class Capture(Closing):
         if self._state in ("opening", "playing") and isinstance(self.source, Reconnecting):
             return self.source.state
         return self._state
+
+    @property
+    def away(self) -> Away | None:
+        """Where the source is reconnecting, what it tells of that."""
+        return self.source.away if isinstance(self.source, Reconnecting) and self.state == "reconnecting" else None
 
     @property
     def dropped(self) -> int:

@@ -4,13 +4,14 @@ import errno
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from drive_seg.contracts import Closing, Frame, Image, SourceInfo
-from drive_seg.errors import SourceError
+from drive_seg.contracts import Away, Closing, Frame, Image, SourceInfo
+from drive_seg.errors import Absent, SourceError
 from drive_seg.redaction import redacted
 from drive_seg.sources.playback import Playback
 from drive_seg.sources.video import Unplayable, Video
@@ -30,17 +31,19 @@ class StreamSource(Closing):
     `decode_ms` is then the colour conversion alone, for decoding cannot be told from waiting. After a reconnect `segment` has
     grown by one. It is tried for `give_up_s`, None for as long as it takes.
 
-    A server that is not there yet is waited for where there is somebody to `tell`, which takes one line and is called four times a
-    second; what it raises ends the waiting. Raises SourceError when there is no stream, when the server refuses user name and
+    A server that is not there yet is waited for where there is somebody to `tell`, who is called four times a second; what it raises
+    ends the waiting. Raises Absent when there is no server, SourceError when it has no stream, when it refuses user name and
     password, and from `read` once `give_up_s` are over.
     """
 
-    def __init__(self, uri: str, give_up_s: float | None = None, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(self, uri: str, give_up_s: float | None = None, tell: Callable[[Away], None] | None = None) -> None:
         self._uri, self._name, self._give_up_s = uri, redacted(uri), give_up_s
         self._interrupted = threading.Event()
         self._state = "opening"
-        self._index = self._segment = self._attempts = self._lost = 0
+        self._index = self._segment = self._attempts = self._damaged = self._breaks = 0
         self._lost_s: float | None = None  # since when there is no connection
+        self._without_s = 0.0  # how long there was none, the breaks together
+        self._away: Away | None = None
         self._video: Video | None = self._first_connection(tell)
         self._playback: Playback | None = None  # of what has an end
         self._waiting: VideoFrame | None = None  # decoded at the opening
@@ -60,11 +63,19 @@ class StreamSource(Closing):
         return self._state
 
     @property
+    def away(self) -> Away | None:
+        """While it is reconnecting: since when, and how often that was tried. May be read from any thread."""
+        return self._away
+
+    @property
     def note(self) -> str:
-        """What was damaged so far, in one line; empty for nothing."""
+        """What was damaged and how often the connection broke so far, in one line; empty for nothing."""
         if self._playback:
             return self._playback.note
-        return f"{self._name}: {self._lost} frames damaged on the way; check the network" if self._lost else ""
+        said = [f"{self._damaged} frames damaged on the way"] if self._damaged else []
+        if self._breaks:
+            said.append(f"connection lost {self._breaks} time{'s' * (self._breaks > 1)}, {self._without_s:.0f} s without it")
+        return f"{self._name}: {', '.join(said)}; check the network" if said else ""
 
     def interrupt(self) -> None:
         """From any thread: a `read` that waits between two attempts returns None, as do all later ones."""
@@ -83,7 +94,9 @@ class StreamSource(Closing):
             if self._attempts and self._replayed(frame.pts, image):
                 self._interrupted.set()
                 break
-            self._state, self._attempts, self._lost_s = "playing", 0, None
+            if self._lost_s is not None:
+                self._without_s += time.monotonic() - self._lost_s
+            self._state, self._attempts, self._lost_s, self._away = "playing", 0, None, None
             self._index += 1
             ms = (time.perf_counter() - start) * 1000
             return Frame(image, self._index - 1, time_s, decode_ms=ms, segment=self._segment)
@@ -121,7 +134,7 @@ class StreamSource(Closing):
             lost, frame = self._video.next()
         except av.error.FFmpegError:
             return None
-        self._lost += len(lost)
+        self._damaged += len(lost)
         return frame
 
     def _replayed(self, pts: int | None, image: Image) -> bool:
@@ -137,15 +150,18 @@ class StreamSource(Closing):
             self._video.close()
             self._video = None
         if self._lost_s is None:
-            self._lost_s = time.monotonic()
+            self._lost_s, self._breaks = time.monotonic(), self._breaks + 1
+            self._away = Away(self._name, time.time(), 0)
         delay_s = self._delay_s()
         if self._gives_up(self._lost_s, delay_s):
             raise SourceError(
                 f"{self._name}: lost after {self._index} frames, {self._attempts} reconnects failed; check the server and the network"
             )
-        self._attempts += 1
         if self._interrupted.wait(delay_s):
             return
+        self._attempts += 1
+        if self._away:
+            self._away = replace(self._away, tries=self._attempts)
         try:
             self._video = self._connect()
         except REFUSED as error:
@@ -154,8 +170,8 @@ class StreamSource(Closing):
             return
         self._segment += 1
 
-    def _first_connection(self, tell: Callable[[str], None] | None) -> Video:
-        since_s = time.monotonic()
+    def _first_connection(self, tell: Callable[[Away], None] | None) -> Video:
+        since_s, began_s = time.monotonic(), time.time()
         while True:
             try:
                 return self._connect()
@@ -166,11 +182,11 @@ class StreamSource(Closing):
             except av.error.FFmpegError as error:
                 absent = error.errno in ABSENT or isinstance(error, av.error.ExitError)
                 if tell is None or not absent or self._gives_up(since_s, self._delay_s()):
-                    raise self._no_stream() from error
+                    raise self._no_stream(Absent if absent else SourceError) from error
             next_s = time.monotonic() + self._delay_s()
             self._attempts += 1
             while (now_s := time.monotonic()) < next_s:
-                tell(f"{self._name}: no server there yet; tried {self._attempts} times in {now_s - since_s:.0f} s")
+                tell(Away(self._name, began_s, self._attempts))
                 self._interrupted.wait(min(TELL_S, next_s - now_s))
 
     def _delay_s(self) -> float:
@@ -182,11 +198,13 @@ class StreamSource(Closing):
     def _connect(self) -> Video:
         return Video(self._uri, live=True, options=OPTIONS, timeout_s=TIMEOUTS_S)
 
-    def _no_stream(self) -> SourceError:
-        return SourceError(f"{self._name}: no video stream there; check the address, and that the server runs and can be reached")
+    def _no_stream(self, kind: type[SourceError] = SourceError) -> SourceError:
+        return kind(f"{self._name}: no video stream there; check the address, and that the server runs and can be reached")
 
     def _refused(self) -> SourceError:
-        return SourceError(f"{self._name}: the server refuses user name and password; give others, as in rtsp://NAME:PASSWORD@host/…")
+        return SourceError(
+            f"{self._name}: the server refuses user name and password; give others before the host, as in NAME:PASSWORD@host"
+        )
 
     def close(self) -> None:
         self._interrupted.set()

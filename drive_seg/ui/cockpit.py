@@ -50,8 +50,7 @@ class Cockpit(QObject):
         self.view, self.versus, self.divider = View.OVERLAY, Versus.SPLIT, 0.5
         self.comparison: Mapping[str, object] = memory.comparison or PLAIN  # who is compared with when comparing begins
         self.comparing = False  # as it was asked for: opening the second pipeline takes its time
-        clear = drawn_palette(self.status.classes, self.status.palette) != self.status.palette
-        self.clear = memory.flag("look/clear", clear)  # colours that somebody gave the classes are shown unless V says otherwise
+        self.clear = self._usually_clear()
         self.shown: Shown | None = None
         self.truth = Truth()
         self.hunting = False  # for a frame with a large error
@@ -100,6 +99,8 @@ class Cockpit(QObject):
             self._recording_since_s = now_s if self.status.recording else None
         if self.status.trouble and self.status.trouble != before.trouble:
             self._learn(self.status.trouble)
+        if not before.classes:  # the first network
+            self.clear = self._usually_clear()
         if before.classes != self.status.classes or before.palette != self.status.palette:
             self._draw(**self._colours(self.status.classes, self.status.palette), hidden=frozenset())
         return self.status
@@ -450,6 +451,11 @@ class Cockpit(QObject):
         except DriveSegError as error:
             self.told.emit(str(error), True)
         self._soon.start(SOON_MS)
+
+    def _usually_clear(self) -> bool:
+        """Colours that somebody gave the classes are shown unless V says otherwise."""
+        usual = drawn_palette(self.status.classes, self.status.palette) != self.status.palette
+        return self.memory.flag("look/clear", usual)
 
     def _comparison_ids(self) -> Labels | None:
         """Where A's colours stand for other ids of B's."""

@@ -374,6 +374,9 @@
     <message><source>playing</source><translation>spielt</translation></message>
     <message><source>paused</source><translation>angehalten</translation></message>
     <message><source>reconnecting</source><translation>verbindet neu</translation></message>
+    <message><source>connecting</source><translation>verbindet</translation></message>
+    <message><source>{0} since {1}, try {2}</source><translation>{0} seit {1}, Versuch {2}</translation></message>
+    <message><source>connecting to {0} since {1}, try {2}</source><translation>verbindet mit {0} seit {1}, Versuch {2}</translation></message>
     <message><source>ended</source><translation>zu Ende</translation></message>
     <message><source>failed</source><translation>gescheitert</translation></message>
     <message><source>Opened lately</source><translation>Zuletzt geöffnet</translation></message>

@@ -86,9 +86,11 @@ class Layout:
 
     def show_state(self, status: Status, theme: Theme, behind: tuple[float, float] | None, recording_s: float | None) -> None:
         """`behind`: frames a second shown and due, where the machine is too slow; `recording_s`: for how long."""
-        words, colour = state_name(status.state), state_colour(theme, status.state)
+        words, colour, away = state_name(status.state), state_colour(theme, status.state), status.away
         if status.state.startswith("loading"):
             words, colour = f"{status.state} …", theme.accent
+        if away and status.state in ("connecting", "reconnecting"):
+            words = translate("ui", "{0} since {1}, try {2}").format(words, away.since, away.tries)
         if behind:
             words, colour = translate("ui", "falling behind: {0:.0f} of {1:.0f} frames / s").format(*behind), theme.warn
         self.state.setText(f"● {words}")
@@ -96,6 +98,8 @@ class Layout:
         parts = [status.source.name, status.headline]
         if status.recording:
             parts.insert(0, translate("ui", "recording {0} {1}").format(status.recording.name, clock(recording_s or 0.0)))
+        if away and away.name != status.source.name:
+            parts.insert(0, translate("ui", "connecting to {0} since {1}, try {2}").format(away.name, away.since, away.tries))
         self.about.setText("   ·   ".join(part for part in parts if part))
         self.transport.show_state(status)
         self.video.waiting = translate("ui", "Waiting for {0} …").format(status.source.name)
@@ -155,6 +159,7 @@ def state_name(state: str) -> str:
     """For people."""
     return {
         "opening": translate("ui", "opening"),
+        "connecting": translate("ui", "connecting"),
         "playing": translate("ui", "playing"),
         "paused": translate("ui", "paused"),
         "reconnecting": translate("ui", "reconnecting"),

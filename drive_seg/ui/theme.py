@@ -59,7 +59,8 @@ THEMES = {theme.name: theme for theme in (DARK, LIGHT)}
 
 def state_colour(theme: Theme, state: str) -> str:
     """What the dot before the run's state looks like."""
-    return {"playing": theme.good, "failed": theme.bad, "paused": theme.warn, "reconnecting": theme.warn}.get(state, theme.dim)
+    waits = dict.fromkeys(("paused", "connecting", "reconnecting"), theme.warn)
+    return {"playing": theme.good, "failed": theme.bad, **waits}.get(state, theme.dim)
 
 
 def palette(theme: Theme) -> QPalette:

@@ -1,12 +1,14 @@
 """Streams: from a small server on this machine, and reconnecting to fake connections."""
 
 import errno
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from itertools import pairwise
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count, pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,8 +17,8 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Image
-from drive_seg.errors import SourceError
+from drive_seg.contracts import Away, Image
+from drive_seg.errors import Absent, SourceError
 from drive_seg.redaction import redacted
 from drive_seg.sources import stream
 from drive_seg.sources.capture import Capture
@@ -54,6 +56,58 @@ class Handler(SimpleHTTPRequestHandler):
             self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg) + jpeg + b"\r\n")
             time.sleep(0.02)
         return None
+
+
+class Camera:
+    """An MJPEG camera at an address that nobody answers at until it begins; it ends at once, with the connections that there are."""
+
+    def __init__(self) -> None:
+        self._http: ThreadingHTTPServer | None = None
+        self._place = socket.socket()  # keeps the port from others while nobody listens there
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._place.bind(("127.0.0.1", 0))
+        self.port = self._place.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}/live"
+
+    def begin(self, refuses: bool = False) -> None:
+        class Lens(BaseHTTPRequestHandler):
+            def log_message(self, format: str, *args: object) -> None: ...
+
+            def do_GET(self) -> None:
+                if refuses:
+                    self.send_error(401)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                with suppress(OSError):  # it hangs up on us
+                    for number in count():
+                        if camera is not shown._http:
+                            return
+                        jpeg = cv2.imencode(".jpg", picture(number % 40))[1].tobytes()
+                        self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg) + jpeg + b"\r\n")
+                        time.sleep(0.02)
+
+        class Reusing(ThreadingHTTPServer):
+            allow_reuse_port = True
+            daemon_threads = True
+
+        shown = self
+        camera = self._http = Reusing(("127.0.0.1", self.port), Lens)
+        threading.Thread(target=camera.serve_forever, args=(0.02,), daemon=True).start()
+
+    def end(self) -> None:
+        if http := self._http:
+            self._http = None
+            http.shutdown()
+            http.server_close()
+
+    def __enter__(self) -> "Camera":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.end()
+        self._place.close()
 
 
 @pytest.fixture
@@ -182,18 +236,19 @@ def test_a_server_that_answers_without_pictures_is_given_up(fake_network: type[F
 def test_a_server_that_is_not_there_yet_is_waited_for_where_that_can_be_told(fake_network: type[FakeVideo]) -> None:
     script: list[list[Image] | Exception | None] = [None, None, None, [picture()]]
     fake_network.script[:] = script
-    told: list[str] = []
+    told: list[Away] = []
     with StreamSource("rtsp://me:secret@cam", tell=told.append) as source:
         assert source.read()
-    assert {line.split(" in ")[0] for line in told} == {f"rtsp://cam: no server there yet; tried {n} times" for n in (1, 2, 3)}
+    assert {(away.name, away.tries) for away in told} == {("rtsp://cam", 1), ("rtsp://cam", 2), ("rtsp://cam", 3)}
+    assert len({away.since_s for away in told}) == 1
     fake_network.script[:] = [*script]
-    with pytest.raises(SourceError, match="no video stream there"):
+    with pytest.raises(Absent, match="no video stream there"):
         StreamSource("rtsp://cam")
     fake_network.script[:] = []
-    with pytest.raises(SourceError, match="no video stream there"):
+    with pytest.raises(Absent, match="no video stream there"):
         StreamSource("rtsp://cam", give_up_s=0.1, tell=told.append)
 
-    def stop(line: str) -> None:
+    def stop(away: Away) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -203,7 +258,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for_where_that_can_be_told(fak
 def test_wrong_credentials_are_called_that(fake_network: type[FakeVideo]) -> None:
     refused = av.error.HTTPUnauthorizedError(1, "401")
     fake_network.script[:] = [refused]
-    with pytest.raises(SourceError, match=r"^rtsp://cam: the server refuses user name and password"):
+    with pytest.raises(SourceError, match=r"^rtsp://cam: the server refuses .* give .* NAME:PASSWORD@host$"):
         StreamSource("rtsp://me:wrong@cam")
     fake_network.script[:] = [[picture()], refused]  # changed meanwhile
     with StreamSource("rtsp://me:wrong@cam") as source, pytest.raises(SourceError, match="refuses user name"):

@@ -35,7 +35,7 @@ class FakePlayer:
         runs = {"model": "camvid", "backend": "openvino", "precision": "int8", "device": "CPU (2 threads)", "schedule": "every-frame",
                 "mode": "sync", "propagation": "hold"}  # fmt: skip
         self.now = Status(
-            state="playing", settings=Settings.load(None, settings), runs=runs, headline="camvid · openvino int8", note="",
+            state="playing", settings=Settings.load(None, settings), runs=runs, headline="camvid · openvino int8", away=None, note="",
             classes=tuple(CAMVID), palette=tuple(CAMVID.values()), source=info, seekable=not info.live, position=None, paused=False,
             speed=1.0, dropped=0, recording=None, comparison=None, differing=None, auditing=False, numbers=Numbers(),
             comparison_numbers=None, trouble=None,
