@@ -31,6 +31,17 @@ class Progress(Observer):
             self._line.update(f"frame {result.frame.index}, {result.total_ms:.1f} ms")
 
 
+class Events(Observer):
+    """A line for each person who comes into the corridor, or is gone again."""
+
+    def on_result(self, result: Result, comparison: Result | None) -> None:
+        frame, ahead = result.frame, result.ahead
+        if ahead and ahead.event:
+            row = "" if ahead.person_row is None else f", row {ahead.person_row} of {ahead.size_hw[0]}"
+            what = f"person in the corridor{row}" if ahead.event == "begin" else "nobody in the corridor any more"
+            err.print(f"frame {frame.index}, {frame.time_s:.1f} s: {what}", soft_wrap=True, markup=False)
+
+
 @contextmanager
 def announced(settings: Settings) -> Iterator["Session"]:
     """Opened and announced, to be run. Raises what opening it raises."""
@@ -47,6 +58,7 @@ def announced(settings: Settings) -> Iterator["Session"]:
         err.print(f"{session.capture.source.info.name} · {session.pipeline.headline}", soft_wrap=True, markup=False)
         print_note(session.pipeline.engine.note)
         session.observers["progress"] = Progress(stack.enter_context(err.status("starting …")))
+        session.observers["events"] = Events()
         yield session
         print_note(getattr(session.capture.source, "note", ""))  # of damage, of labels that were left out
 
