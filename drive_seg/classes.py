@@ -34,7 +34,8 @@ SAME_AS = {
     "person": "pedestrian", "rider": "bicyclist", "cyclist": "bicyclist", "sidewalk": "pavement", "vegetation": "tree",
     "traffic sign": "sign",
 }  # fmt: skip
-PEOPLE = frozenset({"pedestrian", "bicyclist"})
+PEOPLE = frozenset({"pedestrian", "bicyclist", "motorcyclist", "other rider", "child", "people", "human"})
+ROAD = frozenset({"road", "street", "drivable", "drivable area", "lane marking", "road marking", "crosswalk", "lanemkgsdriv"})
 _LINE = re.compile(r"(?P<name>[^#]*[^#\s])(?:\s+#(?P<colour>[0-9a-fA-F]{6}))?")
 
 
@@ -134,7 +135,17 @@ def drawn_palette(classes: Sequence[str], own: tuple[RGB, ...]) -> tuple[RGB, ..
 
 def people(classes: Sequence[str]) -> frozenset[int]:
     """The ids of who walks and who rides."""
-    return frozenset(number for number, name in enumerate(classes) if _plain(name) in PEOPLE)
+    return frozenset(number for number, name in enumerate(classes) if _first(name) in PEOPLE)
+
+
+def roads(classes: Sequence[str]) -> frozenset[int]:
+    """The ids of what is driven on: the road and what is painted on it."""
+    return frozenset(number for number, name in enumerate(classes) if _first(name) in ROAD)
+
+
+def _first(name: str) -> str:
+    """Of `road, route` and `Lane Marking - General` what stands first."""
+    return _plain(re.split(r"[,;]| - ", name)[0].strip())
 
 
 def _plain(name: str) -> str:

@@ -106,6 +106,27 @@ class Decision:
     run_mid: bool = False  # that stage alone
 
 
+Corridor = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+"""Where the car is about to drive: its left foot, its right foot, and the apex in which both sides meet, each x and y from 0 to 1 of the
+picture's width and height, counted from its top left corner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What the labels say of the road in front of the car; rows and points in the pixels of a picture of `size_hw`, from its top left."""
+
+    size_hw: tuple[int, int]
+    corridor: Corridor
+    polygon: tuple[tuple[float, float], ...]  # x, y of the corners of the free space, along the pixels' edges; empty where there is none
+    share: float | None  # 0..1, of the corridor's pixels those that are road, void left out; None where all are void
+    row: int | None  # where the free part of the corridor ends: the lowest row that is not free; None where it is free up to its top
+    obstacle: int | None  # the class that is there
+    persons: int  # label pixels of people in the corridor
+    person_row: int | None  # the lowest of them
+    person: bool = False  # somebody is there, by a rule that a flickering pixel does not meet (network.ahead.Presence)
+    event: Literal["begin", "end"] | None = None  # `person` is another one than in the frame before
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What the program knows about one frame, for every sink."""
@@ -121,6 +142,7 @@ class Result:
     spans: tuple[Span, ...] = ()
     dropped: int = 0  # frames that the source lost so far
     classes: tuple[str, ...] = ()  # the names behind the ids
+    ahead: Ahead | None = None  # where a corridor is given
 
     @property
     def is_key(self) -> bool:

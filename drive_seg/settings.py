@@ -9,18 +9,20 @@ import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from drive_seg import backends, sources
+from drive_seg.contracts import Corridor
 from drive_seg.errors import UsageError
 from drive_seg.files import expanded
-from drive_seg.network import propagate, schedule
+from drive_seg.network import ahead, propagate, schedule
 from drive_seg.reading import read_toml
 
 DEFAULT_MODEL = "city"
 DEFAULT_SOURCE = "demo:"
+SAVED = "saved"  # the corridor that the window has kept for the source
 MOST_PX = 16384  # of an input's side
 PRODUCT = ("model", "backend", "precision", "schedule", "mode", "propagation")  # of which a benchmark takes several values
 FOREIGN = ("class_names", "mean", "std", "channels", "scale")  # what only a network without a card has to be told
@@ -67,6 +69,17 @@ def _seconds(value: object) -> object:
     return float(match[1]) * (60 if match[2] == "min" else 1)
 
 
+def _corridor(value: Any) -> object:
+    if value == SAVED:
+        return value
+    try:
+        parts = value.split(",") if isinstance(value, str) else value
+        points = [float(number) for part in parts for number in (part if isinstance(part, (list, tuple)) else (part,))]
+    except (TypeError, ValueError, OverflowError):
+        points = []
+    return ahead.checked(points)
+
+
 def _place(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("Give a path without a NUL byte")
@@ -105,6 +118,7 @@ MODES = (
     ("async:K", "the same on a virtual clock, on which it takes K frames"),
 )
 PROPAGATIONS = tuple((name, f"{kind.help}{'; where the bundle has it' * kind.learned}") for name, kind in propagate.KINDS.items())
+CORRIDORS = (("0.2,1,0.8,1,0.5,0.5", "these points"), (SAVED, "those that were set in the window for this source, else the usual ones"))
 
 
 class Settings(BaseModel):
@@ -156,7 +170,16 @@ class Settings(BaseModel):
     )
     replay: Annotated[Place | None, Flag(TIME, "FILE", "take the key frames from the JSON lines of an earlier run")] = None
     audit: Annotated[bool, Flag(TIME, "", "in spare time the full network on some frames: how far the labels agree, by their age")] = False
-
+    corridor: Annotated[
+        Corridor | Literal["saved"] | None,
+        BeforeValidator(_corridor),
+        Flag(
+            OUTPUT,
+            "X,Y,X,Y,X,Y",
+            "look at the road ahead between left foot, right foot and apex, as shares of the picture",
+            choices=CORRIDORS,
+        ),
+    ] = None
     opacity: Annotated[float, Field(ge=0, le=1), Flag(OUTPUT, "SHARE", "of the mask, 0 to 1")] = 0.5
     output: Annotated[
         Place | None,
@@ -228,6 +251,8 @@ class Settings(BaseModel):
 
 def _typed(name: str, value: object) -> str:
     """As a person types it."""
+    if name == "corridor" and isinstance(value, tuple):
+        return ",".join(f"{part:g}" for point in value for part in point)
     if isinstance(value, tuple):
         return ("x" if name == "input_size" else ",").join(map(str, value))
     return f"{value}" + {"deadline": "ms", "give_up": "s"}.get(name, "")

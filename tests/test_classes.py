@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_seg.classes import ClassName, palette, read_class_names, safe_palette, void_ids
+from drive_seg.classes import ClassName, palette, people, read_class_names, roads, safe_palette, void_ids
 from drive_seg.errors import UsageError
 from tests.fakes import CAMVID
 
@@ -95,3 +95,24 @@ def test_more_classes_than_safe_colours_change_their_lightness() -> None:
     lightness = cv2.cvtColor(np.array(colours, np.float32)[:, None] / 255, cv2.COLOR_RGB2LAB)[:, 0, 0].reshape(5, 12)
     assert (np.diff(lightness[[3, 1, 0, 2, 4]], axis=0) > 0).all()
     assert safe_palette(0) == ()
+
+
+@pytest.mark.parametrize(
+    ("classes", "roads_", "people_"),
+    [
+        (
+            ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"),
+            {3},
+            {9, 10},
+        ),  # CamVid
+        (("Road", "LaneMkgsDriv", "LaneMkgsNonDriv", "RoadShoulder", "Child"), {0, 1}, {4}),  # CamVid, all of it
+        (("road", "sidewalk", "person", "rider", "bicycle"), {0}, {2, 3}),  # Cityscapes
+        (("Lane Marking - General", "Crosswalk - Plain", "Person", "Other Rider", "Service Lane"), {0, 1}, {2, 3}),  # Mapillary
+        (("wall", "road, route", "person, individual, someone"), {1}, {2}),  # ADE20K
+        (("apple", "crossroad", "salesperson"), set(), set()),
+    ],
+)
+def test_what_is_driven_on_and_who_can_be_hurt_are_known_by_any_data_sets_names(
+    classes: tuple[str, ...], roads_: set[int], people_: set[int]
+) -> None:
+    assert (roads(classes), people(classes)) == (roads_, people_)

@@ -36,6 +36,17 @@ class Progress(Observer):
         return Text(f"{self._line}; reconnecting since {away.since}, try {away.tries}" if away else self._line)
 
 
+class Events(Observer):
+    """A line for each person who comes into the corridor, or is gone again."""
+
+    def on_result(self, result: Result, comparison: Result | None) -> None:
+        frame, ahead = result.frame, result.ahead
+        if ahead and ahead.event:
+            row = "" if ahead.person_row is None else f", row {ahead.person_row} of {ahead.size_hw[0]}"
+            what = f"person in the corridor{row}" if ahead.event == "begin" else "nobody in the corridor any more"
+            err.print(f"frame {frame.index}, {frame.time_s:.1f} s: {what}", soft_wrap=True, markup=False)
+
+
 @contextmanager
 def announced(settings: Settings) -> Iterator["Session"]:
     """Opened and announced, to be run. Raises what opening it raises."""
@@ -54,6 +65,7 @@ def announced(settings: Settings) -> Iterator["Session"]:
         print_note(session.pipeline.engine.note)
         session.observers["progress"] = progress = Progress(session.capture)
         stack.enter_context(err.status(progress))
+        session.observers["events"] = Events()
         yield session
         print_note(getattr(session.capture.source, "note", ""))  # of damage, of labels that were left out
 

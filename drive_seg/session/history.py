@@ -5,7 +5,7 @@ import io
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_seg.contracts import Labels, Result
+from drive_seg.contracts import Ahead, Labels, Result
 from drive_seg.files import write
 
 LENGTH = 18_000  # frames: 10 minutes at 30 fps
+AHEAD = ("corridor_road", "corridor_row", "corridor_obstacle", "corridor_people", "person_ahead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Moment:
     dropped: int  # so far
     latency_ms: Mapping[str, float]  # by contracts.TIMED, and "total"
     shares: NDArray[np.float32]  # (classes,) of all pixels; what is missing to 1 is void
+    ahead: Ahead | None  # without its polygon
 
 
 def moment_of(result: Result, classes: int) -> Moment:
@@ -56,6 +58,7 @@ def moment_of(result: Result, classes: int) -> Moment:
         dropped=result.dropped,
         latency_ms=result.latency_ms,
         shares=shares(result.labels, classes),
+        ahead=result.ahead and replace(result.ahead, polygon=()),
     )
 
 
@@ -89,12 +92,25 @@ class History:
 def write_csv(path: Path, classes: Sequence[str], moments: Sequence[Moment], overwrite: bool = False) -> None:
     """index, time_s and each class's share of the picture, a line for each moment that was labelled with as many classes.
 
+    Where the road ahead was looked at, AHEAD too: of the corridor the share that is road, the row and class that end its free part, the
+    pixels of people in it, and whether somebody is there.
+
     Raises UsageError for a file that is there unless it is to be overwritten, SinkError when it cannot be written.
     """
     text = io.StringIO(newline="")
     table = csv.writer(text)
-    table.writerow(("index", "time_s", *classes))
+    looked = any(moment.ahead for moment in moments)
+    table.writerow(("index", "time_s", *classes, *(AHEAD if looked else ())))
     for moment in moments:
         if len(moment.shares) == len(classes):
-            table.writerow((moment.index, f"{moment.time_s:.6f}", *(f"{share:.6f}" for share in moment.shares)))
+            shown = (f"{share:.6f}" for share in moment.shares)
+            table.writerow((moment.index, f"{moment.time_s:.6f}", *shown, *(_ahead(moment.ahead, classes) if looked else ())))
     write(path, text.getvalue(), overwrite)
+
+
+def _ahead(ahead: Ahead | None, classes: Sequence[str]) -> tuple[object, ...]:
+    """AHEAD of one frame."""
+    if ahead is None:
+        return ("",) * len(AHEAD)
+    share, obstacle = "" if ahead.share is None else f"{ahead.share:.6f}", "" if ahead.obstacle is None else classes[ahead.obstacle]
+    return share, "" if ahead.row is None else ahead.row, obstacle, ahead.persons, int(ahead.person)

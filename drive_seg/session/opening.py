@@ -1,6 +1,6 @@
 """The composition root: from settings to a network with its pipeline, a capture, sinks and an auditor; and a session without a window."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from drive_seg.network.refresh import Async, Delayed, Refresher, Streamed, Sync
 from drive_seg.network.schedule import EveryFrame, Pipelined, Replay, Schedule, check_fits, parse_schedule
 from drive_seg.overlay import Painter, usual_look
 from drive_seg.session.audit import Auditor
+from drive_seg.session.corridors import corridor_of
+from drive_seg.session.lookout import Lookout
+from drive_seg.session.observer import Observer
 from drive_seg.session.paths import check_apart, check_paths
 from drive_seg.session.precision import int8_is_faster
 from drive_seg.session.session import Session
@@ -208,6 +211,13 @@ def open_auditor(settings: Settings, frame_hw: tuple[int, int]) -> Auditor:
     return Auditor(lambda: open_engine(find_model(settings), settings, beside=True), frame_hw, refine if settings.refine else None)
 
 
+def open_lookout(settings: Settings, classes: Sequence[str]) -> dict[str, Observer]:
+    """What watches the road ahead, by its name among a session's observers; none where nobody asks. Raises UsageError."""
+    if settings.corridor is None:
+        return {}
+    return {"ahead": Lookout(corridor_of(settings.source) if isinstance(settings.corridor, str) else settings.corridor, classes)}
+
+
 @contextmanager
 def open_session(settings: Settings, tell: Callable[[str], None] | None = None) -> Iterator[Session]:
     """Opens everything for a run without a window, in the order in which a mistake is cheapest to find; closes it in the reverse one.
@@ -241,6 +251,7 @@ def open_session(settings: Settings, tell: Callable[[str], None] | None = None) 
         session.painter = Painter(usual_look(engine.classes, engine.palette, settings.opacity))
         session.paints_always = settings.benchmark
         session.sinks |= sinks
+        session.observers |= open_lookout(settings, pipeline.engine.classes)
         if auditor:
             session.auditor = session.observers["audit"] = auditor
         if not settings.benchmark:  # which counts those after its warm-up

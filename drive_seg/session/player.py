@@ -31,7 +31,7 @@ from drive_seg.workers import Closed, Worker, on_all_cpus
 CLOSE_LIMIT_S = 60.0  # the frame under way, and a recording's end, on a machine that is busy
 BUILDING_LIMIT_S = 0.5
 POLL_S = 0.05  # a command waits no longer, when no frame comes
-CHANGEABLE = FIELDS | {"source", "loop"}
+CHANGEABLE = FIELDS | {"source", "loop", "corridor"}
 
 
 class Player:
@@ -340,6 +340,11 @@ class Player:
         elif wanted.loop != self._settings.loop and self._capture:
             self._capture.looping = wanted.loop
             self._settings = self._settings.model_copy(update={"loop": wanted.loop})
+        if "corridor" in updates:
+            self._settings = self._settings.model_copy(update={"corridor": wanted.corridor})
+            self._try("ahead", self._look_ahead)
+            if self._last and self._waits:
+                self._present(self._session.completed(replace(self._last.result, ahead=None)), self._last.comparison)
         if self._main.broken or (self._main.wanted and differing_fields(wanted, pipeline)):
             self._try("change", lambda: self._change_pipeline(wanted))
 
@@ -395,6 +400,8 @@ class Player:
         self._last, self._count, self._over, self._held = None, 0, False, False
         if other:
             self._adopt()
+        else:
+            self._try("ahead", self._look_ahead)
         if before is None:
             self._session.sinks |= opening.open_sinks(settings, self._source)
             self._recording = settings.output
@@ -417,6 +424,7 @@ class Player:
             self.look = replace(usual_look(*self._network, self.look.opacity), hidden=hidden, contours=self.look.contours)
         if "audit" in self._session.observers:
             self._audit(True)
+        self._try("ahead", self._look_ahead)
         if self._held:
             self._held = False
             self.resume()
@@ -455,6 +463,11 @@ class Player:
             self._session.auditor = self._session.observers["audit"] = opening.open_auditor(self._main.settings, self._frame_hw)
         if before:
             self._end("close audit", before.close)
+
+    def _look_ahead(self) -> None:
+        """From the beginning, or not at all. Raises UsageError where the network knows no road."""
+        self._session.observers.pop("ahead", None)
+        self._session.observers |= opening.open_lookout(self._settings, self._network[0])
 
     def _record(self, path: Path | None) -> None:
         """Raises UsageError, also for a file that is there, and SinkError; a recording before this one is finished then."""

@@ -99,7 +99,14 @@ class Session:
         assert pipeline is not None
         wanted = self.painter and (self.paints_always or any(sink.wants_overlay for sink in self.sinks.values()))
         pipeline.paint = self._paint if wanted else None
-        return self._watch("network", pipeline, lambda: pipeline.step(frame, self.dropped))
+        result = self._watch("network", pipeline, lambda: pipeline.step(frame, self.dropped))
+        return result and self.completed(result)
+
+    def completed(self, result: Result) -> Result:
+        """With what the observers know of it."""
+        for name, observer in tuple(self.observers.items()):
+            result = self._attempt(name, partial(observer.complete, result)) or result
+        return result
 
     def step_comparison(self, frame: Frame) -> Result | None:
         """The same by the comparison, where there is one."""
@@ -151,7 +158,8 @@ class Session:
         if self.pipeline is None:
             raise UsageError("nothing was played yet; open it first")
         agreement = {"agreement": [asdict(one) for one in self.auditor.agreement()]} if self.auditor else {}
-        return {**(self._runs or self.pipeline.runs), **self.latencies.summary(), **agreement}
+        watched = {name: value for observer in tuple(self.observers.values()) for name, value in observer.figures().items()}
+        return {**(self._runs or self.pipeline.runs), **self.latencies.summary(), **agreement, **watched}
 
     def _paint(self, image: Image, labels: Labels) -> Image:
         """Where the network runs, if that can be."""

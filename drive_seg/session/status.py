@@ -15,6 +15,7 @@ REMEDIES = {
     "recorder": "record to another file",
     "change": "choose something else",
     "comparison": "compare with something else",
+    "ahead": "set another corridor, or run a network that has a class for the road",
     "audit": "turn it on again, or choose another backend",
     "masks": "free space there, and start again with another folder",
     "trace": "free space there, and start again with another file",

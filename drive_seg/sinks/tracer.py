@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -74,6 +75,7 @@ def line(result: Result) -> dict[str, Any]:
         "cold": result.cold,
         "latency_ms": {name: round(ms, 4) for name, ms in result.latency_ms.items()},
         "dropped": result.dropped,
+        **({"ahead": asdict(result.ahead)} if result.ahead else {}),
     }
 
 

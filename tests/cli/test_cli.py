@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,15 @@ from rich.console import Console
 from drive_seg import cli
 from drive_seg.cli.benchmark import table
 from drive_seg.cli.flags import reserved
-from drive_seg.contracts import KINDS, TIMED
+from drive_seg.cli.headless import Events
+from drive_seg.contracts import KINDS, TIMED, Ahead
 from drive_seg.demo import DemoDrive
 from drive_seg.files import part_of
+from drive_seg.network.ahead import USUAL
 from drive_seg.network.card import load_bundle
 from drive_seg.session.figures import percentiles
 from drive_seg.settings import DEFAULT_MODEL
-from tests.fakes import make_bundle
+from tests.fakes import make_bundle, make_result
 from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +144,28 @@ def test_an_audited_run_says_how_far_its_labels_agree_with_the_full_networks(cap
     found = json.loads(path.read_text())["agreement"]
     assert (code, {one["age"] for one in found} <= {0, 1, 2, 3}) == (0, True)
     assert f"at age {found[-1]['age']}; {sum(one['frames'] for one in found)} frames audited" in out
+
+
+def test_the_road_ahead_is_told_at_the_end_and_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    files = ("--json", str(tmp_path / "run.json"), "--trace", str(tmp_path / "run.jsonl"))
+    code, out, _ = call(capsys, "run", "--headless", "--source", SHORT, "--threads", "1", "--corridor", "saved", *files)
+    ahead = json.loads((tmp_path / "run.json").read_text())["ahead"]
+    lines = [json.loads(line)["ahead"] for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    assert (code, ahead["frames"], len(lines)) == (0, 5, 5)
+    assert ahead["road_share"] == pytest.approx(sum(line["share"] for line in lines) / 5)
+    assert f"{ahead['road_share']:.1%} of the corridor was road; a person in it {ahead['persons']} times, in " in out
+
+
+def test_a_person_in_the_corridor_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    ahead = Ahead((360, 480), USUAL, (), 0.8, 210, 9, 50, 210, True, "begin")
+    events = Events()
+    for index, one in enumerate((ahead, replace(ahead, event=None), replace(ahead, person=False, person_row=None, event="end"))):
+        made = make_result(123 + index)
+        events.on_result(replace(made, ahead=one), None)
+    assert capsys.readouterr().err.splitlines() == [
+        "frame 123, 4.1 s: person in the corridor, row 210 of 360",
+        "frame 125, 4.2 s: nobody in the corridor any more",
+    ]
 
 
 def test_a_config_file_is_read_and_the_command_line_wins(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ import pytest
 
 from drive_seg.contracts import Frame, Result
 from drive_seg.errors import BackendError, DriveSegError, SinkError, SourceError, UsageError
+from drive_seg.network.ahead import USUAL
 from drive_seg.overlay import Look, usual_look
+from drive_seg.session.corridors import keep
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown
 from drive_seg.settings import Settings
@@ -727,3 +729,52 @@ def test_another_source_of_another_size_goes_on_with_the_same_bundle(pictures: P
         player.change(source=str(pictures), loop=True)
         until(lambda: (come := player.history(1)) and come[0].segment > 1 and player.status().source.size_hw == (96, 128))
         assert player.status().trouble is None
+
+
+CORRIDOR = ((0.0, 1.0), (1.0, 1.0), (0.5, 0.0))
+
+
+def test_the_road_ahead_is_looked_at_from_one_frame_to_the_next_also_at_the_one_that_stands(world: World) -> None:
+    world.sources["drive"] = lambda: Drive(first=0)
+    with world.playing() as player:
+        more(player)
+        assert player.history(1)[-1].ahead is None
+        before = pause(player)
+        player.change(corridor=CORRIDOR)
+        ahead = shown(player).result.ahead
+        assert ahead is not None
+        assert (ahead.corridor, ahead.size_hw) == (CORRIDOR, (48, 64))
+        assert player.status().settings.corridor == CORRIDOR
+        other = ((0.1, 1.0), (1.0, 1.0), (0.5, 0.0))
+        player.change(corridor=other)
+        after = shown(player).result
+        assert after.frame is before.result.frame
+        assert after.ahead
+        assert after.ahead.corridor == other
+        player.resume()
+        until(lambda: player.history(1)[-1].ahead)
+        assert player.summary()["ahead"]["frames"] > 0  # type: ignore[index]
+        player.change(corridor=None)
+        until(lambda: player.history(1)[-1].ahead is None)
+        assert player.status().trouble is None
+
+
+def test_a_network_without_a_road_is_told_and_plays_on_until_another_has_one(world: World, tmp_path: Path) -> None:
+    make_bundle(tmp_path / "sea", classes=("sea", "car", "sky"))
+    with world.playing(corridor=CORRIDOR) as player:
+        until(lambda: player.history(1)[-1].ahead)
+        player.change(model=str(tmp_path / "sea"))
+        assert "no class of this network is the road" in trouble(player, "ahead")
+        until(lambda: player.history(1)[-1].ahead is None)
+        player.change(model=str(world.folder / "other"))
+        until(lambda: player.history(1)[-1].ahead)
+
+
+def test_each_source_has_the_corridor_that_was_set_for_it(world: World) -> None:
+    world.sources["other"] = lambda: Drive(first=0)
+    keep("other", CORRIDOR)
+    with world.playing(corridor="saved") as player:
+        until(lambda: player.history(1)[-1].ahead)
+        assert player.history(1)[-1].ahead.corridor == USUAL  # type: ignore[union-attr]
+        player.change(source="other")
+        until(lambda: (now := player.history(1)) and now[-1].ahead and now[-1].ahead.corridor == CORRIDOR)
