@@ -29,7 +29,7 @@ from drive_seg.sources.capture import Capture
 from drive_seg.workers import Closed, Worker, on_all_cpus
 
 CLOSE_LIMIT_S = 60.0  # the frame under way, and a recording's end, on a machine that is busy
-BUILDING_LIMIT_S = 0.5
+OPENING_LIMIT_S = 5.0  # what is being opened ends by itself, where nobody waits any more
 POLL_S = 0.05  # a command waits no longer, when no frame comes
 CHANGEABLE = FIELDS | {"source", "loop", "corridor"}
 
@@ -44,7 +44,7 @@ class Player:
         """Opens nothing."""
         self.on_new: Callable[[], None] | None = None  # called from the player's thread, at most once until `take`
         self._settings = settings  # what no pipeline decides is in force; for those see `_main`
-        self._main, self._other = LivePipeline(standby=True, check=self._check), LivePipeline(standby=False, check=self._check)
+        self._main, self._other = LivePipeline(leads=True, check=self._check), LivePipeline(leads=False, check=self._check)
         self._session = self._new_session()
         self._figures, self._history = Figures(), History()
         self._commands = Commands()
@@ -64,7 +64,9 @@ class Player:
         self._held = False  # it waits for another network, and was not paused before
         self._speed = 1.0
         self._recording: Path | None = None
-        self._compared: Mapping[str, object] | None = None  # the comparison's settings, where they are not the pipeline's
+        # The comparison's settings, where they are not the pipeline's: as they are wanted, and as they are in force.
+        self._compared: Mapping[str, object] | None = None
+        self._compares: Mapping[str, object] | None = None
         self._network: tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]] = (), ()  # classes and palette of the pipeline
         self._last: Shown | None = None
         self._ending: list[Worker] = []  # closing what a camera or a slow network may hold up
@@ -103,7 +105,7 @@ class Player:
         for worker in self._ending:
             worker.wait(max(0.0, deadline_s - time.monotonic()))
         for live in (self._main, self._other):
-            live.wait(BUILDING_LIMIT_S)
+            live.wait(OPENING_LIMIT_S)
 
     def take(self) -> Shown | None:
         """The newest that was not taken yet."""
@@ -112,7 +114,7 @@ class Player:
             return shown
 
     def status(self) -> Status:
-        main, other, capture = self._main.pipeline, self._other.pipeline, self._capture
+        main, other, capture = self._main.pipeline, self._session.comparison, self._capture
         numbers, other_numbers = self._figures.numbers()
         return Status(
             state=self._state(),
@@ -271,13 +273,13 @@ class Player:
         """Those of the sources, one after the other; between two of them commands are obeyed."""
         while not self._closing.is_set():
             commands = self._commands.take()
-            if commands or self._main.built or self._other.built:
+            if commands or self._main.opened or self._other.opened:
                 with on_all_cpus():  # what is opened starts threads
                     for command, argument in commands.items():
                         what, action = self._obey[command]
                         self._try(what, partial(action, argument))
                     self._try("change", lambda: self._adopt() if self._main.tick() else None)
-                    self._try("comparison", lambda: self._show_comparison() if self._other.tick() else None)
+                    self._try("comparison", self._take_comparison)
             if self._awaited and self._awaited.over:
                 self._try("source", self._arrive)
             if self._waits:
@@ -446,13 +448,25 @@ class Player:
         self._figures.forget_comparison()
         if self._compared is None:
             self._other.clear()
-            self._session.comparison = None
-        elif self._main.settings and self._other.want(self._main.settings.model_copy(update=self._compared), self._frame_hw):
-            self._show_comparison()
+        elif self._main.settings:
+            self._other.want(self._main.settings.model_copy(update=self._compared), self._frame_hw)
+        # what another pipeline is being opened for is compared with nothing meanwhile
+        self._session.comparison = None if self._other.outdated else self._other.pipeline
+        if not self._other.outdated:
+            self._compares = self._compared
 
-    def _show_comparison(self) -> None:
-        self._figures.forget_comparison()
-        self._session.comparison = self._other.pipeline
+    def _take_comparison(self) -> None:
+        """What has been opened meanwhile. Where that failed, what was compared with before is, if that is something else."""
+        try:
+            if not self._other.tick():
+                return
+        except Closed:
+            raise
+        except Exception:
+            self._compared = self._compares if self._compares != self._compared else None
+            self._try("comparison", self._follow)
+            raise
+        self._follow()
         if self._last and self._waits:
             self._present(self._last.result, self._session.step_comparison(self._last.result.frame))
 

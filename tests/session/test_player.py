@@ -20,7 +20,7 @@ from drive_seg.session.player import Player
 from drive_seg.session.status import Shown
 from drive_seg.settings import Settings
 from tests.fakes import FakeBackend, FakeSource, FakeStage, make_bundle
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 FPS = 100.0
 
@@ -42,15 +42,20 @@ class Drive(FakeSource):
 
 
 class OneThread(FakeBackend):
-    """Notes in which threads its stages are made, run and closed, and how many are open. Once `broken`, everything fails."""
+    """Notes in which threads its stages are made, run and closed, and how many are open. Once `broken`, everything fails.
 
-    def __init__(self, name: str | None) -> None:
+    One whose name begins with "slow" loads nothing before the gate is open.
+    """
+
+    def __init__(self, name: str | None, gate: threading.Event, broken: bool = False) -> None:
         super().__init__()
-        self.name, self.broken = name or "fake", False
+        self.name, self.broken, self.gate = name or "fake", broken, gate
         self.threads: set[str] = set()
         self.open = 0
 
     def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> FakeStage:
+        if self.name.startswith("slow"):
+            assert self.gate.wait(PATIENCE_S)
         if self.broken:
             raise BackendError("out of order; choose another")
         self.threads.add(threading.current_thread().name)
@@ -81,6 +86,9 @@ class World:
         self.opened: list[FakeSource] = []
         self.backends: list[OneThread] = []
         self.refused: set[str | None] = set()  # backends that are absent
+        self.broken: set[str | None] = set()  # those that fail
+        self.gate = threading.Event()
+        self.gate.set()
         for name in ("one", "other"):
             make_bundle(folder / name)
         self.folder = folder
@@ -101,7 +109,7 @@ class World:
     def _open_backend(self, name: str | None, **how: object) -> OneThread:
         if name in self.refused:
             raise BackendError(f"{name}: is absent; choose another")
-        self.backends.append(OneThread(name))
+        self.backends.append(OneThread(name, self.gate, name in self.broken))
         return self.backends[-1]
 
     def player(self, **values: object) -> Player:
@@ -219,7 +227,7 @@ def test_what_needs_another_pipeline_gets_one_and_the_old_one_is_closed(world: W
         assert world.used[0].open == 0
         assert player.status().trouble is None
     assert all(backend.open == 0 for backend in world.used)
-    assert all(backend.threads <= {"pipeline", "high"} for backend in world.used)
+    assert all(backend.threads <= {"pipeline", "high", "opening"} for backend in world.used)
 
 
 def test_another_model_brings_its_palette_unless_the_look_has_one_of_its_own(world: World, tmp_path: Path) -> None:
@@ -328,9 +336,10 @@ def test_of_many_commands_the_newest_counts(world: World) -> None:
             player.compare({"propagation": "flow"} if number % 2 else None)
         player.change(input_size=(64, 48))
         until(lambda: player.status().settings.input_size == (64, 48))
+        until(lambda: player.status().comparison)
         more(player)
         status = player.status()
-        assert (status.runs["schedule"], status.comparison is not None, status.trouble) == ("clockwork:199", True, None)
+        assert (status.runs["schedule"], status.trouble) == ("clockwork:199", None)
 
 
 def test_a_source_that_fails_leaves_the_player_open_for_another(world: World) -> None:
@@ -482,7 +491,7 @@ def test_a_comparison_labels_the_same_frames(world: World) -> None:
         until(lambda: player.status().comparison is None)
         assert (player.status().differing, player.status().comparison_numbers) == (None, None)
     assert all(backend.open == 0 for backend in world.used)
-    assert {name for backend in world.used for name in backend.threads} == {"pipeline"}
+    assert {name for backend in world.used for name in backend.threads} == {"pipeline", "opening"}
 
 
 def test_a_comparison_of_the_same_settings_differs_nowhere(world: World) -> None:
@@ -605,8 +614,8 @@ def test_while_a_network_is_built_the_cpu_plays(world: World, monkeypatch: pytes
         assert player.status().runs["schedule"] == "clockwork:7"
         more(player)
         assert (player.status().state, player.status().trouble) == ("playing", None)
-    assert yard.threads == {"build"}
-    assert all(backend.threads == {"pipeline"} for backend in world.used)
+    assert yard.threads == {"opening"}
+    assert [backend.threads for backend in world.used] == [{"pipeline"}, {"opening", "pipeline"}]
 
 
 def test_when_building_fails_the_cpu_plays_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -628,8 +637,8 @@ def test_what_is_wanted_meanwhile_is_built_next_and_a_comparison_comes_when_it_i
         player.compare({"backend": "slow", "schedule": "clockwork:2"})
         until(lambda: player.status().state.startswith("loading"))
         player.change(model=str(world.folder / "other"))
-        until(lambda: player.status().runs["model"] == "other")
-        assert player.status().comparison is None
+        until(lambda: player.status().state == "loading building other")
+        assert (player.status().runs["model"], player.status().comparison) == ("one", None)
         yard.go.set()
         until(lambda: player.status().runs["backend"] == "slow")
         until(lambda: (comparison := player.status().comparison) and (comparison["model"], comparison["backend"]) == ("other", "slow"))
@@ -641,6 +650,92 @@ def test_closing_does_not_wait_for_a_network_that_is_being_built(world: World, m
     Yard(monkeypatch)
     with world.playing(backend="slow") as player:
         player.close()  # else it would not come back: nothing lets the building go on
+
+
+def test_while_another_pipeline_is_opened_the_picture_goes_on(world: World) -> None:
+    with world.playing() as player:
+        for ask, runs in (
+            (lambda: player.change(backend="slow"), lambda: player.status().runs),
+            (lambda: player.compare({"model": str(world.folder / "other")}), lambda: player.status().comparison),
+        ):
+            world.gate.clear()
+            before = runs()
+            ask()
+            until(lambda: player.status().state.startswith("loading"))
+            painted: list[int] = []
+            player.take()
+            player.on_new = lambda: painted.append(player.take().result.frame.index)  # type: ignore[union-attr]  # noqa: B023
+            until(lambda: len(painted) >= 20)  # noqa: B023
+            assert player.status().state.startswith("loading")
+            assert runs() == before
+            world.gate.set()
+            until(lambda: runs() != before and player.status().state == "playing")  # noqa: B023
+        assert player.status().runs["backend"] == "slow"
+        assert [moment.reason for moment in player.history(10_000) if moment.cold] == ["first", "first"]
+    assert all(backend.open == 0 for backend in world.used)
+
+
+def test_a_second_change_takes_the_place_of_one_that_is_being_opened(world: World) -> None:
+    with world.playing() as player:
+        world.gate.clear()
+        player.change(backend="slow")
+        until(lambda: "slow" in player.status().state)
+        player.change(backend="slower")
+        until(lambda: "slower" in player.status().state)
+        player.change(schedule="clockwork:7")  # does not wait for either
+        until(lambda: player.status().runs["schedule"] == "clockwork:7")
+        assert player.status().runs["backend"] == "fake"
+        player.change(backend=None)  # as it is
+        until(lambda: player.status().state == "playing")
+        player.change(backend="slower")
+        world.gate.set()
+        until(lambda: player.status().runs["backend"] == "slower")
+        assert (player.status().runs["schedule"], player.status().trouble) == ("clockwork:7", None)
+    assert all(backend.open == 0 for backend in world.used)
+
+
+def test_what_hangs_while_it_is_opened_is_left_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drive_seg.session.live.PATIENCE_S", 0.0)
+    with world.playing() as player:
+        world.gate.clear()
+        player.change(backend="slow")
+        until(lambda: "slow" in player.status().state)
+        player.change(model=str(world.folder / "other"), backend=None)
+        until(lambda: player.status().runs["model"] == "other")
+        world.gate.set()
+        until(lambda: all(backend.open == 0 for backend in world.used if backend.name == "slow"))
+        assert player.status().trouble is None
+
+
+def test_a_failure_while_it_is_opened_leaves_what_runs_and_what_is_compared(world: World) -> None:
+    with world.playing() as player:
+        player.compare({"schedule": "clockwork:3"})
+        until(lambda: player.status().comparison)
+        world.broken.add("slow")
+        for serial, (what, ask) in enumerate(
+            (("change", player.change), ("comparison", lambda backend: player.compare({"backend": backend}))), 1
+        ):
+            ask(backend="slow")
+            until(lambda: (now := player.status().trouble) and now.serial == serial)  # noqa: B023
+            told = player.status().trouble
+            assert told is not None
+            assert (told.what, told.text) == (what, "out of order; choose another")
+            until(lambda: player.status().comparison)
+            comparison = player.status().comparison
+            assert comparison is not None
+            assert (comparison["backend"], comparison["schedule"], player.status().runs["backend"]) == ("fake", "clockwork:3", "fake")
+        more(player)
+
+
+def test_the_end_does_not_wait_for_what_hangs_while_it_is_opened(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drive_seg.session.player.OPENING_LIMIT_S", 0.1)
+    with world.playing() as player:
+        world.gate.clear()
+        player.change(backend="slow")
+        until(lambda: "slow" in player.status().state)
+        player.close()
+        world.gate.set()  # it comes back all the same
+        until(lambda: [backend.open for backend in world.used if backend.name == "slow" and backend.loaded["head"]] == [0])
 
 
 @pytest.mark.parametrize(
