@@ -312,6 +312,7 @@ def test_output_stride_eight_has_the_same_weights_on_a_finer_map() -> None:
 @pytest.mark.parametrize(
     ("architecture", "numbers", "named"),
     [
+        ("efficientnet_lite", {"fine": 1.5, "enlarge": 1.5}, "efficientnet_lite: fine: has to be a whole number"),
         ("vgg", {}, "vgg: no such architecture; there are deeplab, .*fcn32s, .*enet"),
         ("unet", {"deep": 3}, "unet: got an unexpected keyword argument 'deep'.*unet.py"),
         ("fcn8s", {"widht": 3}, "fcn8s: got an unexpected keyword argument 'widht'.*fcn.py"),

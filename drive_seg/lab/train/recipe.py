@@ -110,7 +110,7 @@ class Recipe(TomlRecipe):
     losses: dict[Annotated[str, one_of(LOSSES, "loss")], PositiveFloat] = Field({"weighted_cross_entropy": 1.0}, min_length=1)
     weight_floor: float = 1.1  # class weight = 1 / log(floor + share of pixels), ENet's rule (arXiv 1606.02147)
     architecture: str = "deeplab"  # of drive_seg.lab.models
-    network: dict[str, int] = {}  # overrides of its configuration
+    network: dict[str, int | float] = {}  # overrides of its configuration
 
     licence: str = "that of the pictures and weights that it was learned from"  # of what is learned, for the bundle's card
     limits: str = "Known only on what it was learned from. Not a safety device."  # where it must not be trusted, for the card
