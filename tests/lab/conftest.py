@@ -11,11 +11,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="the workshop needs torch: pip install 'drive-seg[lab]'")
 torch.set_num_threads(1)  # the networks here are tiny: more threads only wait for each other
 
-from drive_seg.lab.build.export import export_bundle  # noqa: E402 (after the check for torch)
+from drive_seg.lab.build import export  # noqa: E402 (after the check for torch)
 from drive_seg.lab.train import loop  # noqa: E402
 from drive_seg.lab.train.recipe import Recipe  # noqa: E402
 from drive_seg.network.card import Bundle, load_bundle  # noqa: E402
 
+SIZE_HW = (120, 160)  # of the tiny bundle: a ninth of what is exported for real
 TINY = {
     "stem": 8, "fine": 8, "fine_blocks": 0, "detail": 16, "deep": 16, "deep_blocks": 1, "deeper": 16, "deeper_blocks": 1,
     "context": 16, "sharpen_blocks": 0,
@@ -85,5 +86,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     street = make_street(tmp_path_factory.mktemp("street"))
     recipe = make_recipe(street).model_copy(update={"epochs": 10, "ema": 0.9})
     checkpoint = loop.train(recipe, street / "run", quiet=True).checkpoint
-    export_bundle(checkpoint, street / "tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "TRAINED_HW", SIZE_HW)
+        export.export_bundle(checkpoint, street / "tiny")
     return Tiny(street, checkpoint, street / "tiny")

@@ -18,7 +18,7 @@ from drive_seg.network.card import Bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.schedule import EveryFrame
-from tests.lab.conftest import TINY, Tiny
+from tests.lab.conftest import SIZE_HW, TINY, Tiny
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_weights_are_stored_as_fp16(bundle: Bundle) -> None:
         assert all(w.data_type == onnx.TensorProto.FLOAT16 for w in large)
 
 
-@pytest.mark.parametrize("size_hw", [(360, 480), (48, 64), (90, 160)])
+@pytest.mark.parametrize("size_hw", [SIZE_HW, (48, 64), (90, 160)])
 def test_every_backend_gives_the_networks_own_labels(tiny: Tiny, size_hw: tuple[int, int]) -> None:
     network = DeepLab(DeepLabConfig(**({"classes": 3} | TINY)))
     checkpoint.load_average(tiny.checkpoint, network)

@@ -33,7 +33,7 @@ from drive_seg.network.preprocess import to_input
 from drive_seg.network.propagate import Hold
 from drive_seg.network.schedule import EveryFrame, parse_schedule
 from tests.backends.graphs import sums_int8_exactly
-from tests.lab.conftest import Tiny, draw
+from tests.lab.conftest import SIZE_HW, Tiny, draw
 from tests.sources.clips import DATA
 
 RUNTIMES = ("openvino", "onnxruntime", "torch")  # TensorRT needs a GPU, and has tests of its own
@@ -127,8 +127,8 @@ def test_an_int8_stage_runs_at_other_sizes(made: Made) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8)
     with Engine(made.bundle, open_backend("openvino", device=None, precision="int8", threads=1)) as engine:
         result = Pipeline(engine, EveryFrame()).step(Frame(picture, 0, 0.0))
-        assert engine.input_hw == (312, 552)
-    assert result.labels.shape == (156, 276)
+        assert engine.input_hw == (104, 184)
+    assert result.labels.shape == (52, 92)
 
 
 def test_the_normalisation_is_folded_without_changing_what_the_stage_gives(made: Made) -> None:
@@ -359,8 +359,8 @@ def test_what_is_for_the_score_alone_stays_in_floats(keyed: Made) -> None:
 def test_a_head_is_calibrated_on_the_context_of_its_key_which_is_another_picture_or_its_own(keyed: Made) -> None:
     contexts, embeddings = list[Array](), list[Array]()
     for name in keyed.calibration.frames["frames"]:
-        tensors: dict[str, Array] = {"image": to_input(read_picture(keyed.images / name), (360, 480))}
-        tensors["key_embedding"] = np.zeros((1, 4, 23, 30), np.float32)
+        tensors: dict[str, Array] = {"image": to_input(read_picture(keyed.images / name), SIZE_HW)}
+        tensors["key_embedding"] = np.zeros((1, 4, 8, 10), np.float32)
         for stage in ("low", "high"):
             session = onnxruntime.InferenceSession(float_model(keyed.bundle, stage).SerializeToString())
             outputs = [output.name for output in session.get_outputs()]

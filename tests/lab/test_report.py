@@ -26,7 +26,7 @@ from drive_seg.network.card import Bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.schedule import EveryFrame
-from tests.lab.conftest import Tiny, draw
+from tests.lab.conftest import SIZE_HW, Tiny, draw
 
 
 @dataclass
@@ -144,8 +144,8 @@ def test_average_precision_is_of_the_trained_weights(bundle: Bundle, tiny: Tiny,
     meter, shares, truths = AveragePrecision(bundle), [], []
     for index in range(4):
         image, truth = draw(index)
-        large = cv2.resize(image, (480, 360), interpolation=cv2.INTER_NEAREST)
-        truth = cv2.resize(truth, (480, 360), interpolation=cv2.INTER_NEAREST)
+        large = cv2.resize(image, SIZE_HW[::-1], interpolation=cv2.INTER_NEAREST)
+        truth = cv2.resize(truth, SIZE_HW[::-1], interpolation=cv2.INTER_NEAREST)
         meter.add(Scored(index, large, truth, truth, None))
         with torch.inference_mode():
             half = network(torch.from_numpy(large)[None]).softmax(1)[0]

@@ -27,7 +27,7 @@ from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.propagate import Flow, make_propagation, origins, warp
 from drive_seg.network.schedule import Clockwork
-from tests.lab.conftest import Tiny
+from tests.lab.conftest import SIZE_HW, Tiny
 
 CLASSES = ("sky", "road", "car")
 
@@ -233,7 +233,7 @@ def test_a_taught_bundle_runs_every_propagation_alike_on_every_backend(taught: B
     card = taught.card
     assert card.propagations == ("hold", "flow", "netwarp", "attend", "recurrent")
     assert card.score == "score"
-    images = [np.random.default_rng(0).integers(0, 256, (360, 480, 3), np.uint8) for _ in range(1)]
+    images = [np.random.default_rng(0).integers(0, 256, (*SIZE_HW, 3), np.uint8) for _ in range(1)]
     images = [np.roll(images[0], 8 * n, 1) for n in range(3)]
     for propagation in card.propagations:
         shown = {}
@@ -264,7 +264,7 @@ def test_heads_for_old_contexts_are_taught_and_the_bundles_own_is_not(bundle: Bu
 
 
 def test_a_key_frame_is_as_good_as_before(bundle: Bundle, taught: Bundle) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (360, 480, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (*SIZE_HW, 3), np.uint8)
     shown = []
     for one in (bundle, taught):
         with Engine(one, open_backend("openvino", device=None, precision="fp32", threads=1)) as engine:
@@ -273,9 +273,9 @@ def test_a_key_frame_is_as_good_as_before(bundle: Bundle, taught: Bundle) -> Non
 
 
 def test_a_recurrent_state_begins_anew_with_every_key(taught: Bundle) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (360, 480, 3), np.uint8)
+    picture = np.random.default_rng(0).integers(0, 256, (*SIZE_HW, 3), np.uint8)
     with Engine(taught, open_backend("openvino", device=None, precision="fp32", threads=1), "recurrent") as engine:
-        engine.fit((360, 480))
+        engine.fit(SIZE_HW)
         low = engine.low(picture[None], {})
         own, context = engine.keep(low), engine.deep("high", low)
         first = engine.head(low, {**own, **context}, fresh=False)
