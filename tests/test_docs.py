@@ -115,7 +115,7 @@ def test_every_command_that_is_shown_can_be_typed(page: Path) -> None:
 def test_there_are_commands_on_the_pages() -> None:
     shown = [line for page in PAGES for line, _ in commands(page.read_text())]
     words = {shlex.split(line.replace("'", ""), comments=True)[1] for line in shown if line.startswith("drive-seg ")}
-    assert {"bench", "evaluate", "train", "train-temporal", "export", "quantize", "sweep", "doctor", "build"} <= words
+    assert {"bench", "evaluate", "train", "train-temporal", "export", "quantize", "sweep", "doctor", "build", "zoo"} <= words
     assert any(line.startswith("python launch.py ") for line in shown)
 
 

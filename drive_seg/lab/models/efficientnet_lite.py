@@ -2,7 +2,8 @@
 
 Tan, Le 2019, https://arxiv.org/abs/1905.11946; the Lite variants have neither squeeze-and-excitation nor swish, which few accelerators
 like. Depthwise layers leave matrix units idle, so they are kept off the frames that are no key frame: `low` and `head` are the dense ones
-of deeplab.py, and `high` reads the picture itself. Shapes in the comments are for a 480x360 image and Lite0.
+of deeplab.py, and `high` reads the picture itself. EfficientNetLiteSingle is the cut that is usual elsewhere, for comparison: `low` is the
+backbone's first blocks. Shapes in the comments are for a 480x360 image and Lite0.
 """
 
 import math
@@ -179,8 +180,20 @@ class Pretrained(staged.Staged):
         load_groups(self.config.lite, self.groups())
 
 
-class EfficientNetLite(Pretrained):
-    """Thin `low`, pretrained `high` on the picture, thin `head`; the auxiliary scores, at 1/8, teach the cached context itself."""
+class Ours(Pretrained):
+    """What both cuts share; the auxiliary scores, at 1/8, teach the cached context itself."""
+
+    def __init__(self, config: EfficientNetLiteConfig | None = None) -> None:
+        super().__init__(config)
+        self.auxiliary = nn.Conv2d(self.config.context, self.config.classes, 1)
+
+    def training_scores(self, image: Tensor) -> tuple[Tensor, ...]:
+        features = self.features(image)
+        return self.head(*self.head_inputs(features)), self.auxiliary(features["context"])
+
+
+class EfficientNetLite(Ours):
+    """Thin `low`, pretrained `high` on the picture, thin `head`."""
 
     wiring = staged.Wiring(
         low=("fine", "detail"),
@@ -193,22 +206,58 @@ class EfficientNetLite(Pretrained):
     made_of = EfficientNetLiteConfig, lambda c: deeplab.Low(deeplab_config(c)), High, lambda c: Head(deeplab_config(c))
     high: High
 
-    def __init__(self, config: EfficientNetLiteConfig | None = None) -> None:
-        super().__init__(config)
-        self.auxiliary = nn.Conv2d(self.config.context, self.config.classes, 1)
-
-    def training_scores(self, image: Tensor) -> tuple[Tensor, ...]:
-        features = self.features(image)
-        return self.head(*self.head_inputs(features)), self.auxiliary(features["context"])
-
     def groups(self) -> list[nn.Module]:
         return list(self.high.backbone)
+
+
+class SingleLow(nn.Module):
+    """Every frame: the backbone's first three groups."""
+
+    def __init__(self, c: EfficientNetLiteConfig) -> None:
+        super().__init__()
+        self.picture, self.backbone = Picture(), Backbone(c.lite, c.stride, 0, 3)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:  # (N, 360, 480, 3) uint8 BGR
+        _, fine, detail = self.backbone(self.picture(image))
+        return fine, detail  # (N, 24, 90, 120), (N, 40, 45, 60)
+
+
+class SingleHigh(nn.Module):
+    """Key frames only: the other four."""
+
+    def __init__(self, c: EfficientNetLiteConfig) -> None:
+        super().__init__()
+        self.backbone, self.context = Backbone(c.lite, c.stride, 3), Context(c)
+
+    def forward(self, detail: Tensor) -> Tensor:
+        _, deep, _, last = self.backbone(detail)
+        return self.context(detail, deep, last)  # (N, 96, 45, 60)
+
+
+class EfficientNetLiteSingle(Ours):
+    """One path: `low` is the backbone's first blocks, `high` the rest of it."""
+
+    wiring = staged.Wiring(
+        low=("fine", "detail"), high_takes=("detail",), high=("context",), head_takes=("fine", "detail", "context"), change="detail"
+    )
+    made_of = EfficientNetLiteConfig, SingleLow, SingleHigh, lambda c: Head(single_config(c))
+    low: SingleLow
+    high: SingleHigh
+
+    def groups(self) -> list[nn.Module]:
+        return [*self.low.backbone, *self.high.backbone]
 
 
 def deeplab_config(c: EfficientNetLiteConfig) -> deeplab.DeepLabConfig:
     """Of the thin path."""
     same = {name: getattr(c, name) for name in ("classes", "stem", "fine", "fine_blocks", "detail", "context", "sharpen_blocks")}
     return deeplab.DeepLabConfig(**same)
+
+
+def single_config(c: EfficientNetLiteConfig) -> deeplab.DeepLabConfig:
+    """Of a head on the backbone's own maps."""
+    _, fine, detail, *_ = widths(c.lite)
+    return deeplab.DeepLabConfig(classes=c.classes, fine=fine, detail=detail, context=c.context)
 
 
 def load_groups(lite: int, groups: list[nn.Module]) -> None:
