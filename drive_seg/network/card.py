@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from drive_seg.contracts import STAGES, StageName
 from drive_seg.errors import BundleError, UsageError
@@ -100,6 +100,12 @@ class Card(_Strict):
     licence: str
     limits: str
     measured: dict[str, Measured]  # accuracy and speed, each with the command that gave it
+
+    @field_validator("propagations")
+    @classmethod
+    def _with_those_for_all(cls, known: tuple[str, ...]) -> tuple[str, ...]:
+        """A card may be older than what needs nothing of it."""
+        return tuple(dict.fromkeys((*FOR_ALL, *known)))
 
     @model_validator(mode="after")
     def _whole(self) -> "Card":

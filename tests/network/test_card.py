@@ -10,6 +10,7 @@ import pytest
 from drive_seg.errors import BundleError, UsageError
 from drive_seg.network import card
 from drive_seg.network.card import everywhere, load_bundle, locate, names
+from drive_seg.network.propagate import FOR_ALL
 from drive_seg.settings import DEFAULT_MODEL
 from tests.fakes import make_bundle, make_keyed_bundle
 
@@ -161,6 +162,11 @@ def test_a_folder_without_a_card_is_no_bundle(tmp_path: Path) -> None:
 def test_a_card_that_makes_no_sense_is_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:
     with pytest.raises(BundleError, match=said):
         make_bundle(tmp_path / "net", **change)
+
+
+def test_what_every_network_can_be_propagated_by_needs_no_word_of_the_card(tmp_path: Path) -> None:
+    assert make_bundle(tmp_path / "old", propagations=["hold"]).card.propagations == FOR_ALL
+    assert make_keyed_bundle(tmp_path / "keyed").card.propagations == (*FOR_ALL, "attend")
 
 
 def test_a_card_that_is_no_json_is_refused(tmp_path: Path) -> None:
