@@ -2,8 +2,10 @@
 
 import itertools
 import warnings
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,11 +20,13 @@ from drive_seg.network.card import Bundle
 from drive_seg.network.foreign import Foreign
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.postprocess import at_size
+from drive_seg.network.refresh import hangs
 from drive_seg.overlay import Painter, usual_look
 from drive_seg.session import opening
 from drive_seg.session.history import shares
 from drive_seg.settings import DEFAULT_MODEL, Settings
 from drive_seg.sources import open_source
+from drive_seg.watchdog import Aside
 
 __all__ = ["DriveSegError", "Frame", "Frames", "Result", "Segmenter", "frames", "load"]
 
@@ -136,7 +140,7 @@ class Frames(Closing):
 
 
 class Segmenter(Closing):
-    """A loaded network with its cache and schedule: call it with one frame after the other. Made by `load`; used and closed by one thread.
+    """A loaded network with its cache and schedule: call it with one frame after the other. Made by `load`; used by one thread at a time.
 
     >>> import drive_seg
     >>> with drive_seg.load(schedule="clockwork:2", propagation="flow") as segmenter:
@@ -155,6 +159,8 @@ class Segmenter(Closing):
         self.palette: tuple[tuple[int, int, int], ...] = network.palette  # RGB by id
         self._model, self._settings = model, settings
         self._pipeline: Pipeline | None = None
+        self._aside = Aside("segmenter", partial(hangs, network))  # where the network runs: one that never returns would keep the caller's
+        weakref.finalize(self, self._aside.leave)
         self._closed = self._streaming = False
         self._segment, self._count = 0, itertools.count()  # of arrays
 
@@ -165,7 +171,7 @@ class Segmenter(Closing):
         old that is. A bare array, uint8 HxWx3 BGR (what OpenCV reads) of any size, is one still picture for which nothing cached is
         used; with `stream` it is the next frame of a drive at 30 a second. It is copied: the caller may write to it again.
 
-        Raises UsageError for another kind of array, or when closed; BackendError when the network fails.
+        Raises UsageError for another kind of array, or when closed; BackendError when the network fails, or hangs for 10 seconds.
 
         >>> import drive_seg, numpy
         >>> picture = numpy.full((240, 320, 3), 128, numpy.uint8)
@@ -180,9 +186,13 @@ class Segmenter(Closing):
             self._streaming = False
         else:
             frame = self._numbered(np.array(check_picture(frame), order="C"), stream)
+        return Result(self._aside(partial(self._step, frame)), self.classes, self.palette)
+
+    def _step(self, frame: Frame) -> contracts.Result:
         if self._pipeline is None:
             self._pipeline = opening.open_pipeline(self._model, self._settings, frame.size_hw)
-        return Result(self._pipeline.step(frame), self.classes, self.palette)
+            self._pipeline.watched = self._aside.watched
+        return self._pipeline.step(frame)
 
     def _numbered(self, image: Image, stream: bool) -> Frame:
         if not (stream and self._streaming):
@@ -197,10 +207,11 @@ class Segmenter(Closing):
         return self._pipeline.runs if self._pipeline else {}
 
     def close(self) -> None:
-        """Frees the network, in the thread that used it. Idempotent."""
+        """Frees the network, unless it hangs. Idempotent."""
         pipeline, self._pipeline, self._closed = self._pipeline, None, True
-        if pipeline:
-            pipeline.close()
+        if pipeline and not self._aside.hangs:
+            self._aside(pipeline.close)
+        self._aside.close()
 
 
 class Result:

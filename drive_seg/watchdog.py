@@ -2,10 +2,15 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
-from drive_seg.workers import Worker
+from drive_seg.errors import DriveSegError
+from drive_seg.workers import Mailbox, Overflow, Worker
+
+T = TypeVar("T")
 
 LIMIT_S = 10.0  # of a single step: a stage's run, a read, a write. Loading and building are no steps
 TICK_S = 0.25
@@ -68,6 +73,81 @@ class Watched:
         self.leave()
 
 
+class Aside:
+    """Does one work after the other in a thread of its own, for a caller who must not hang with it: that one gets an error then, now and
+    whenever it asks again, and the thread is left alone.
+    """
+
+    def __init__(self, name: str, hung: Callable[[str], Exception], limit_s: float | None = None) -> None:
+        """`hung` makes an error of what Watched tells."""
+        self.watched = Watched(self._tell, limit_s)  # for the work's own steps; the last one ends with the work
+        self._hung = hung
+        self._error: Exception | None = None
+        self._works: Mailbox[tuple[Callable[[], Any], Future[Any]]] = Mailbox(1, Overflow.WAIT)
+        self._under_way: Future[Any] | None = None
+        self._worker = Worker(name, self._run)
+
+    def __call__(self, work: Callable[[], T], step: str = "") -> T:
+        """Raises what the work raises. `step`: what it is called where it is one."""
+        if self._error:
+            raise self._error
+        if self._worker.new:
+            self._worker.start()
+        done: Future[T] = Future()
+        self._works.put(((lambda: self._as_step(step, work)) if step else work, done))
+        return done.result()
+
+    @property
+    def hangs(self) -> bool:
+        return self._error is not None
+
+    def close(self) -> None:
+        """Waits until what is under way has ended, or hangs. Idempotent."""
+        self.leave()
+        while not (self._worker.wait(TICK_S) or self._error):
+            pass
+
+    def leave(self) -> None:
+        """The same without waiting."""
+        self._works.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _as_step(self, step: str, work: Callable[[], T]) -> T:
+        self.watched.begin(step)
+        return work()
+
+    def _run(self) -> None:
+        with self.watched:
+            while True:
+                self._do(*self._works.get())  # in a call of its own, so that no result is held beyond it
+
+    def _do(self, work: Callable[[], Any], done: "Future[Any]") -> None:
+        self._under_way = done
+        with suppress(InvalidStateError):  # it was told to hang, and came back
+            try:
+                made = work()
+            except BaseException as error:
+                self.watched.end()
+                done.set_exception(error)
+            else:
+                self.watched.end()
+                done.set_result(made)
+        self._under_way = None
+
+    def _tell(self, text: str) -> None:
+        under_way = self._under_way
+        self._error = error = self._hung(text)
+        self._works.discard()
+        if under_way:
+            with suppress(InvalidStateError):
+                under_way.set_exception(error)
+
+
 class _Watchdog:
     """The thread, which is there while anything is watched."""
 
@@ -111,4 +191,5 @@ class _Watchdog:
 
 
 _watchdog = _Watchdog()
+last_resort: Callable[[DriveSegError], object] | None = None  # told where a thread hangs that nobody lives on without: ends the process
 hanging = _watchdog.hanging  # whether a thread hangs that the process cannot be ended with in an orderly way

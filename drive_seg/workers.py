@@ -112,17 +112,21 @@ class Worker:
         return self
 
     @property
+    def new(self) -> bool:
+        return self._thread.ident is None
+
+    @property
     def alive(self) -> bool:
         return self._thread.is_alive()
 
     @property
     def ended(self) -> bool:
         """It was started and is over."""
-        return self._thread.ident is not None and not self._thread.is_alive()
+        return not self.new and not self._thread.is_alive()
 
     def wait(self, timeout_s: float) -> bool:
         """Waits for the end, whatever it was; at once where it was never started. Returns whether the thread is gone."""
-        if self._thread.ident is not None:
+        if not self.new:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import threading
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from drive_seg.errors import BackendError, BundleError, SourceError, UsageError
 from drive_seg.network.card import PACKAGE
 from drive_seg.session.opening import open_session
 from drive_seg.settings import DEFAULT_MODEL, Settings
-from tests.fakes import make_bundle
+from tests.fakes import FakeBackend, make_bundle
 from tests.sources.clips import write_video
+from tests.waiting import PATIENCE_S, until
 
 ROOT = PACKAGE.parent
 DRIVE = "demo:?seed=7&size=320x240&frames=6"
@@ -40,7 +41,7 @@ def write_network(folder: Path) -> Path:
 def test_importing_it_imports_nothing_else() -> None:
     code = "import sys; before = set(sys.modules); import drive_seg; print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
-    assert set(said) <= {"drive_seg", "typing", "_typing", "collections"}
+    assert set(said) == {"drive_seg"}
 
 
 def test_all_names_are_there_and_no_other() -> None:
@@ -240,6 +241,30 @@ def test_frames_that_are_left_or_forgotten_are_closed() -> None:
         next(frames)
     assert list(frames) == []
     assert not [thread.name for thread in threading.enumerate() if "capture" in thread.name]
+
+
+def test_a_network_that_hangs_is_an_error_and_the_caller_lives_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    release, calls = threading.Event(), count()
+    backend = FakeBackend(before_high=lambda: None if next(calls) == 0 else assert_set(release))
+    monkeypatch.setattr("drive_seg.session.opening.open_backend", lambda *_, **__: backend)
+    monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.2)
+    with drive_seg.load(make_bundle(tmp_path / "net").folder) as segmenter:
+        assert segmenter(PICTURE).is_key
+        for _ in range(2):
+            with pytest.raises(BackendError, match=r"net on fake: high did not end within 0\.2 s; choose another backend or model"):
+                segmenter(PICTURE)
+    release.set()
+    until(lambda: "segmenter" not in {thread.name for thread in threading.enumerate()})
+
+
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(PATIENCE_S)
+
+
+def test_a_segmenter_that_is_forgotten_leaves_no_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("drive_seg.session.opening.open_backend", lambda *_, **__: FakeBackend())
+    assert drive_seg.load(make_bundle(tmp_path / "net").folder)(PICTURE).is_key
+    until(lambda: "segmenter" not in {thread.name for thread in threading.enumerate()})
 
 
 @pytest.mark.parametrize(("source", "error"), [("ftp://x", UsageError), ("missing.mp4", SourceError), ("", UsageError)])

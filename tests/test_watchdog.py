@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 
 from drive_seg import watchdog
-from drive_seg.watchdog import Watched
+from drive_seg.errors import BackendError
+from drive_seg.watchdog import Aside, Watched
 from tests.waiting import PATIENCE_S, until
 
 
@@ -58,6 +60,45 @@ def test_the_thread_is_there_while_something_is_watched() -> None:
         other.leave()
         other.leave()
         assert is_there() == before
+
+
+def test_a_caller_gets_what_is_made_aside_and_what_is_raised_there() -> None:
+    with Aside("aside", BackendError) as aside:
+        assert aside(lambda: threading.current_thread().name) == "aside"
+        with pytest.raises(ZeroDivisionError):
+            aside(lambda: 1 // 0)
+        assert aside(lambda: 2) == 2
+    assert "aside" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_caller_does_not_hang_with_what_is_done_aside() -> None:
+    release = threading.Event()
+
+    def stage() -> str:
+        aside.watched.begin("low")
+        release.wait(PATIENCE_S)
+        return "too late"
+
+    aside = Aside("aside", BackendError, 0.05)
+    assert aside(lambda: "soon") == "soon"
+    for _ in range(2):
+        with pytest.raises(BackendError, match=r"low did not end within 0\.05 s"):
+            aside(stage)
+    aside.close()
+    assert aside.hangs
+    assert watchdog.hanging()
+    release.set()
+    until(lambda: "aside" not in {thread.name for thread in threading.enumerate()})
+    assert not watchdog.hanging()
+
+
+def test_what_is_made_aside_is_not_held_there() -> None:
+    class Picture:
+        pass
+
+    with Aside("aside", BackendError) as aside:
+        found = weakref.ref(aside(Picture))
+        until(lambda: found() is None)
 
 
 STOPPED = """

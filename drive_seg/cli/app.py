@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from drive_seg import watchdog
 from drive_seg.cli.bench import bench
 from drive_seg.cli.build import build
 from drive_seg.cli.doctor import doctor
@@ -16,6 +17,7 @@ from drive_seg.cli.evaluate import evaluate
 from drive_seg.cli.export import export
 from drive_seg.cli.flags import err
 from drive_seg.cli.gpu_check import gpu_check
+from drive_seg.cli.headless import abandon
 from drive_seg.cli.models import models
 from drive_seg.cli.options import Command
 from drive_seg.cli.quantize import quantize
@@ -25,7 +27,6 @@ from drive_seg.cli.train import train
 from drive_seg.cli.train_temporal import train_temporal
 from drive_seg.cli.zoo import zoo
 from drive_seg.errors import DriveSegError
-from drive_seg.watchdog import hanging
 from drive_seg.workers import ended_by_signals, interrupt
 
 CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | N
         told.append(number)
         interrupt(number)
 
+    watchdog.last_resort = abandon
     try:
         with ended_by_signals(interrupted):
             code = (command or typer.main.get_command(app))(arguments, prog_name="drive-seg", standalone_mode=False, obj=arguments)
@@ -66,6 +68,8 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | N
                 err.print(traceback.format_exc(), soft_wrap=True, markup=False, end="")
             _end(str(error), error.exit_code)
         raise
+    finally:
+        watchdog.last_resort = None
 
 
 def _end(line: str, code: int) -> None:
@@ -74,7 +78,7 @@ def _end(line: str, code: int) -> None:
 
 
 def _exit(code: int) -> None:
-    if hanging():  # a thread that is left alone in a library would have that library's own end wait for it
+    if watchdog.hanging():  # a thread that is left alone in a library would have that library's own end wait for it
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -60,7 +60,7 @@ def announced(settings: Settings) -> Iterator["Session"]:
         assert session.pipeline is not None
         close = session.capture.close
         stack.enter_context(ended_by_signals(lambda _: close(), lambda: session.salvage(SALVAGE_S)))
-        session.hung = lambda _, error: abandon(session, error)
+        session.hung = lambda _, error: abandon(error, session)
         err.print(f"{session.capture.source.info.name} · {session.pipeline.headline}", soft_wrap=True, markup=False)
         print_note(session.pipeline.engine.note)
         session.observers["progress"] = progress = Progress(session.capture)
@@ -70,10 +70,11 @@ def announced(settings: Settings) -> Iterator["Session"]:
         print_note(getattr(session.capture.source, "note", ""))  # of damage, of labels that were left out
 
 
-def abandon(session: "Session", error: DriveSegError) -> NoReturn:
+def abandon(error: DriveSegError, session: "Session | None" = None) -> NoReturn:
     """Ends the process, whose main thread hangs: what was recorded until now is kept. Of any thread."""
     err.print(f"drive-seg: {error}", soft_wrap=True, markup=False)
-    session.salvage(SALVAGE_S)
+    if session:
+        session.salvage(SALVAGE_S)
     out.file.flush()
     os._exit(error.exit_code)
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import cv2
 
+from drive_seg import watchdog
 from drive_seg.contracts import Frame, Image, Labels, Result, Sink
 from drive_seg.errors import DriveSegError, UsageError
 from drive_seg.network.engine import Engine
@@ -46,7 +47,9 @@ class Session:
         self.sinks: dict[str, Sink] = {}
         self.observers: dict[str, Observer] = observers or {}
         self.failed: Callable[[str, Exception], None] | None = None  # lives on with a failure, told of what; else it ends the session
-        self.hung: Callable[[str, DriveSegError], None] | None = None  # told that this thread is stuck, and where, from another one
+        self.hung: Callable[[str, DriveSegError], None] | None = (
+            None  # told that this thread is stuck, and where, from another one; else watchdog.last_resort
+        )
         self.painter: Painter | None = None  # draws the overlay, on every frame or where a sink wants it
         self.paints_always = False
         self.max_frames: int | None = None
@@ -128,12 +131,14 @@ class Session:
 
     def _hung(self, text: str) -> None:
         with self._returning:
-            if not (self.hung and self._watched.hangs):
+            if not (self._watched.hangs and (self.hung or watchdog.last_resort)):
                 return
             self._abandoned = True
         pipeline = self.comparison if (what := self._stage_of) == "comparison" else self.pipeline
-        if pipeline:
+        if pipeline and self.hung:
             self.hung(what, hangs(pipeline.engine, text))
+        elif pipeline and watchdog.last_resort:
+            watchdog.last_resort(hangs(pipeline.engine, text))
 
     def finish(self) -> None:
         """Closes what watches and what is written, which raises what went wrong at the very end of a recording."""

@@ -1,6 +1,7 @@
 """Every layout is found, ids and colours become the classes that are meant, and what cannot be used is named or left out."""
 
 import re
+import threading
 from importlib import resources
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from drive_seg.lab.evaluate.pairs import VOID, how_many_left_out, read_all
 from drive_seg.lab.train.data import split
 from drive_seg.lab.train.recipe import Recipe
 from tests.sources.clips import DATA
+from tests.waiting import PATIENCE_S, until
 
 CAMVID11 = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
 CITYSCAPES = (
@@ -265,6 +267,18 @@ def test_what_cannot_be_used_is_left_out_and_noted_on_demand(camvid11: Path, how
     samples = list(read_all(find_pairs(f"camvid11:{camvid11}:train", CAMVID11, left_out), left_out))
     assert len(samples) == 2
     assert [path.stem for path in left_out] == ["0001TP_000001"]
+
+
+@pytest.mark.parametrize("left_out", [None, []])
+def test_a_pair_on_a_disk_that_hangs_ends_the_reading(camvid11: Path, monkeypatch: pytest.MonkeyPatch, left_out: list[Path] | None) -> None:
+    """Also where pairs that cannot be used are left out: all others lie on the same disk."""
+    release, pairs = threading.Event(), find_pairs(f"camvid11:{camvid11}:train", CAMVID11)
+    monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.1)
+    monkeypatch.setattr("drive_seg.lab.evaluate.pairs.read_picture", lambda *_, **__: release.wait(PATIENCE_S))
+    with pytest.raises(DataError, match=r"reading it and its labels did not end within 0\.1 s; look at the disk that it is on"):
+        list(read_all(pairs, left_out))
+    release.set()
+    until(lambda: "read" not in {thread.name for thread in threading.enumerate()})
 
 
 def test_colour_label_maps_must_have_colours(camvid32: Path) -> None:

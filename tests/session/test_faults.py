@@ -18,6 +18,7 @@ import av
 import numpy as np
 import pytest
 
+from drive_seg.cli import app
 from drive_seg.contracts import Frame, Sink
 from drive_seg.errors import BackendError, DriveSegError, SinkError, SourceError
 from drive_seg.network.engine import Engine
@@ -29,7 +30,7 @@ from drive_seg.sinks.masks import MaskWriter
 from drive_seg.sinks.recorder import Recorder
 from drive_seg.sinks.tracer import Tracer
 from drive_seg.sources.capture import Capture
-from drive_seg.workers import Overflow, Worker
+from drive_seg.workers import Closed, Overflow, Worker
 from tests.fakes import FakeBackend, FakeSource, FakeStage, make_bundle
 from tests.session.test_player import Drive, World, more, trouble
 from tests.waiting import PATIENCE_S, until
@@ -134,6 +135,21 @@ def test_a_stage(stage: str, kind: str, tmp_path: Path) -> None:
         assert (told, worker.error) == ([], None)
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert len(list(container.decode(video=0))) == (FRAMES if kind == "slow" else 1)
+
+
+def test_a_stage_that_nobody_lives_on_without_ends_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in evaluate, sweep and what else runs a session in the main thread."""
+    fault, told = Fault("hang", BackendError("")), list[str]()
+    monkeypatch.setattr(app, "abandon", lambda error: (told.append(str(error)), fault.release()))
+    monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.2)
+
+    def command(*_: object, **__: object) -> None:
+        with Engine(make_bundle(tmp_path / "net"), FaultyBackend("low", fault)) as engine:
+            Session(Pipeline(engine, parse_schedule("every-frame")), frames()).run()
+
+    with pytest.raises(Closed):  # where it came back after all; else the process has ended
+        app.main([], command)
+    assert told == ["net on fake: low did not end within 0.2 s; choose another backend or model"]
 
 
 def test_the_deep_stage_beside_the_frames(kind: str, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.postprocess import at_size
 from drive_seg.network.score import Confusion
 from drive_seg.session.observer import Observer
+from drive_seg.session.opening import open_capture
 from drive_seg.session.session import Session
 from drive_seg.sources import open_source
 from drive_seg.sources.pace import Pace
@@ -51,9 +52,9 @@ def from_pairs(place: Place, classes: Sequence[str], left_out: list[Path] | None
 
 def from_source(uri: str, classes: Sequence[str]) -> Iterator[Sample]:
     """The frames of a labelled source, its ids turned into the network's by name. Raises DataError for one without labels."""
-    with open_source(uri) as source:
-        table = ids_by_name(source.info.classes or classes, classes)
-        while frame := source.read():
+    with open_capture(open_source(uri), paced=False, loop=False) as capture:
+        table = ids_by_name(capture.source.info.classes or classes, classes)
+        for frame in capture:
             if frame.labels is None:
                 raise DataError(f"{uri}: frame {frame.index} has no labels; give a labelled source, or --data")
             yield frame.image, table[frame.labels]

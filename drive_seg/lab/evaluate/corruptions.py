@@ -21,6 +21,7 @@ from drive_seg.network.pipeline import Pipeline, Refine
 from drive_seg.network.postprocess import at_size
 from drive_seg.network.schedule import EveryFrame
 from drive_seg.network.score import Confusion
+from drive_seg.session.session import Session
 
 STRENGTHS = (1, 2, 3)
 GOAL = 0.85  # of the clean score, over all corruptions and strengths
@@ -140,9 +141,9 @@ class Corruptions:
 
     def add(self, frame: Scored) -> None:
         self._clean.add(frame.truth, frame.predicted)
-        for (name, strength), confusion in self._spoiled.items():
-            labels = self._pipeline.step(Frame(corrupt(frame.image, name, strength, frame.index), frame.index, 0.0)).labels
-            confusion.add(frame.truth, at_size(labels, frame.truth.shape))
+        spoiled = (Frame(corrupt(frame.image, *how, frame.index), frame.index, 0.0) for how in self._spoiled)
+        for confusion, (result, _) in zip(self._spoiled.values(), Session(self._pipeline, spoiled).results(), strict=True):
+            confusion.add(frame.truth, at_size(result.labels, frame.truth.shape))
 
     def figures(self) -> dict[str, Any]:
         """corruptions: `clean`, `miou` by corruption for strengths 1 to 3, their `mean`, its `ratio` to clean and the `goal` for that."""

@@ -13,6 +13,7 @@ from drive_seg.classes import VOID as VOID  # what is no class becomes this, her
 from drive_seg.contracts import Array, Image, Labels
 from drive_seg.errors import DataError
 from drive_seg.sources.pictures import KINDS, BadPicture, pictures_in, read_bgr, read_stored
+from drive_seg.watchdog import Aside
 
 UNKNOWN = 254  # in a coding's table: neither a class nor void
 NAMED = 3  # of the pairs that were left out
@@ -127,16 +128,17 @@ def read_all(pairs: Iterable[Pair], left_out: list[Path] | None = None) -> Itera
     Raises DataError too where that leaves none.
     """
     before, used = len(left_out or ()), 0
-    for pair in pairs:
-        try:
-            sample = pair.read()
-        except DataError:
-            if left_out is None:
-                raise
-            left_out.append(pair.image)
-        else:
-            used += 1
-            yield sample
+    with Aside("read", lambda text: DataError(f"{text}; look at the disk that it is on")) as aside:
+        for pair in pairs:
+            try:
+                sample = aside(pair.read, f"{pair.image}: reading it and its labels")
+            except DataError:
+                if left_out is None or aside.hangs:
+                    raise
+                left_out.append(pair.image)
+            else:
+                used += 1
+                yield sample
     if left_out and len(left_out) > before and not used:
         raise DataError(f"no pair can be used: {how_many_left_out(left_out)}; mend them, or give others")
 

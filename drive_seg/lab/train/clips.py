@@ -19,6 +19,7 @@ from drive_seg.lab.evaluate.pairs import VOID, Pair, Sample, ids_by_name
 from drive_seg.lab.train.motion import HZ, moved, pass_by
 from drive_seg.lab.train.paste import Cutout, cut_out
 from drive_seg.lab.train.transforms import degrade, reduced
+from drive_seg.session.opening import open_capture
 from drive_seg.sources import open_source
 
 FIRST_DEMO_SEED = 5000  # none that is tested, shown, or learned by the network itself
@@ -112,13 +113,13 @@ def neighbours(pairs: list[Pair]) -> Iterator[tuple[int, int]]:
 def _read(path: Path, size_hw: tuple[int, int]) -> tuple[float, list[Image]]:
     """Frame rate and frames, the middle of each cut to the size's shape."""
     frames: list[Image] = []
-    with open_source(str(path)) as source:
-        while frame := source.read():
+    with open_capture(open_source(str(path)), paced=False, loop=False) as capture:
+        for frame in capture:
             height, width = frame.size_hw
             wide = min(width, round(height * size_hw[1] / size_hw[0]))
             left = (width - wide) // 2
             frames.append(np.asarray(cv2.resize(frame.image[:, left : left + wide], size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8))
-        return source.info.fps, frames
+        return capture.source.info.fps, frames
 
 
 def _nearer(clip: Clip, rng: np.random.Generator) -> Clip:
