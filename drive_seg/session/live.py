@@ -12,7 +12,7 @@ from drive_seg.workers import Worker
 SCHEDULED = {"schedule", "replay"}  # the settings that a pipeline can change and stay the same
 FIELDS = SCHEDULED | {
     "model", "class_names", "mean", "std", "scale", "channels", "input_size", "backend", "device", "precision", "threads", "mode",
-    "propagation", "refine",
+    "propagation", "refine", "confidence",
 }  # fmt: skip
 
 
