@@ -4,7 +4,8 @@ Arrays that cross a thread are never written again by whoever sent them; the dat
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
@@ -20,6 +21,11 @@ StageName = Literal["low", "mid", "high", "head"]
 STAGES: tuple[StageName, ...] = ("low", "mid", "high", "head")  # in the order in which they run; few bundles have a `mid`
 TIMED = ("decode", "preprocess", "low", "mid", "high", "propagate", "head", "refine", "overlay")  # what is timed, as a frame meets it
 KINDS = ("key", "other", "cold")  # of frames: with a refresh, without, and one that waited for it because nothing cached was valid
+
+CONFIDENCE, RUNNER_UP = "confidence", "runner_up"  # what a network puts out beside its labels where that is asked for, of their size
+STEPS = 255  # of confidence, from 0 to 1
+# From an ONNX file and the name of its labels to one that puts out both, which is there while it is loaded. Raises BackendError.
+Telling = Callable[[str, str], AbstractContextManager[str]]
 
 # What decided whether `high` runs. The first five made the cache invalid, before any schedule was asked.
 Reason = Literal["first", "size", "jump", "gap", "cut", "every", "clock", "age", "change", "score", "budget", "busy", "replay", "manual"]
@@ -128,6 +134,19 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True)
+class Confidence:
+    """How sure the network is of a frame's labels, at its label size. The arrays are the result's own."""
+
+    steps: Array  # uint8 (h, w): the label's softmax probability from 0 to 1 in STEPS, rounded down (Hendrycks, Gimpel 2017)
+    runner_up: Labels  # (h, w) ids of the class that came second
+
+    @property
+    def mean(self) -> float:
+        """0..1, over the picture."""
+        return float(self.steps.mean()) / STEPS
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What the program knows about one frame, for every sink."""
 
@@ -143,6 +162,7 @@ class Result:
     dropped: int = 0  # frames that the source lost so far
     classes: tuple[str, ...] = ()  # the names behind the ids
     ahead: Ahead | None = None  # where a corridor is given
+    confidence: Confidence | None = None  # of the labels as the network gave them; None where it is not asked for
 
     @property
     def is_key(self) -> bool:
@@ -315,6 +335,10 @@ class Network(Closing, Protocol):
     @property
     def cached(self) -> tuple[StageName, ...]:
         """The stages whose outputs are cached, in the order in which they run: `high`, and before it `mid` where there is one."""
+
+    @property
+    def confidence(self) -> Confidence | None:
+        """In the labels that `head` gave last; None where it was not asked for."""
 
     @property
     def deep_takes(self) -> tuple[str, ...]:

@@ -46,7 +46,8 @@ def load(
     precision: str | None = None,
     threads: int | None = None,
     input_size: tuple[int, int] | None = None,
-    refine: bool = False,
+    refine: bool | str = False,
+    confidence: bool = False,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
     channels: Literal["rgb", "bgr"] | None = None,
@@ -56,8 +57,8 @@ def load(
 
     `model` is the name of a bundle (`drive-seg models` lists them), its folder (with a slash in it, or a Path), or an ONNX network:
     then `labels` are its classes, a file with one a line or the lines themselves, `name` or `name #rrggbb`; `mean`, `std`, `channels`
-    and `scale` are what its input wants. `input_size` is (width, height) in pixels. Everything is checked here, but compiled when the
-    first frame comes, whose size it is for.
+    and `scale` are what its input wants. `input_size` is (width, height) in pixels, `refine` "edges" (or True) or "smooth". Everything
+    is checked here, but compiled when the first frame comes, whose size it is for.
 
     Raises UsageError for what cannot be meant, BundleError for a bundle that is not whole, BackendError for a backend that cannot run:
     all of them DriveSegErrors, one line that says what to do. Warns where the name means one of several bundles.
@@ -71,7 +72,8 @@ def load(
         "model": str(model.absolute()) if isinstance(model, Path) else model,  # a Path is never a name
         "class_names": Path(labels) if isinstance(labels, str) else labels,
         "schedule": schedule, "mode": mode, "propagation": propagation, "backend": backend, "device": device, "precision": precision,
-        "threads": threads, "input_size": input_size, "refine": refine, "mean": mean, "std": std, "channels": channels,
+        "threads": threads, "input_size": input_size, "refine": refine, "confidence": confidence,
+        "mean": mean, "std": std, "channels": channels,
         "scale": scale,
     }  # fmt: skip
     settings = Settings.load(None, given)
@@ -258,6 +260,19 @@ class Result:
         if not 0 <= opacity <= 1:
             raise UsageError(f"an opacity of {opacity}: give 0 to 1")
         return Painter(usual_look(self.classes, self.palette, opacity)).paint(self.frame.image, self.details.labels)
+
+    @property
+    def confidence(self) -> NDArray[np.float32] | None:
+        """float32 HxW at the frame's size, by nearest neighbour: the probability, 0 to 1, that the network gives its label there (with
+        `refine` the one before that). None unless it was asked for with `load(confidence=True)`. Each time a new array."""
+        told = self.details.confidence
+        return None if told is None else at_size(told.steps, self.frame.size_hw).astype(np.float32) / np.float32(contracts.STEPS)
+
+    @property
+    def runner_up(self) -> Labels | None:
+        """uint8 HxW ids as `labels`: the class that came second. None as for `confidence`."""
+        told = self.details.confidence
+        return None if told is None else np.array(at_size(told.runner_up, self.frame.size_hw))
 
     @property
     def areas(self) -> dict[str, float]:

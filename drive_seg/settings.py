@@ -17,7 +17,7 @@ from drive_seg import backends, sources
 from drive_seg.contracts import Corridor
 from drive_seg.errors import UsageError
 from drive_seg.files import expanded
-from drive_seg.network import ahead, propagate, schedule
+from drive_seg.network import ahead, postprocess, propagate, schedule
 from drive_seg.reading import read_toml
 
 DEFAULT_MODEL = "city"
@@ -80,6 +80,13 @@ def _corridor(value: Any) -> object:
     return ahead.checked(points)
 
 
+def _borders(value: object) -> object:
+    named = {True: next(iter(postprocess.KINDS)), False: None, "none": None}.get(value, value) if isinstance(value, bool | str) else value
+    if named is not None and named not in postprocess.KINDS:
+        raise ValueError(f"Give {', '.join(postprocess.KINDS)} or none")
+    return named
+
+
 def _place(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("Give a path without a NUL byte")
@@ -105,6 +112,7 @@ class Flag:
     default: str = ""  # what --help says, where it is not the field's own
     names: tuple[str, ...] = ()  # beside the field's
     choices: tuple[tuple[str, str], ...] = ()  # as they are written, and what each means
+    alone: str = ""  # which of them the flag means without a value, where it can be given so
 
 
 SOURCE, NETWORK, TIME, OUTPUT, BENCHMARK = "Source", "Network", "Key frames, and the frames between", "Output", "Benchmark"
@@ -117,6 +125,7 @@ MODES = (
     ("async", "no frame waits: it runs beside them"),
     ("async:K", "the same on a virtual clock, on which it takes K frames"),
 )
+BORDERS = (*((name, kind.help) for name, kind in postprocess.KINDS.items()), ("none", "they are the edges of the network's cells"))
 PROPAGATIONS = tuple((name, f"{kind.help}{'; where the bundle has it' * kind.learned}") for name, kind in propagate.KINDS.items())
 CORRIDORS = (("0.2,1,0.8,1,0.5,0.5", "these points"), (SAVED, "those that were set in the window for this source, else the usual ones"))
 
@@ -159,7 +168,14 @@ class Settings(BaseModel):
         Flag(NETWORK, "NAME", "of its arithmetic", "int8 where the bundle prefers it, else the fastest", choices=PRECISIONS),
     ] = None
     threads: Annotated[int | None, Field(ge=1), Flag(NETWORK, "N", "CPU threads of the network", "all cores")] = None
-    refine: Annotated[bool, Flag(NETWORK, "", "draw the labels' borders along the picture's edges, at its full size")] = False
+    refine: Annotated[
+        str | None,
+        BeforeValidator(_borders),
+        Flag(NETWORK, "[NAME]", "borders between labels at the picture's full size", "none", choices=BORDERS, alone=BORDERS[0][0]),
+    ] = None
+    confidence: Annotated[
+        bool, Flag(NETWORK, "", "how sure the network is of each label, and which class came second; takes the package onnx")
+    ] = False
 
     schedule: Annotated[
         str, Flag(TIME, "SCHEDULE", "which frames are key frames: those on which the deep stage runs", choices=SCHEDULES)

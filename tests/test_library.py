@@ -113,6 +113,18 @@ def test_a_result_at_the_frames_size_and_by_class() -> None:
         result.overlay(50)
 
 
+def test_confidence_is_told_where_it_is_asked_for_and_changes_no_label() -> None:
+    with drive_seg.load(confidence=True) as segmenter, drive_seg.load() as plain:
+        told, silent = segmenter(PICTURE), plain(PICTURE)
+    assert np.array_equal(told.labels, silent.labels)
+    assert (silent.confidence, silent.runner_up, silent.details.confidence) == (None, None, None)
+    assert told.confidence is not None
+    assert told.runner_up is not None
+    assert told.confidence.shape == told.runner_up.shape == PICTURE.shape[:2]
+    assert 1 / len(told.classes) - 1 / 255 <= told.confidence.min() < told.confidence.max() <= 1
+    assert not (told.runner_up == told.labels).any()
+
+
 def test_who_writes_into_labels_harms_no_cache() -> None:
     with drive_seg.load(refine=True) as segmenter:
         result = segmenter(PICTURE)

@@ -66,6 +66,7 @@ ON_HOST: dict[str, tuple[int, ...]] = {
     "Slice": (1, 2, 3, 4),
     "Split": (1,),
     "Squeeze": (1,),
+    "TopK": (1,),
     "Unsqueeze": (1,),
 }
 
@@ -205,6 +206,11 @@ def argmax(node: Node, x: Tensor) -> Tensor:
         raise node.refuse("select_last_index")
     # torch.max takes the first of equals, as torch.argmax does, in a fifth of the time
     return torch.max(x, dim=node.get("axis", 0), keepdim=bool(node.get("keepdims", 1))).indices
+
+
+def top_k(node: Node, x: Tensor, k: Any) -> tuple[Tensor, ...]:
+    axis, largest = node.get("axis", -1), bool(node.get("largest", 1))
+    return tuple(torch.topk(x, _ints(k)[0], dim=axis, largest=largest, sorted=bool(node.get("sorted", 1))))
 
 
 # ---- shapes
@@ -430,6 +436,7 @@ OPS: dict[str, Op] = {
     "Squeeze": squeeze,
     "Sub": _plain(torch.sub),
     "Tanh": _plain(torch.tanh),
+    "TopK": top_k,
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,
     "Where": _plain(torch.where),

@@ -107,7 +107,7 @@ def _meters(engine: Network, ranked: Bundle | Foreign | None, clip: bool, corrup
     from drive_seg.lab.evaluate.average_precision import AveragePrecision
     from drive_seg.lab.evaluate.boundary import BoundaryF1
     from drive_seg.lab.evaluate.consistency import Consistency
-    from drive_seg.network.postprocess import refine
+    from drive_seg.session.opening import refine_of
 
     meters: list[Meter] = [BoundaryF1(engine.classes)]
     if clip:
@@ -116,7 +116,7 @@ def _meters(engine: Network, ranked: Bundle | Foreign | None, clip: bool, corrup
         require_lab("torch", "kornia")
         from drive_seg.lab.evaluate.corruptions import Corruptions
 
-        meters.append(Corruptions(engine, refine if settings.refine else None))
+        meters.append(Corruptions(engine, refine_of(settings)))
     if isinstance(ranked, Bundle):
         meters.append(AveragePrecision(ranked))
     return meters

@@ -1,7 +1,8 @@
 """Options made of Settings, where each is written once; a command says which of them it takes."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -52,8 +53,18 @@ def _option(name: str, repeated: bool, instead: str | None, own: Collection[str]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 
 
+def _filled(args: list[str]) -> Iterator[str]:
+    """With the value that a flag means where it stands alone."""
+    for given, after in pairwise((*args, "")):
+        flag = FLAGS.get(given.removeprefix("--").replace("-", "_")) if given.startswith("--") else None
+        yield f"{given}={flag.alone}" if flag and flag.alone and after not in dict(flag.choices) else given
+
+
 class Command(typer.core.TyperCommand):
     """Its --help is told by groups, and below an option what can be chosen."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(_filled(args)))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         groups: dict[str, list[tuple[str, str]]] = {"Arguments": []}

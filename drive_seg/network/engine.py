@@ -5,12 +5,25 @@ context and the labels, which live longer, are copied here, in one place.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import numpy as np
 
 from drive_seg.capabilities import PaintStage, StageBeside, Streaming, TakingFrames
-from drive_seg.contracts import Array, Backend, Closing, Image, Labels, Stage, StageName, Tensors
+from drive_seg.contracts import (
+    CONFIDENCE,
+    RUNNER_UP,
+    Array,
+    Backend,
+    Closing,
+    Confidence,
+    Image,
+    Labels,
+    Stage,
+    StageName,
+    Telling,
+    Tensors,
+)
 from drive_seg.errors import BackendError, BundleError, UsageError
 from drive_seg.network.card import Bundle, Card, StageCard
 from drive_seg.network.preprocess import input_size
@@ -79,9 +92,11 @@ class Engine(Closing):
         propagation: str = HOLD,
         about_hw: tuple[int, int] | None = None,
         int8: bool | None = None,
+        telling: Telling | None = None,
     ) -> None:
         """Frames are reduced to about as many pixels as `about_hw` has, the card's input by default. `int8`: whether the quantised stages
-        run; unless told, as the backend was asked, else as the card prefers.
+        run; unless told, as the backend was asked, else as the card prefers. `telling`: what makes the heads tell their
+        confidence; without it they do not.
 
         Raises UsageError when the backend was asked for int8 and the bundle has none, or for a propagation that the bundle cannot.
         """
@@ -102,6 +117,8 @@ class Engine(Closing):
         self._began: Tensors = {}  # the key's context from which the head's state began
         self._state: Tensors = {}  # what the head left for its next frame, by the name of the input that takes it
         self.input_hw = (0, 0)
+        self.confidence: Confidence | None = None
+        self._telling = telling
         self._about_hw = about_hw or (card.input.height, card.input.width)
         self._propagation = propagation
         self._int8 = run_int8(bundle, backend) if int8 is None else int8
@@ -126,8 +143,7 @@ class Engine(Closing):
             self._shapes |= {before + spec.name: spec.shape for spec in self._stages[name].outputs for before in ("", "last_")}
         self._stale = self._stages["head"]
         if self.stale != card.stages["head"]:
-            path = self.bundle.onnx("head", self._int8, self._propagation)
-            self._stale = self.backend.load(path, {tensor: self._shapes[tensor] for tensor in self.stale.inputs})
+            self._stale = self._load("head", self.backend, wanted, self._propagation)
         for key in card.key_inputs:
             if self._shapes[key] != (found := self._shapes[key.removeprefix("key_")]):
                 raise BundleError(f"{card.name}: {key} is {self._shapes[key]} by the card, but low puts out {found}; export it again")
@@ -136,12 +152,14 @@ class Engine(Closing):
         self._paints = isinstance(self.backend, TakingFrames)
         self.input_hw = wanted
 
-    def _load(self, name: StageName, backend: Backend, picture_hw: tuple[int, int]) -> Stage:
-        image, path = self.bundle.card.input.name, self.bundle.onnx(name, self._int8)
-        shapes = {tensor: self._shapes[tensor] for tensor in self.stages[name].inputs}
-        if image not in shapes or shapes[image] == (1, *picture_hw, 3) or not isinstance(backend, TakingFrames):
-            return backend.load(path, shapes)
-        return backend.load_reducing(path, shapes, image, picture_hw)
+    def _load(self, name: StageName, backend: Backend, picture_hw: tuple[int, int], propagation: str | None = None) -> Stage:
+        card, image = self.bundle.card, self.bundle.card.input.name
+        shapes = {tensor: self._shapes[tensor] for tensor in card.stage(name, propagation).inputs}
+        path = self.bundle.onnx(name, self._int8, propagation)
+        with self._telling(path, card.labels) if self._telling and name == "head" else nullcontext(path) as file:
+            if image not in shapes or shapes[image] == (1, *picture_hw, 3) or not isinstance(backend, TakingFrames):
+                return backend.load(file, shapes)
+            return backend.load_reducing(file, shapes, image, picture_hw)
 
     def low(self, image: Image, own: Tensors) -> Tensors:
         """(1, H, W, 3) to this frame's features, good until the next call; the picture among them where the cached stages read it."""
@@ -190,6 +208,8 @@ class Engine(Closing):
     def _labels(self, head: Stage, tensors: Tensors) -> Labels:
         outputs = head({spec.name: tensors[spec.name] for spec in head.inputs})
         self._state = {f"last_{name}": np.array(outputs[f"next_{name}"]) for name in self._carried if f"next_{name}" in outputs}
+        if self._telling:
+            self.confidence = Confidence(np.array(outputs[CONFIDENCE][0], np.uint8), np.array(outputs[RUNNER_UP][0], np.uint8))
         return np.array(outputs[self.bundle.card.labels][0], np.uint8)
 
     def overlay(self, labels: Labels, colours: Array, shares: Array) -> Image | None:

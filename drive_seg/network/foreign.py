@@ -4,7 +4,8 @@ The whole network is `high`, so that every-frame and clockwork:N work: between k
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,23 @@ import cv2
 import numpy as np
 
 from drive_seg.classes import VOID, ClassName, palette
-from drive_seg.contracts import Array, Backend, Closing, Image, Labels, OnnxFile, Port, StageName, Tensors, TensorSpec
+from drive_seg.contracts import (
+    CONFIDENCE,
+    RUNNER_UP,
+    STEPS,
+    Array,
+    Backend,
+    Closing,
+    Confidence,
+    Image,
+    Labels,
+    OnnxFile,
+    Port,
+    StageName,
+    Telling,
+    Tensors,
+    TensorSpec,
+)
 from drive_seg.errors import BackendError, UsageError
 from drive_seg.network.card import MOST
 from drive_seg.network.postprocess import argmax
@@ -142,19 +159,33 @@ class Output:
     def labels(self, value: Array, least_hw: tuple[int, int]) -> Labels:
         """(h, w) ids. Scores smaller than `least_hw` are enlarged to it before they are compared: labels' edges would be coarse."""
         if self.probability:
-            labels = self._halves(np.squeeze(value, (0, 1 if value.shape[1] == 1 else 3)), least_hw)
-        elif self.classes_axis is not None:
-            scores = np.moveaxis(value[0], self.classes_axis - 1, 0)
-            size_hw = (max(scores.shape[1], least_hw[0]), max(scores.shape[2], least_hw[1]))
-            labels = argmax(_plane(plane, size_hw) for plane in scores)
-        else:
-            ids = value[0] if value.ndim == 3 else np.squeeze(value, (0, 1 if value.shape[1] == 1 else 3))
-            labels = np.where((ids >= 0) & (ids < VOID), ids, VOID).astype(np.uint8)
+            return self.ids(self._half(value, least_hw) > 0.5)
+        return self.ids(flat(value) if self.classes_axis is None else argmax(self._planes(value, least_hw)))
+
+    def ids(self, ids: Array) -> Labels:
+        """Whole numbers (h, w) as labels: what is no class is void."""
+        labels = np.where((ids >= 0) & (ids < VOID), ids, VOID).astype(np.uint8)
         for void in self.void:
             labels[labels == void] = VOID
         return labels
 
-    def _halves(self, plane: Array, least_hw: tuple[int, int]) -> Labels:
+    def confidence(self, value: Array, least_hw: tuple[int, int]) -> tuple[Array, Labels]:
+        """Of `labels` from scores, or one probability: uint8 (h, w) in STEPS, and the class that came second."""
+        if self.probability:
+            half = self._half(value, least_hw)
+            share, second = np.maximum(half, 1 - half), half <= 0.5
+        else:
+            share, second = second_best(np.stack(list(self._planes(value, least_hw))))
+        return (share * STEPS).clip(0, STEPS).astype(np.uint8), self.ids(second)
+
+    def _planes(self, value: Array, least_hw: tuple[int, int]) -> Iterator[Array]:
+        assert self.classes_axis is not None
+        scores = np.moveaxis(value[0], self.classes_axis - 1, 0)
+        size_hw = (max(scores.shape[1], least_hw[0]), max(scores.shape[2], least_hw[1]))
+        return (_plane(plane, size_hw) for plane in scores)
+
+    def _half(self, value: Array, least_hw: tuple[int, int]) -> Array:
+        plane = flat(value)
         least, most = float(plane.min()), float(plane.max())
         if not -EXACT <= least <= most <= 1 + EXACT:
             raise BackendError(
@@ -162,7 +193,7 @@ class Output:
                 "sigmoid behind it, or with a channel for each class"
             )
         size_hw = (max(plane.shape[0], least_hw[0]), max(plane.shape[1], least_hw[1]))
-        return (_plane(plane, size_hw) > 0.5).astype(np.uint8)
+        return _plane(plane, size_hw)
 
 
 def read_output(foreign: Foreign, spec: TensorSpec, input_hw: tuple[int, int]) -> Output:
@@ -194,6 +225,23 @@ def read_output(foreign: Foreign, spec: TensorSpec, input_hw: tuple[int, int]) -
             f"{foreign.outputs[-1]} class names; give one a line for each"
         )
     return Output(spec.name, axis, void)
+
+
+def flat(value: Array) -> Array:
+    """(1, h, w), (1, 1, h, w) or (1, h, w, 1) as (h, w)."""
+    return value[0] if value.ndim == 3 else np.squeeze(value, (0, 1 if value.shape[1] == 1 else 3))
+
+
+def second_best(scores: Array) -> tuple[Array, Array]:
+    """Of float32 (classes, h, w), which are overwritten: the best one's probability, and the position of the second.
+
+    Scores that are probabilities already (0 to 1, together 1) are taken as they are, others by softmax.
+    """
+    best, sums = scores.max(0), scores.sum(0)
+    known = scores.min() >= -EXACT and np.abs(sums - 1).max() <= EXACT
+    share = best / sums if known else 1 / np.exp(scores - best).sum(0)
+    np.put_along_axis(scores, scores.argmax(0)[None], -np.inf, 0)
+    return share, scores.argmax(0)
 
 
 def _distortion(shape: Sequence[int], axis: int, input_hw: tuple[int, int]) -> float:
@@ -241,17 +289,28 @@ def scene(image: Image) -> Array:
 
 
 class Whole:
-    """The whole network as a Deep (contracts.py): {"labels": (h, w) uint8}."""
+    """The whole network as a Deep (contracts.py): {"labels": (h, w) uint8}, and where it tells them CONFIDENCE and RUNNER_UP."""
 
-    def __init__(self, foreign: Foreign, backend: Backend, size_hw: tuple[int, int]) -> None:
-        self._input, self._normalise = foreign.input.name, Normaliser(foreign, size_hw)
-        self._stage = backend.load(foreign.file.path, {self._input: self._normalise.input.shape})
-        self._output = read_output(foreign, self._stage.outputs[0], size_hw)
+    def __init__(self, foreign: Foreign, backend: Backend, size_hw: tuple[int, int], telling: Telling | None) -> None:
+        self._input, self._normalise, self._tells = foreign.input.name, Normaliser(foreign, size_hw), telling is not None
+        self._whole = np.issubdtype(np.dtype(foreign.file.outputs[0].dtype), np.integer)  # which compares scores itself
+        path, labels = foreign.file.path, foreign.file.outputs[0].name
+        with telling(path, labels) if telling and self._whole else nullcontext(path) as file:
+            self._stage = backend.load(file, {self._input: self._normalise.input.shape})
+        spec = next(spec for spec in self._stage.outputs if spec.name == labels)
+        self._output = read_output(foreign, spec, size_hw)
         self._least_hw = (size_hw[0] // 2, size_hw[1] // 2)  # half size costs less than .001 mIoU, and full size four times as much
 
     def __call__(self, stage: StageName, tensors: Tensors) -> Tensors:
         outputs = self._stage({self._input: self._normalise(tensors["image"])})
-        return {"labels": self._output.labels(outputs[self._output.tensor], self._least_hw)}
+        labels = self._output.labels(scores := outputs[self._output.tensor], self._least_hw)
+        if not self._tells:
+            return {"labels": labels}
+        if self._whole:
+            steps, second = flat(outputs[CONFIDENCE]).astype(np.uint8), self._output.ids(flat(outputs[RUNNER_UP]))
+        else:
+            steps, second = self._output.confidence(scores, self._least_hw)
+        return {"labels": labels, CONFIDENCE: steps, RUNNER_UP: second}
 
     def close(self) -> None:
         self._stage.close()
@@ -262,16 +321,19 @@ class ForeignEngine(Closing):
 
     change, cut, score = "scene", CUT, None
     cached: tuple[StageName, ...] = ("high",)
-    deep_takes, deep_gives = ("image",), ("labels",)
+    deep_takes = ("image",)
 
-    def __init__(self, foreign: Foreign, backend: Backend, propagation: str = HOLD) -> None:
-        """Raises UsageError for a propagation that needs a network of its own."""
+    def __init__(self, foreign: Foreign, backend: Backend, propagation: str = HOLD, telling: Telling | None = None) -> None:
+        """`telling`: as for an Engine. Raises UsageError for a propagation that needs a network of its own."""
         if propagation not in FOR_ALL:  # its labels are the context
             raise UsageError(f"--propagation {propagation}: {foreign.name} has no such; it has {', '.join(FOR_ALL)}")
         self.foreign, self.backend = foreign, backend
         self.name, self.input_hw = foreign.name, (0, 0)
         self.classes = tuple(entry.name for entry in foreign.names)
         self.palette = palette(foreign.names)
+        self.deep_gives = ("labels", CONFIDENCE, RUNNER_UP) if telling else ("labels",)
+        self.confidence: Confidence | None = None
+        self._telling = telling
         self._whole: Whole | None = None
 
     def fit(self, frame_hw: tuple[int, int]) -> None:
@@ -280,7 +342,7 @@ class ForeignEngine(Closing):
         wanted = (foreign.fixed_hw[0] or open_hw[0], foreign.fixed_hw[1] or open_hw[1])
         if wanted != self.input_hw:
             self.close()
-            self._whole = Whole(foreign, self.backend, wanted)
+            self._whole = Whole(foreign, self.backend, wanted, self._telling)
             self.input_hw = wanted
         self._frame_hw = frame_hw
 
@@ -307,9 +369,11 @@ class ForeignEngine(Closing):
         return self._whole(stage, tensors)
 
     def copy_deep(self, backend: Backend) -> Whole:
-        return Whole(self.foreign, backend, self.input_hw)
+        return Whole(self.foreign, backend, self.input_hw, self._telling)
 
     def head(self, low: Tensors, context: Tensors, fresh: bool) -> Labels:
+        if self._telling:
+            self.confidence = Confidence(np.array(context[CONFIDENCE], np.uint8), np.array(context[RUNNER_UP], np.uint8))
         return np.array(context["labels"], np.uint8)
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from drive_seg.contracts import Decision, Frame, Image, Key, Labels, Network, Result, Span, Tensors
+from drive_seg.contracts import Confidence, Decision, Frame, Image, Key, Labels, Network, Result, Span, Tensors
 from drive_seg.network.cache import Cache
 from drive_seg.network.preprocess import to_input
 from drive_seg.network.propagate import HOLD, Hold, Propagation
@@ -14,7 +14,7 @@ from drive_seg.network.schedule import Schedule, check_fits
 from drive_seg.watchdog import Watched
 
 Paint = Callable[[Image, Labels], Image]
-Refine = Callable[[Labels, Image], Labels]
+Refine = Callable[[Labels, Image, Confidence | None], Labels]
 
 
 class Stopwatch:
@@ -117,7 +117,7 @@ class Pipeline:
             shown = labels = self.engine.head(low, context, fresh=key.index == frame.index)
         if self.refine:
             with watch.time("refine"):
-                labels = self.refine(labels, frame.image)
+                labels = self.refine(labels, frame.image, self.engine.confidence)
         total_ms = watch.passed_ms()
         overlay = None
         if self.paint:
@@ -139,6 +139,7 @@ class Pipeline:
             spans=spans,
             dropped=dropped,
             classes=self.engine.classes,
+            confidence=self.engine.confidence,
         )
 
     def _ask(self, frame: Frame, low: Tensors) -> Decision:

@@ -1,11 +1,12 @@
-"""From scores to labels where the graph does not: the argmax, and borders that follow the picture's edges."""
+"""From scores to labels where the graph does not: the argmax, and borders that are smooth or follow the picture's edges."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from drive_seg.contracts import Array, Image, Labels
+from drive_seg.contracts import STEPS, Array, Confidence, Image, Labels
 
 RADIUS = 1  # of the windows, in the labels' pixels: 2 gains nothing and 3 loses the poles (docs/measured.md)
 EPSILON = 1e-3  # of brightness 0..1, squared: a window that varies less is taken for flat
@@ -34,7 +35,7 @@ def at_size(labels: Labels, size_hw: tuple[int, ...]) -> Labels:
     return np.asarray(cv2.resize(labels, size_hw[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def refine(labels: Labels, image: Image) -> Labels:
+def along_edges(labels: Labels, image: Image, confidence: Confidence | None = None) -> Labels:
     """Ids (h, w) and their BGR picture (H, W, 3) to ids (H, W) whose borders follow the picture's edges.
 
     A fast guided filter (He, Sun, Tang 2010; He and Sun 2015, https://arxiv.org/abs/1505.00996, algorithm 2) of each class's
@@ -59,11 +60,49 @@ def refine(labels: Labels, image: Image) -> Labels:
         np.multiply(cv2.resize(slope, size, dst=scores), full, out=scores)
         return np.add(scores, cv2.resize(level, size, dst=levels), out=scores)
 
-    ids = np.zeros(256, np.uint8)
-    ids[: len(present)] = present
-    return np.asarray(cv2.LUT(argmax(plane(int(value)) for value in present), ids), np.uint8)
+    return _named(argmax(plane(int(value)) for value in present), present)
+
+
+def smooth(labels: Labels, image: Image, confidence: Confidence | None) -> Labels:
+    """Ids (h, w) and how sure they are to ids of the picture's size (H, W), as if the scores had been enlarged before they were compared.
+
+    Each class's probability is known where it is the first or the second, the rest being the second's, and taken for 0 elsewhere; enlarged
+    bilinearly, the largest wins. Borders then lie where two classes are equally probable instead of on the cells' edges.
+    """
+    assert confidence is not None
+    first, second = confidence.steps, confidence.runner_up
+    behind = np.minimum(STEPS - first, np.maximum(first, 1) - 1)  # never before the first, in its own cell
+    present = np.union1d(np.flatnonzero(np.bincount(labels.ravel())), np.flatnonzero(np.bincount(second.ravel())))
+    size = (image.shape[1], image.shape[0])
+
+    def plane(value: int) -> Array:
+        scores = np.where(labels == value, first, (second == value) * behind)
+        return np.asarray(cv2.resize(scores, size, interpolation=cv2.INTER_LINEAR))
+
+    return _named(argmax(plane(int(value)) for value in present), present)
+
+
+def _named(positions: Labels, ids: Array) -> Labels:
+    table = np.zeros(256, np.uint8)
+    table[: len(ids)] = ids
+    return np.asarray(cv2.LUT(positions, table), np.uint8)
 
 
 def _mean(values: Array) -> Array:
     side = 2 * RADIUS + 1
     return np.asarray(cv2.boxFilter(values, -1, (side, side), borderType=cv2.BORDER_REFLECT))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a user can choose, and what it means."""
+
+    help: str
+    refine: Callable[[Labels, Image, Confidence | None], Labels]  # to the picture's size
+    confidence: bool = False  # it has to be known
+
+
+KINDS: dict[str, Kind] = {
+    "edges": Kind("they follow the picture's edges: a guided filter", along_edges),
+    "smooth": Kind("they lie where two classes are equally probable: probabilities enlarged before they are compared", smooth, True),
+}

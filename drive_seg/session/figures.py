@@ -45,6 +45,7 @@ class Latencies:
         self._lock = threading.Lock()
         self._ms: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=HISTORY))
         self._total_ms: dict[str, deque[float]] = {kind: deque(maxlen=HISTORY) for kind in KINDS}
+        self._confidence: deque[float] = deque(maxlen=HISTORY)
         self._seconds = 0.0
         self._last_s: float | None = None  # when the last frame came, unless the clock stood since
         self._dropped_before = self.dropped = dropped_before  # frames that the source lost until counting began, and so far
@@ -59,6 +60,8 @@ class Latencies:
             self._seconds += work_s(result) if since_s is None else now_s - since_s
             self.keys += result.is_key
             self._total_ms[result.kind].append(result.total_ms)
+            if result.confidence:
+                self._confidence.append(result.confidence.mean)
             for stage, ms in result.latency_ms.items():
                 self._ms[stage].append(ms)
 
@@ -71,8 +74,8 @@ class Latencies:
         return max(0, self.seen - self.warmup)
 
     def summary(self) -> dict[str, object]:
-        """frames, warmup, fps, key_frame_rate, dropped, latency_ms by stage, total_ms by kind of frame; the numbers are None when no frame
-        was counted."""
+        """frames, warmup, fps, key_frame_rate, dropped, confidence (mean; None where it is not told), latency_ms by stage, total_ms by kind
+        of frame; the numbers are None when no frame was counted."""
         with self._lock:
             return {
                 "frames": self.frames,
@@ -80,6 +83,7 @@ class Latencies:
                 "fps": self.frames / self._seconds if self.frames and self._seconds > 0 else None,
                 "key_frame_rate": self.keys / self.frames if self.frames else None,
                 "dropped": self.dropped - self._dropped_before,
+                "confidence": sum(self._confidence) / len(self._confidence) if self._confidence else None,
                 "latency_ms": {stage: percentiles(self._ms.get(stage, ())) for stage in ("total", *TIMED)},
                 "total_ms": {kind: {"frames": len(values), **percentiles(values)} for kind, values in self._total_ms.items()},
             }

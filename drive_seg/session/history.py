@@ -37,6 +37,7 @@ class Moment:
     threshold: float | None
     dropped: int  # so far
     latency_ms: Mapping[str, float]  # by contracts.TIMED, and "total"
+    confidence: float | None  # 0..1, mean over the picture; None where it is not told
     shares: NDArray[np.float32]  # (classes,) of all pixels; what is missing to 1 is void
     ahead: Ahead | None  # without its polygon
 
@@ -57,6 +58,7 @@ def moment_of(result: Result, classes: int) -> Moment:
         threshold=decision.threshold,
         dropped=result.dropped,
         latency_ms=result.latency_ms,
+        confidence=None if result.confidence is None else result.confidence.mean,
         shares=shares(result.labels, classes),
         ahead=result.ahead and replace(result.ahead, polygon=()),
     )

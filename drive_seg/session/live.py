@@ -16,7 +16,7 @@ PATIENCE_S = 10.0  # what nobody wants any more ends where it next tells somethi
 SCHEDULED = {"schedule", "replay"}  # the settings that a pipeline can change and stay the same
 FIELDS = SCHEDULED | {
     "model", "class_names", "mean", "std", "scale", "channels", "input_size", "backend", "device", "precision", "threads", "mode",
-    "propagation", "refine",
+    "propagation", "refine", "confidence",
 }  # fmt: skip
 
 

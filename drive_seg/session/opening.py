@@ -5,16 +5,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from drive_seg.backends import open_backend, read_onnx
+from drive_seg.backends.confidence import with_confidence
 from drive_seg.backends.validation import thread_count
 from drive_seg.capabilities import Compiling, Streaming
 from drive_seg.classes import read_class_names
 from drive_seg.contracts import Away, Backend, Network, Sink, Source, SourceInfo
 from drive_seg.errors import BackendError, UsageError
+from drive_seg.network import postprocess
 from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.foreign import Foreign, ForeignEngine, describe, is_onnx
-from drive_seg.network.pipeline import Pipeline
-from drive_seg.network.postprocess import refine
+from drive_seg.network.pipeline import Pipeline, Refine
 from drive_seg.network.propagate import make_propagation
 from drive_seg.network.refresh import Async, Delayed, Refresher, Streamed, Sync
 from drive_seg.network.schedule import EveryFrame, Pipelined, Replay, Schedule, check_fits, parse_schedule
@@ -61,11 +62,13 @@ def open_engine(model: Bundle | Foreign, settings: Settings, beside: bool = Fals
 
 
 def _on(backend: Backend, model: Bundle | Foreign, settings: Settings) -> Network:
+    borders = postprocess.KINDS.get(settings.refine or "")
+    telling = with_confidence if settings.confidence or (borders and borders.confidence) else None
     if not isinstance(model, Bundle):
-        return ForeignEngine(model, backend, settings.propagation)
+        return ForeignEngine(model, backend, settings.propagation, telling)
     open_question = backend.int8 is None and model.card.precision == "int8"
     int8 = int8_is_faster(model, lambda: _open_backend(settings, settings.threads)) if open_question else None
-    return Engine(model, backend, settings.propagation, _about_hw(settings), int8)
+    return Engine(model, backend, settings.propagation, _about_hw(settings), int8, telling)
 
 
 def _about_hw(settings: Settings) -> tuple[int, int] | None:
@@ -88,8 +91,13 @@ def open_schedule(settings: Settings) -> Schedule:
 
 def pipeline_on(engine: Network, schedule: Schedule, settings: Settings, owns_engine: bool = False) -> Pipeline:
     """In the mode and with the propagation that are asked for; what it holds is the caller's to close. Raises UsageError, BackendError."""
-    sharpen, refresher = refine if settings.refine else None, _open_refresher(engine, schedule, settings)
-    return Pipeline(engine, schedule, None, sharpen, refresher, make_propagation(settings.propagation), owns_engine)
+    refresher = _open_refresher(engine, schedule, settings)
+    return Pipeline(engine, schedule, None, refine_of(settings), refresher, make_propagation(settings.propagation), owns_engine)
+
+
+def refine_of(settings: Settings) -> Refine | None:
+    """What --refine names."""
+    return postprocess.KINDS[settings.refine].refine if settings.refine else None
 
 
 def _open_refresher(engine: Network, schedule: Schedule, settings: Settings) -> Refresher:
@@ -208,7 +216,7 @@ def _patience(source: SourceInfo) -> Overflow:
 
 def open_auditor(settings: Settings, frame_hw: tuple[int, int]) -> Auditor:
     """Opens its network in a thread of its own; the caller's to close."""
-    return Auditor(lambda: open_engine(find_model(settings), settings, beside=True), frame_hw, refine if settings.refine else None)
+    return Auditor(lambda: open_engine(find_model(settings), settings, beside=True), frame_hw, refine_of(settings))
 
 
 def open_lookout(settings: Settings, classes: Sequence[str]) -> dict[str, Observer]:

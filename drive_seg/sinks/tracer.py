@@ -73,6 +73,7 @@ def line(result: Result) -> dict[str, Any]:
         "age_frames": result.age_frames,
         "age_ms": round(result.age_ms, 3),
         "cold": result.cold,
+        "confidence": None if result.confidence is None else round(result.confidence.mean, 4),
         "latency_ms": {name: round(ms, 4) for name, ms in result.latency_ms.items()},
         "dropped": result.dropped,
         **({"ahead": asdict(result.ahead)} if result.ahead else {}),

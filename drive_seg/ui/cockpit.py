@@ -87,7 +87,7 @@ class Cockpit(QObject):
         now_s = time.monotonic()
         slow = self.status.state == "playing" and self.status.numbers.fps < BEHIND * self._due
         self.truth.count(self.status, self.shown)
-        if self.view is View.ERRORS and not self.knows_truth:
+        if self.view not in self.views:
             self.set_view(View.OVERLAY)
         if self.hunting and (self.status.state in ("ended", "failed") or not self.knows_truth):
             self.hunting = False
@@ -300,8 +300,8 @@ class Cockpit(QObject):
         now = self.wanted("propagation")
         self.change(model=model, **({} if now in self.propagations(model) else {"propagation": HOLD}))
 
-    def toggle_refine(self) -> None:
-        self.change(refine=not self.wanted("refine"))
+    def toggle_confidence(self) -> None:
+        self.change(confidence=not self.wanted("confidence"))
 
     def nudge(self, ticks: int) -> None:
         """The schedule's number, by a tick of its slider."""
@@ -351,10 +351,20 @@ class Cockpit(QObject):
     @property
     def views(self) -> list[View]:
         """Those that there are of this source."""
-        return [view for view in View if view is not View.ERRORS or self.knows_truth]
+        there = {View.ERRORS: self.knows_truth, View.DOUBT: self.wanted("confidence")}
+        return [view for view in View if there.get(view, True)]
 
     def toggle_errors(self) -> None:
         self.set_view(View.OVERLAY if self.view is View.ERRORS else View.ERRORS)
+
+    def toggle_doubt(self) -> None:
+        """Lets the network tell its confidence too, if it does not."""
+        if self.view is View.DOUBT:
+            self.set_view(View.OVERLAY)
+            return
+        if not self.wanted("confidence"):
+            self.toggle_confidence()
+        self.set_view(View.DOUBT)
 
     def next_view(self) -> None:
         views = self.views

@@ -1,4 +1,4 @@
-"""What the picture area shows of a frame: the overlay, the mask or the picture, alone, split between two ways, or where they differ."""
+"""What the picture area shows of a frame: overlay, mask, picture, errors or doubt, alone, split between two ways, or where they differ."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -20,6 +20,7 @@ class View(Enum):
     MASK = "mask"
     PICTURE = "picture"
     ERRORS = "errors"  # where the truth is known
+    DOUBT = "doubt"  # where the network tells its confidence
 
 
 class Versus(Enum):
@@ -60,6 +61,8 @@ def compose(
     labels = result.labels if other is None else split(result.labels, other, size_hw, divider)
     if view is View.PICTURE:
         return image
+    if view is View.DOUBT:
+        return doubt(image, shown, divider)
     if view is View.ERRORS:
         return errors(image, labels, result.frame.labels, classes)
     if view is View.MASK:
@@ -109,6 +112,17 @@ def errors(image: Image, labels: Labels, truth: Labels | None, classes: int) -> 
     size_hw = image.shape[0], image.shape[1]
     truth = enlarged(truth, size_hw)
     return _ERRORS.paint(_dark(image), np.where(truth < classes, truth != enlarged(labels, size_hw), 2).astype(np.uint8))
+
+
+def doubt(image: Image, shown: Shown, divider: float) -> Image:
+    """The picture in dark grey, and on it how unsure the network is: nothing where it is sure, brightest at half sure or less."""
+    told = [one.confidence.steps for one in (shown.result, shown.comparison) if one and one.confidence]
+    if not told:
+        return _dark(image)
+    size_hw = image.shape[0], image.shape[1]
+    steps = told[0] if len(told) == 1 else split(told[0], told[1], size_hw, divider)
+    heat = cv2.applyColorMap(cv2.convertScaleAbs(cv2.bitwise_not(steps), alpha=2), cv2.COLORMAP_INFERNO)
+    return np.asarray(cv2.add(_dark(image), cv2.resize(heat, size_hw[::-1], interpolation=cv2.INTER_LINEAR)), np.uint8)
 
 
 def _dark(image: Image) -> Image:

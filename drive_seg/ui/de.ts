@@ -93,6 +93,8 @@
     <name>Panel</name>
     <message><source>The bundle: a trained network with everything it needs</source><translation>Das Modell: ein trainiertes Netz mit allem, was es braucht</translation></message>
     <message><source>What executes the network</source><translation>Was das Netz ausführt</translation></message>
+    <message><source>Where the borders between labels are drawn</source><translation>Wo die Ränder zwischen Klassen gezeichnet werden</translation></message>
+    <message><source>Borders</source><translation>Ränder</translation></message>
     <message><source>How features of the last key frame are propagated to this one</source><translation>Wie Merkmale des letzten Schlüsselbilds auf dieses übertragen werden</translation></message>
     <message><source>Whether a key frame waits for its own deep stage</source><translation>Ob ein Schlüsselbild auf seine eigene tiefe Stufe wartet</translation></message>
     <message><source>What the picture area shows</source><translation>Was im Bildbereich steht</translation></message>
@@ -132,6 +134,8 @@
     <message><source>custom</source><translation>eigene Wahl</translation></message>
     <message><source>Sets schedule, mode and propagation together, as this bundle can:</source><translation>Setzt Zeitplan, Modus und Übertragung zusammen, wie dieses Modell es kann:</translation></message>
     <message><source>errors</source><translation>Fehler</translation></message>
+    <message><source>doubt</source><translation>Zweifel</translation></message>
+    <message><source>Confidence</source><translation>Sicherheit</translation></message>
 </context>
 <context>
     <name>ScheduleBox</name>
@@ -172,6 +176,7 @@
     <message><source>score {0:g}</source><translation>Wert {0:g}</translation></message>
     <message><source>no score</source><translation>kein Wert</translation></message>
     <message><source>age {0:g}</source><translation>Alter {0:g}</translation></message>
+    <message><source>sure {0:.0%}</source><translation>sicher {0:.0%}</translation></message>
     <message><source>  —  click to stop there</source><translation>  —  Klick hält dort an</translation></message>
     <message><source>refreshed for:</source><translation>erneuert wegen:</translation></message>
 </context>
@@ -241,7 +246,9 @@
     <message><source>Loop</source><translation>Schleife</translation></message>
     <message><source>Begin again at the end</source><translation>Am Ende von vorn beginnen</translation></message>
     <message><source>Overlay, mask or picture</source><translation>Überlagerung, Maske oder Bild</translation></message>
-    <message><source>Show the overlay, the mask alone, the picture alone or the errors, in turn</source><translation>Überlagerung, nur die Maske, nur das Bild oder die Fehler zeigen, im Wechsel</translation></message>
+    <message><source>Show the overlay, the mask alone, the picture alone, the errors or the doubt, in turn</source><translation>Überlagerung, nur die Maske, nur das Bild, die Fehler oder die Zweifel zeigen, im Wechsel</translation></message>
+    <message><source>Doubt map</source><translation>Zweifel</translation></message>
+    <message><source>Show how unsure the network is of each label; it is told to say so if it does not</source><translation>Zeigen, wie unsicher sich das Netz jeder Klasse ist; es wird dazu gebracht, wenn es das nicht sagt</translation></message>
     <message><source>More opacity</source><translation>Mehr Deckkraft</translation></message>
     <message><source>Let the labels cover more of the picture</source><translation>Die Farben mehr vom Bild decken lassen</translation></message>
     <message><source>Less opacity</source><translation>Weniger Deckkraft</translation></message>
@@ -268,8 +275,10 @@
     <message><source>A lower threshold, shorter clock or smaller budget</source><translation>Niedrigere Schwelle, kürzerer Takt oder weniger Zeit</translation></message>
     <message><source>Frames never wait (async)</source><translation>Bilder warten nie (async)</translation></message>
     <message><source>Run the deep stage beside the frames instead of letting key frames wait for it</source><translation>Die tiefe Stufe neben den Bildern ausführen, statt Schlüsselbilder auf sie warten zu lassen</translation></message>
-    <message><source>Sharper edges</source><translation>Schärfere Kanten</translation></message>
-    <message><source>Let the labels follow the picture's edges (--refine), which costs some milliseconds</source><translation>Die Klassen den Kanten des Bildes folgen lassen (--refine), was einige Millisekunden kostet</translation></message>
+    <message><source>Next borders</source><translation>Nächste Ränder</translation></message>
+    <message><source>Draw the borders between labels as the network's cells, along the picture's edges, or smooth (--refine), which costs some milliseconds</source><translation>Die Ränder zwischen Klassen als Zellen des Netzes, entlang der Kanten des Bildes oder glatt zeichnen (--refine), was einige Millisekunden kostet</translation></message>
+    <message><source>Tell confidence</source><translation>Sicherheit angeben</translation></message>
+    <message><source>Let the network say how sure it is of each label, and which class came second (--confidence), which costs some of its time</source><translation>Das Netz sagen lassen, wie sicher es jeder Klasse ist und welche die zweite war (--confidence), was etwas von seiner Zeit kostet</translation></message>
     <message><source>A/B</source><translation>A/B</translation></message>
     <message><source>Compare with another way to run, on the same frames; drag the divider</source><translation>Mit einem anderen Lauf vergleichen, auf denselben Bildern; die Trennlinie ziehen</translation></message>
     <message><source>Difference map</source><translation>Unterschiede</translation></message>
@@ -424,6 +433,8 @@
     <message><source>any CPU, and Intel's GPUs</source><translation>jede CPU, und GPUs von Intel</translation></message>
     <message><source>CPUs, and GPUs by CUDA</source><translation>CPUs, und GPUs mit CUDA</translation></message>
     <message><source>CPUs, and GPUs by CUDA; for comparison</source><translation>CPUs, und GPUs mit CUDA; zum Vergleich</translation></message>
+    <message><source>they follow the picture's edges: a guided filter</source><translation>sie folgen den Kanten des Bildes: ein geführtes Filter</translation></message>
+    <message><source>they lie where two classes are equally probable: probabilities enlarged before they are compared</source><translation>sie liegen, wo zwei Klassen gleich wahrscheinlich sind: vergrößerte Wahrscheinlichkeiten werden verglichen</translation></message>
     <message><source>it stays where it was; this frame's own features make the best of it</source><translation>er bleibt, wo er war; die eigenen Merkmale dieses Bildes machen das Beste daraus</translation></message>
     <message><source>it is warped along optical flow (DIS), checked there and back</source><translation>er wird mit dem optischen Fluss (DIS) verschoben, hin und zurück geprüft</translation></message>
     <message><source>warped; each channel is weighed against this frame's own features</source><translation>verschoben; jeder Kanal wird gegen die eigenen Merkmale dieses Bildes abgewogen</translation></message>
@@ -432,6 +443,8 @@
     <message><source>truth {0}</source><translation>Wahrheit {0}</translation></message>
     <message><source>x {0}, y {1}</source><translation>x {0}, y {1}</translation></message>
     <message><source>frame {0}</source><translation>Bild {0}</translation></message>
+    <message><source>{0}, {1:.0%} sure, then {2}</source><translation>{0}, zu {1:.0%} sicher, dann {2}</translation></message>
+    <message><source>{0:.0%} sure</source><translation>zu {0:.0%} sicher</translation></message>
     <message><source>feature age {0} ({1:.0f} ms)</source><translation>Merkmalsalter {0} ({1:.0f} ms)</translation></message>
     <message><source>void</source><translation>ungültig</translation></message>
     <message><source>copied the picture, {0} x {1}</source><translation>Bild kopiert, {0} x {1}</translation></message>
@@ -443,6 +456,7 @@
     <message><source>frame {0}: {1:.1%} of its pixels are wrong, of all frames so far {2:.1%}</source><translation>Bild {0}: {1:.1%} seiner Bildpunkte sind falsch, von allen Bildern bisher {2:.1%}</translation></message>
     <message><source>no other frame with a large error up to the end</source><translation>kein weiteres Bild mit großem Fehler bis zum Ende</translation></message>
     <message><source>blue: right · orange: wrong · grey: void</source><translation>blau: richtig · orange: falsch · grau: ungültig</translation></message>
+    <message><source>dark: sure · bright: half sure or less</source><translation>dunkel: sicher · hell: halb sicher oder weniger</translation></message>
     <message><source>Go to a frame</source><translation>Gehe zu einem Bild</translation></message>
     <message><source>Frame, 0 to {0}</source><translation>Bild, 0 bis {0}</translation></message>
 </context>

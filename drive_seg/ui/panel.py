@@ -7,6 +7,7 @@ from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from drive_seg.backends import BACKENDS
+from drive_seg.network.postprocess import KINDS as BORDERS
 from drive_seg.network.propagate import KINDS as PROPAGATIONS
 from drive_seg.session.figures import Numbers
 from drive_seg.ui import presets
@@ -18,6 +19,7 @@ from drive_seg.ui.schedulebox import ScheduleBox
 from drive_seg.ui.widgets import NONE, Choice, Facts, Section, Slider, action_button, column, label, named, row, scrolled
 
 WIDTH_PX = 306
+CELLS = "none"  # where nothing refines the labels
 BEST = "best"  # the backend's name where none is asked for
 
 
@@ -34,6 +36,7 @@ class Panel(QWidget):
         self.model = Choice(self.tr("The bundle: a trained network with everything it needs"))
         self.backend = Choice(explained(self.tr("What executes the network"), BACKENDS))
         self.propagation = Choice(explained(self.tr("How features of the last key frame are propagated to this one"), PROPAGATIONS))
+        self.refine = Choice(explained(self.tr("Where the borders between labels are drawn"), BORDERS))
         self.schedule = ScheduleBox()
         self.mode = Choice(self.tr("Whether a key frame waits for its own deep stage"))
         self.view = Choice(self.tr("What the picture area shows"))
@@ -73,7 +76,8 @@ class Panel(QWidget):
             named(self.tr("Bundle"), self.model),
             named(self.tr("Backend"), self.backend),
             named(self.tr("Propagation"), self.propagation),
-            action_button(actions["refine"]),
+            named(self.tr("Borders"), self.refine),
+            action_button(actions["confidence"]),
         )
 
     def _schedule(self) -> QWidget:
@@ -97,6 +101,7 @@ class Panel(QWidget):
         self.model.chosen.connect(cockpit.set_model)
         self.backend.chosen.connect(lambda name: cockpit.change(backend=None if name == BEST else name))
         self.propagation.chosen.connect(lambda name: cockpit.change(propagation=name))
+        self.refine.chosen.connect(lambda name: cockpit.change(refine=None if name == CELLS else name))
         self.schedule.chosen.connect(lambda text: cockpit.change(schedule=text))
         self.mode.chosen.connect(lambda name: cockpit.change(mode=name))
         self.view.chosen.connect(lambda name: cockpit.set_view(View(name)))
@@ -119,10 +124,11 @@ class Panel(QWidget):
         )
         self.backend.offer([(BEST, best), *((name, name) for name in BACKENDS)], wanted("backend") or BEST, cockpit.barred)
         self.propagation.offer([(name, name) for name in cockpit.propagations()], wanted("propagation"))
+        self.refine.offer([(name, name) for name in (CELLS, *BORDERS)], wanted("refine") or CELLS)
         self.schedule.show_schedule(wanted("schedule"), wanted("model"), cockpit.card())
         self.mode.offer([("sync", self.tr("key frames wait (sync)")), ("async", self.tr("never wait (async)"))], wanted("mode"))
         views = {View.OVERLAY: self.tr("overlay"), View.MASK: self.tr("mask alone"), View.PICTURE: self.tr("picture alone")}
-        views[View.ERRORS] = self.tr("errors")
+        views |= {View.ERRORS: self.tr("errors"), View.DOUBT: self.tr("doubt")}
         self.view.offer([(view.value, views[view]) for view in cockpit.views], cockpit.view.value)
         self.opacity.put(round(look.opacity * 20))
         self.opacity.setEnabled(not look.contours)
@@ -166,6 +172,8 @@ class Panel(QWidget):
             self.tr("Feature age"): age if known else None,
             self.tr("Dropped"): str(self._cockpit.status.dropped),
         }
+        if result and result.confidence:
+            rows[self.tr("Confidence")] = f"{result.confidence.mean:.1%}"
         self.facts.tell(rows if miou is None else {**rows, self.tr("mIoU, live"): f"{miou:.1%}"})
 
 

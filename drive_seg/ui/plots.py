@@ -80,6 +80,7 @@ class Plot(QWidget):
         layout = self.view.ci
         layout.setContentsMargins(0, 3, 6, 3)
         layout.setSpacing(2)
+        self._heights = heights
         self.areas = [Area(layout, at, axis_px) for at in range(len(heights))]
         for at, height in enumerate(heights):
             if height < 0:
@@ -105,6 +106,14 @@ class Plot(QWidget):
         for axis in (*(area.axis for area in self.areas), *([self.bottom] if self.bottom else [])):
             axis.setPen(pen(theme.line))
             axis.setTextPen(pen(theme.dim))
+
+    def show_area(self, at: int, shown: bool) -> None:
+        """One that is not shown makes room for the others."""
+        area = self.areas[at]
+        if area.box.isVisible() != shown:
+            self.view.ci.layout.setRowStretchFactor(at, self._heights[at] if shown else 0)
+            for item in (area.axis, area.box):
+                item.setVisible(shown)
 
     def x_range(self, low: float, high: float) -> None:
         self.areas[0].box.setXRange(low, high, padding=0)

@@ -1,10 +1,11 @@
-"""The strip under the picture: latency, refreshes and their reasons, score against threshold and feature age of the last frames."""
+"""The strip under the picture: latency, refreshes and their reasons, score and threshold, feature age and confidence of the last frames."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
 from PyQt6.QtGui import QMouseEvent
 from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
@@ -16,6 +17,7 @@ from drive_seg.ui.plots import Plot, pen, top_of
 from drive_seg.ui.theme import DARK, Theme
 
 LENGTH = 600  # frames
+CONFIDENCE = 4  # its place among the fields: there while the network tells it
 GROUPS: dict[str, tuple[tuple[str, ...], str]] = {  # reasons and a colour that every eye tells apart (Okabe, Ito 2008)
     "change": (("change", "score"), "#E69F00"),
     "age": (("age",), "#56B4E9"),
@@ -49,7 +51,9 @@ def in_words(moment: Moment) -> str:
     group = GROUP_OF.get(moment.reason)
     why = f"{group_name(group)}: {moment.text}" if group else moment.text
     kind = translate("ui", "key frame ({0})") if moment.is_key else translate("ui", "no key frame ({0})")
-    return f"{what} · {kind.format(why)} · {translate('ui', 'feature age {0}').format(moment.age_frames)}"
+    age = translate("ui", "feature age {0}").format(moment.age_frames)
+    sure = "" if moment.confidence is None else " · " + translate("ui", "{0:.0%} sure").format(moment.confidence)
+    return f"{what} · {kind.format(why)} · {age}{sure}"
 
 
 def band(moments: Sequence[Moment]) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -74,8 +78,9 @@ class Strip(QWidget):
         self.head.setObjectName("dim")
         self.head.setContentsMargins(8, 3, 8, 0)
         self.head.setWordWrap(True)
-        self.plot = Plot((10, -9, 7, 6), axis_px=70, meter=meter)
-        self.latency, self.marks, self.scores, self.ages = self.plot.areas
+        self.plot = Plot((10, -9, 7, 6, 6), axis_px=70, meter=meter)
+        self.latency, self.marks, self.scores, self.ages, self.confidences = self.plot.areas
+        self.plot.show_area(CONFIDENCE, False)
         self.seekable = False
         self._scrubbed: int | None = None  # the frame under a drag, during which the strip stands: each jump would move it on
         self._mouse_x: float | None = None  # over the plot; what is under it changes as the strip goes on
@@ -85,6 +90,7 @@ class Strip(QWidget):
             "score": self.scores.line("#fff"),
             "threshold": self.scores.line("#fff", dash=True),
             "age": self.ages.line("#fff"),
+            "confidence": self.confidences.line("#fff"),
         }
         self._band: Any = self.marks.add(pg.ImageItem(axisOrder="col-major"))
         self._hair = [area.add(pg.InfiniteLine(angle=90, movable=False)) for area in self.plot.areas]
@@ -106,7 +112,7 @@ class Strip(QWidget):
         self._theme = theme
         self.plot.paint(theme, theme.panel)
         self.setStyleSheet(f"Strip {{ background: {theme.panel}; }} QLabel {{ background: {theme.panel}; }}")
-        for name, colour in (("latency", theme.accent), ("score", theme.text), ("age", theme.good)):
+        for name, colour in (("latency", theme.accent), ("score", theme.text), ("age", theme.good), ("confidence", theme.accent)):
             self._lines[name].setPen(pen(colour))
         self._lines["threshold"].setPen(pen(theme.second, dash=True))
         for hair in self._hair:
@@ -127,6 +133,7 @@ class Strip(QWidget):
         self._lines["score"].setData(x, score)
         self._lines["threshold"].setData(x, threshold)
         self._lines["age"].setData(x, age)
+        self._show_confidence(x)
         self._band.setImage(band(self.moments), autoLevels=False, levels=(0, 255), rect=(-0.5, 0, LENGTH, 1))
         self.latency.scale_to(top_of(latency, 1.0), self.tr("{0:g} ms"))
         said = self.tr("score {0:g}") if np.isfinite(score).any() else self.tr("no score")
@@ -134,6 +141,15 @@ class Strip(QWidget):
         self.ages.scale_to(top_of(age, 4.0), self.tr("age {0:g}"))
         if self._mouse_x is not None:
             self._hover(self.at(self._mouse_x))
+
+    def _show_confidence(self, x: NDArray[np.float64]) -> None:
+        told = np.array([np.nan if moment.confidence is None else moment.confidence for moment in self.moments], np.float64)
+        known = bool(np.isfinite(told).any())
+        self.plot.show_area(CONFIDENCE, known)
+        if known:
+            self._lines["confidence"].setData(x, told)
+            low = np.floor(10 * float(np.nanmin(told))) / 10  # or a drive's ups and downs are a flat line below 1
+            self.confidences.scale(low - 0.01, 1.0, [(low, self.tr("sure {0:.0%}").format(low))])
 
     def at(self, x_px: float) -> Moment | None:
         """The frame under a place of the plot, counted from the plot's left edge in pixels."""

@@ -125,6 +125,8 @@ class MainWindow(QMainWindow):
             self.video.tags = translate("ui", "pink: where A and B differ"), ""
         elif self.cockpit.view is View.ERRORS and not split:
             self.video.tags = translate("ui", "blue: right · orange: wrong · grey: void"), ""
+        elif self.cockpit.view is View.DOUBT and not split:
+            self.video.tags = translate("ui", "dark: sure · bright: half sure or less"), ""
         self._point()
         self.video.show_image(image, captured_s)
 

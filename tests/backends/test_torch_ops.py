@@ -172,6 +172,11 @@ def test_resize_agrees_with_onnxruntime(tmp_path: Path, attrs: dict[str, Any], h
     same(*both(tmp_path, "Resize", [X, None, scales, sizes], attrs))
 
 
+@pytest.mark.parametrize(("count", "attrs"), [(3, {"axis": 1}), (2, {"largest": 0})])
+def test_top_k_gives_values_and_places(tmp_path: Path, count: int, attrs: dict[str, Any]) -> None:
+    same(*both(tmp_path, "TopK", [X, ints(count)], attrs, outputs=2))
+
+
 @pytest.mark.parametrize(("inputs", "attrs"), [([X, ints(1, 2, 3)], {"axis": 1}), ([X], {"axis": -1, "num_outputs": 3})])
 def test_split_agrees_with_onnxruntime(tmp_path: Path, inputs: list[Any], attrs: dict[str, Any]) -> None:
     same(*both(tmp_path, "Split", inputs, attrs, outputs=3))

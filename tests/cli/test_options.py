@@ -17,7 +17,7 @@ from drive_seg.settings import FLAGS, Settings
 SAMPLES = {  # what is neither a text nor on or off
     "class_names": "names.txt", "mean": "1,2,3", "std": "1,2,3", "channels": "bgr", "input_size": "640x480", "deadline": "30fps",
     "give_up": "30s",
-    "mode": "async",
+    "mode": "async", "refine": "smooth",
 }  # fmt: skip
 CLI = Path(app.__file__).parent
 
@@ -65,6 +65,15 @@ def test_settings_are_written_as_the_command_line_that_gives_them(name: str) -> 
 def test_what_no_flag_can_say_is_refused() -> None:
     with pytest.raises(UsageError, match="write them into a file"):
         Settings.load(None, {"class_names": ["road", "car"]}).arguments()
+
+
+def test_a_flag_that_may_stand_alone_means_its_first_choice_then() -> None:
+    for words in (["--refine"], ["--refine", "--loop"], ["--refine", "edges"], ["--refine=edges"]):
+        assert asked(*words)["refine"] == "edges"
+    assert asked("--refine", "smooth", "--loop") == {"refine": "smooth", "loop": True}
+    assert [Settings.load(None, {"refine": value}).refine for value in (True, False, "none")] == ["edges", None, None]
+    with pytest.raises(UsageError, match="--refine: give edges, smooth or none"):
+        Settings.load(None, {"refine": "1"})
 
 
 def test_other_names_and_several_values() -> None:

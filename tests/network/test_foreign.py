@@ -12,11 +12,12 @@ import pytest
 
 from drive_seg import cli
 from drive_seg.backends import open_backend, read_onnx
+from drive_seg.backends.confidence import with_confidence
 from drive_seg.classes import VOID, ClassName, read_class_names
 from drive_seg.contracts import Array, Frame, Image, Labels
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import BackendError, DriveSegError, UsageError
-from drive_seg.network.foreign import ForeignEngine, describe, tables
+from drive_seg.network.foreign import ForeignEngine, describe, second_best, tables
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.preprocess import to_input
 from drive_seg.network.propagate import make_propagation
@@ -128,6 +129,28 @@ def test_every_form_gives_numpys_labels(tmp_path: Path, form: Form, backend: str
     pytest.importorskip(backend, reason=f"the {backend} backend needs its package")
     image = picture()
     assert_same(labels_of(form.write(tmp_path / "net.onnx"), image, backend), scores(image).argmax(0))
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_every_form_tells_its_confidence(tmp_path: Path, form: Form) -> None:
+    image, path = picture(), form.write(tmp_path / "net.onnx")
+    backend = open_backend("openvino", device=None, precision="fp32", threads=1)
+    with ForeignEngine(describe(read_onnx(path), NAMES), backend, telling=with_confidence) as network:
+        result = Pipeline(network, parse_schedule("every-frame")).step(Frame(image, 0, 0.0))
+    shares = np.exp(scores(image))
+    shares /= shares.sum(0)
+    assert result.confidence is not None
+    assert_same(result.labels, shares.argmax(0))
+    assert_same(result.confidence.runner_up, np.argsort(-shares, axis=0)[1])
+    assert np.abs(result.confidence.steps / 255 - shares.max(0)).max() < 0.01
+    assert result.confidence.mean == pytest.approx(shares.max(0).mean(), abs=0.01)
+
+
+def test_probabilities_are_taken_as_they_are() -> None:
+    shares = np.random.default_rng(1).dirichlet(np.ones(4), (5, 7)).transpose(2, 0, 1).astype(np.float32)
+    wanted = np.sort(shares, axis=0)[-1], np.argsort(shares, axis=0)[-2]
+    for made, known in zip(second_best(shares), wanted, strict=True):
+        assert np.allclose(made, known, atol=1e-6)
 
 
 def test_mean_and_deviation_are_given_or_read_from_the_file_and_what_is_given_wins(tmp_path: Path) -> None:
@@ -413,7 +436,13 @@ def test_one_channel_of_probabilities_is_two_classes(tmp_path: Path, rank: str) 
     image = picture()
     path = write_one_channel(tmp_path / "net.onnx", "Sigmoid", rank)
     wanted = (9 * (image[..., ::-1] / 255) @ WEIGHTS[0] - 4 * WEIGHTS[0].sum()) > 0
-    labels = labels_of(path, image, names=TWO)
+    backend = open_backend("openvino", device=None, precision="fp32", threads=1)
+    with ForeignEngine(describe(read_onnx(path), TWO), backend, telling=with_confidence) as network:
+        result = Pipeline(network, parse_schedule("every-frame")).step(Frame(image, 0, 0.0))
+    labels, told = result.labels, result.confidence
+    assert told is not None
+    assert np.array_equal(told.runner_up, 1 - labels)
+    assert 127 <= told.steps.min() < 140 < 250 < told.steps.max()
     assert set(np.unique(labels)) == {0, 1}
     assert (cv2.resize(labels, (128, 96), interpolation=cv2.INTER_NEAREST) == wanted).mean() > 0.99
 

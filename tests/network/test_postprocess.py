@@ -1,4 +1,4 @@
-"""Labels are the argmax, and refined labels follow the picture's edges."""
+"""Labels are the argmax, and refined labels follow the picture's edges, or the scores."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Frame, Image, Labels
+from drive_seg.contracts import Confidence, Frame, Image, Labels
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
-from drive_seg.network.postprocess import argmax, at_size, refine
+from drive_seg.network.postprocess import along_edges, argmax, at_size, smooth
 from drive_seg.network.schedule import parse_schedule
 from tests.fakes import FakeBackend, make_bundle
 
@@ -51,7 +51,7 @@ def test_a_coarse_border_moves_onto_the_pictures_edge() -> None:
     image = np.where(truth[..., None], np.uint8(200), np.uint8(60)) * np.ones(3, np.uint8)
     coarse = np.roll(cv2.resize(truth, (64, 48), interpolation=cv2.INTER_NEAREST), 1, axis=1) * 7
     before = (cv2.resize(coarse, (128, 96), interpolation=cv2.INTER_NEAREST) != truth * 7).mean()
-    refined = refine(coarse, np.asarray(image, np.uint8))
+    refined = along_edges(coarse, np.asarray(image, np.uint8))
     assert refined.shape == (96, 128)
     assert refined.dtype == np.uint8
     assert set(np.unique(refined)) == {0, 7}
@@ -59,7 +59,7 @@ def test_a_coarse_border_moves_onto_the_pictures_edge() -> None:
 
 
 def guided(labels: Labels, image: Image) -> Labels:
-    """The same filter window by window, in doubles (He, Sun 2015, algorithm 2, as refine() says)."""
+    """The same filter window by window, in doubles (He, Sun 2015, algorithm 2, as along_edges() says)."""
     full = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) / 255
     height, width = labels.shape
     step = full.shape[0] // height
@@ -82,22 +82,43 @@ def test_refined_labels_are_those_of_a_guided_filter() -> None:
     image = cv2.resize(rng.integers(90, 130, (20, 28, 3), np.uint8), (84, 60), interpolation=cv2.INTER_CUBIC)  # hardly any contrast
     wanted = guided(labels, image)
     assert (wanted != cv2.resize(labels, (84, 60), interpolation=cv2.INTER_NEAREST)).mean() > 0.02
-    assert (refine(labels, image) != wanted).mean() < 0.001
+    assert (along_edges(labels, image) != wanted).mean() < 0.001
 
 
 def test_a_flat_picture_and_a_single_class_change_nothing() -> None:
     flat = np.full((96, 128, 3), 90, np.uint8)
     labels = cv2.resize(disc(96, 128), (64, 48), interpolation=cv2.INTER_NEAREST)
     enlarged = cv2.resize(labels, (128, 96), interpolation=cv2.INTER_NEAREST)
-    assert (refine(labels, flat) != enlarged).mean() < 0.01  # corners of the staircase alone
+    assert (along_edges(labels, flat) != enlarged).mean() < 0.01  # corners of the staircase alone
     noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
-    assert np.array_equal(refine(np.full((48, 64), 255, np.uint8), noise), np.full((96, 128), 255))
+    assert np.array_equal(along_edges(np.full((48, 64), 255, np.uint8), noise), np.full((96, 128), 255))
+
+
+def test_smooth_borders_lie_where_two_classes_are_equally_probable() -> None:
+    """A border between classes 3 and 7 that is no cell's edge, seen by a network whose probabilities rise evenly across it."""
+    rows, columns = np.mgrid[:96, :128] + 0.5
+    truth = np.where(columns + 0.3 * rows < 77.7, 3, 7).astype(np.uint8)
+    cell_rows, cell_columns = (np.mgrid[:24, :32] + 0.5) * 4
+    left = (0.5 + (77.7 - cell_columns - 0.3 * cell_rows) / 20).clip(0, 1)  # the probability of class 3
+    labels = np.where(left > 0.5, 3, 7).astype(np.uint8)
+    told = Confidence((np.maximum(left, 1 - left) * 255).astype(np.uint8), np.where(left > 0.5, 7, 3).astype(np.uint8))
+    image = np.zeros((96, 128, 3), np.uint8)
+    blocky, made = at_size(labels, (96, 128)), smooth(labels, image, told)
+    assert made.dtype == np.uint8
+    assert (made != truth).mean() < 0.1 * (blocky != truth).mean()
+
+
+def test_smooth_labels_keep_a_cell_however_unsure_it_is_and_ids_that_are_no_class() -> None:
+    random = np.random.default_rng(5)
+    labels = random.choice(np.array([0, 4, 255], np.uint8), (6, 8))
+    told = Confidence(random.integers(1, 256, (6, 8), dtype=np.uint8), random.choice(np.array([1, 9], np.uint8), (6, 8)))
+    assert np.array_equal(smooth(labels, np.zeros((6, 8, 3), np.uint8), told), labels)  # at the cells' own size
 
 
 def test_the_pipeline_refines_at_the_frames_size_and_counts_it_as_latency(tmp_path: Path) -> None:
     image = np.full((24, 32, 3), 100, np.uint8)
     with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
-        result = Pipeline(engine, parse_schedule("every-frame"), refine=refine).step(Frame(image, 0, 0.0))
+        result = Pipeline(engine, parse_schedule("every-frame"), refine=along_edges).step(Frame(image, 0, 0.0))
     assert result.labels.shape == (24, 32)
     assert (result.labels == 100).all()
     assert 0 < result.latency_ms["refine"] <= result.total_ms

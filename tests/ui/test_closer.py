@@ -220,6 +220,6 @@ def test_ctrl_shift_c_copies_the_run_as_a_command_line(
     with pytest.raises(SystemExit) as end:
         cli.main(["run", *arguments])
     assert end.value.code == 0
-    chosen = {"schedule": "keyframe:0.08", "propagation": "netwarp", "mode": "async", "opacity": 0.3, "refine": True, "audit": True,
+    chosen = {"schedule": "keyframe:0.08", "propagation": "netwarp", "mode": "async", "opacity": 0.3, "refine": "edges", "audit": True,
               "loop": not given.get("loop", False), "output": Path("kept as.mp4")}  # fmt: skip
     assert ran == [Settings.load(None, given).model_copy(update=chosen)]

@@ -9,6 +9,7 @@ from PyQt6.QtCore import QCoreApplication
 from PyQt6.QtWidgets import QLabel, QScrollArea
 
 from drive_seg.backends import BACKENDS
+from drive_seg.network.postprocess import KINDS as BORDERS
 from drive_seg.network.propagate import KINDS as PROPAGATIONS
 from drive_seg.network.schedule import KINDS as SCHEDULES
 from drive_seg.ui.actions import ACTIONS, MENUS
@@ -48,7 +49,9 @@ def asked_for() -> set[tuple[str, str]]:
     for path in FOLDER.rglob("*.py"):
         reader.visit(ast.parse(path.read_text(encoding="utf-8")))
     sliders = {kind.slider.says for kind in SCHEDULES.values() if kind.slider}
-    explained = {one.help for table in (BACKENDS, PROPAGATIONS) for one in table.values()} | {kind.help for kind in SCHEDULES.values()}
+    explained = {one.help for table in (BACKENDS, BORDERS, PROPAGATIONS) for one in table.values()} | {
+        kind.help for kind in SCHEDULES.values()
+    }
     explained |= {preset.title for preset in PRESETS.values()}
     actions = {text for entry in ACTIONS for text in (entry.text, entry.tip)} | set(MENUS.values()) | {title for title, _ in PAGES.values()}
     return (

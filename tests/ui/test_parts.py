@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import QPoint, QPointF, Qt
 from PyQt6.QtGui import QStandardItemModel
-from PyQt6.QtWidgets import QFileDialog
+from PyQt6.QtWidgets import QFileDialog, QLabel
 from pytestqt.qtbot import QtBot
 
-from drive_seg.contracts import Reason
+from drive_seg.contracts import Confidence, Reason
 from drive_seg.network.card import Card, load_bundle, names
 from drive_seg.network.schedule import KINDS
 from drive_seg.session.audit import Agreement
 from drive_seg.session.figures import Numbers
 from drive_seg.ui.choices import nudged
-from drive_seg.ui.compose import DIFFERENT
+from drive_seg.ui.compose import DIFFERENT, View
 from drive_seg.ui.pages.accuracy import AccuracyPage
 from drive_seg.ui.pages.areas import Areas
 from drive_seg.ui.pages.audit import AuditPage
@@ -27,7 +27,7 @@ from drive_seg.ui.pages.engine import EnginePage
 from drive_seg.ui.pages.source import SourcePage
 from drive_seg.ui.pages.timings import Timings
 from drive_seg.ui.schedulebox import ScheduleBox
-from drive_seg.ui.strip import GROUPS, LENGTH
+from drive_seg.ui.strip import GROUPS, LENGTH, in_words
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_bundle, make_result
 from tests.ui.fakes import FakePlayer, decided
@@ -77,6 +77,34 @@ def test_hovering_says_a_frame_in_words_and_a_click_goes_there(qtbot: QtBot, win
     window.refresh()
     qtbot.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=QPoint(round(x_of(window, 150)), 20))
     assert player.calls == []
+
+
+def test_confidence_is_a_map_a_line_and_words_while_the_network_tells_it(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    steps = np.full((12, 16), 255, np.uint8)
+    steps[:, 8:] = 102
+    told = Confidence(steps, np.full((12, 16), 1, np.uint8))
+    player.put(make_result(0))
+    window.refresh()
+    assert not window.strip.confidences.box.isVisible()
+    assert View.DOUBT not in window.cockpit.views
+    qtbot.keyClick(window, "z", Qt.KeyboardModifier.ShiftModifier)
+    assert player.now.settings.confidence
+    player.put(replace(make_result(1), confidence=told))
+    window._show_newest()
+    window.refresh()
+    image = window.cockpit.compose(lambda frame: (48, 64))
+    assert image is not None
+    assert image[24, 48].sum() > image[24, 16].sum() + 300  # bright where it is unsure
+    assert np.ptp(image[24, 16]) < 5  # grey where it is sure
+    assert window.cockpit.pixel(0.75, 0.5).startswith("road (3), 40% sure, then building (1) · ")
+    assert window.cockpit.pixel(0.25, 0.5).startswith("road (3), 100% sure")
+    assert window.strip.confidences.box.isVisible()
+    assert window.strip._lines["confidence"].getData()[1].tolist() == pytest.approx([np.nan, 0.7], nan_ok=True)
+    assert in_words(window.strip.moments[-1]).endswith(" · 70% sure")
+    assert "70.0%" in [value.text() for value in window.panel.facts.findChildren(QLabel)]
+    qtbot.keyClick(window, "w", Qt.KeyboardModifier.ShiftModifier)
+    window.refresh()
+    assert (player.now.settings.confidence, window.cockpit.view) == (False, View.OVERLAY)
 
 
 def test_the_strip_rests_while_it_is_hidden(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:

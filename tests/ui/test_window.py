@@ -458,14 +458,25 @@ def test_about_says_the_version(qtbot: QtBot, window: MainWindow) -> None:
     box.close()
 
 
-def test_refine_is_switched_by_key_and_button(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
-    qtbot.keyClicks(window, "w")
-    assert player.now.settings.refine
+def test_borders_are_chosen_by_key_and_box(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    chosen = []
+    for _ in range(3):
+        qtbot.keyClicks(window, "w")
+        chosen.append(player.now.settings.refine)
+        window.refresh()
+    assert chosen == ["edges", "smooth", None]
+    window.panel.refine.choose("smooth")
+    assert player.now.settings.refine == "smooth"
+
+
+def test_confidence_is_switched_by_key_and_button(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    qtbot.keyClick(window, "w", Qt.KeyboardModifier.ShiftModifier)
+    assert player.now.settings.confidence
     window.refresh()
-    (button,) = (part for part in window.panel.findChildren(QToolButton) if part.defaultAction() is window.keys["refine"])
+    (button,) = (part for part in window.panel.findChildren(QToolButton) if part.defaultAction() is window.keys["confidence"])
     assert button.isChecked()
     button.click()
-    assert not player.now.settings.refine
+    assert not player.now.settings.confidence
 
 
 def test_layout_and_choices_are_kept(qtbot: QtBot, window: MainWindow, player: FakePlayer, memory: Memory, opened: Opened) -> None:

@@ -26,6 +26,8 @@ class LabelCache(Closing):
     def input_hw(self) -> tuple[int, int]:
         return self._network.input_hw
 
+    confidence = None  # which is not held or warped here
+
     def fit(self, frame_hw: tuple[int, int]) -> None:
         self._network.fit(frame_hw)
 
