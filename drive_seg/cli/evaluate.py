@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from drive_seg.lab.evaluate.accuracy import Meter
     from drive_seg.lab.evaluate.datasets import Place
     from drive_seg.lab.evaluate.pairs import Sample
+    from drive_seg.session.observer import Observer
 
 
 def _truth(metavar: str, said: str) -> Any:
     return typer.Option(metavar=metavar, help=said, rich_help_panel=SOURCE)
 
 
-@takes("source", *OF_NETWORK, *OF_TIME, "json", "overwrite", instead={"source": "labelled, such as demo:?seed=7&frames=600"})
+@takes("source", *OF_NETWORK, *OF_TIME, "corridor", "json", "overwrite", instead={"source": "labelled, such as demo:?seed=7&frames=600"})
 def evaluate(
     context: typer.Context,
     flags: Flags,
@@ -70,7 +71,8 @@ def evaluate(
         meters = [*_meters(engine, ranked, clip is not None, corruptions, settings), *([gallery] if report else [])]
         with closing(pipeline_on(engine, keys, settings)) as pipeline:
             samples = _samples(place, settings.source, engine.classes, left_out if skip_bad else None)
-            scores = measure(pipeline, samples, meters, CLIP_HZ if clip else 30.0, realtime=settings.mode == "async")
+            observers = _road_ahead(settings, flags.get("source") or str(clip or images or data), engine)
+            scores = measure(pipeline, samples, meters, CLIP_HZ if clip else 30.0, settings.mode == "async", observers)
         scores |= {"left_out": len(left_out)} | ran
         _print_scores(scores, engine.note, left_out)
         keep_json(scores)
@@ -122,6 +124,16 @@ def _meters(engine: Network, ranked: Bundle | Foreign | None, clip: bool, corrup
     return meters
 
 
+def _road_ahead(settings: Settings, source: str, engine: Network) -> "dict[str, Observer]":
+    """What compares the road ahead with the truth's, where a corridor is given. Raises UsageError."""
+    if settings.corridor is None:
+        return {}
+    from drive_seg.lab.evaluate.ahead import RoadAhead
+    from drive_seg.session.corridors import corridor_of
+
+    return {"ahead": RoadAhead(corridor_of(source) if isinstance(settings.corridor, str) else settings.corridor, engine.classes)}
+
+
 def _print_scores(scores: dict[str, Any], note: str, left_out: Sequence[Path]) -> None:
     from drive_seg.lab.evaluate.pairs import how_many_left_out
     from drive_seg.lab.evaluate.report import HEADLINES
@@ -132,6 +144,8 @@ def _print_scores(scores: dict[str, Any], note: str, left_out: Sequence[Path]) -
     out.print(_score_table(scores))
     out.print(", ".join(f"{said} {_figure(scores[key])}" for key, said in HEADLINES.items() if key in scores), soft_wrap=True)
     out.print(_how_it_ran(scores), soft_wrap=True)
+    if "ahead" in scores:
+        _print_ahead(scores["ahead"])
     if "corruptions" in scores:
         _print_corruptions(scores["corruptions"])
 
@@ -151,6 +165,20 @@ def _how_it_ran(scores: dict[str, Any]) -> str:
         f"{scores['schedule']}, {scores['mode']}, {scores['propagation']}: {scores['key_frame_rate']:.0%} key frames, "
         f"{'' if gflop is None else f'{gflop:.2f} GFLOP a frame, '}frame to labels p50 {total['p50']:.2f} ms, p95 {total['p95']:.2f} ms"
     )
+
+
+def _print_ahead(scores: dict[str, Any]) -> None:
+    share, row, person, events = scores["share"], scores["row"], scores["person"], scores["events"]
+    missed = f", {scores['row_missed']} ends missed, {scores['row_invented']} invented"
+    said = (
+        f"road ahead, {scores['frames']} frames: share of road off by {_figure(share['mean_error'])} (95 % below {_figure(share['p95'])})",
+        f"nearest row that is not free off by {_figure(row['mean_error'])} of the height (half below {_figure(row['p50'])}){missed}",
+        f"its class right in {_figure(scores['obstacle_alike'])}",
+    )
+    out.print("; ".join(said), soft_wrap=True)
+    for what, one in (("frames with a person in the corridor", person), ("events", events)):
+        rates = f"precision {_figure(one['precision'])}, recall {_figure(one['recall'])}"
+        out.print(f"{what}: {one['true']} true, {one['told']} told; {rates}", soft_wrap=True)
 
 
 def _print_corruptions(scores: dict[str, Any]) -> None:

@@ -23,10 +23,11 @@ class DemoDrive:
     `cut_time_s` lies between 8 and 12 s; frames with index / fps >= cut_time_s show the second street.
     """
 
-    def __init__(self, seed: int = 0, size_hw: tuple[int, int] = (480, 640), fps: float = 30.0) -> None:
+    def __init__(self, seed: int = 0, size_hw: tuple[int, int] = (480, 640), fps: float = 30.0, crossing: bool = False) -> None:
+        """`crossing`: as scene.Scene says."""
         self.seed, self.size_hw, self.fps = seed, size_hw, fps
         self.cut_time_s = float(np.random.default_rng((seed, 6)).uniform(8.0, 12.0))
-        self._scenes = [Scene(seed, number, mood) for number, mood in enumerate(moods_of(seed))]
+        self._scenes = [Scene(seed, number, mood, crossing) for number, mood in enumerate(moods_of(seed))]
         # Both at once: painting takes longer than a few frames, and must not be waited for at the cut.
         self._assets = [Assets(seed, number, scene, size_hw) for number, scene in enumerate(self._scenes)]
         self._planes = tuple(np.full(size_hw, label, np.uint8) for label in range(len(CLASSES)))

@@ -17,6 +17,7 @@ BLOCK_M = 64.0
 _BEHIND_M = 7.0
 _AHEAD_M = 150.0
 _CACHED = 512
+_CROSS_M = (30.0, 5.0)  # ahead of the car: where it is when somebody leaves one kerb, and when they reach the other
 
 
 class Kind(IntEnum):
@@ -114,8 +115,9 @@ def _make_street(rng: np.random.Generator) -> Street:
 class Scene:
     """One of the drive's streets in its light."""
 
-    def __init__(self, seed: int, number: int, mood: Mood) -> None:
-        self._key = (seed, number)
+    def __init__(self, seed: int, number: int, mood: Mood, crossing: bool = False) -> None:
+        """`crossing`: in each block somebody crosses in front of the car, from the left and from the right in turn, and no car is ahead."""
+        self._key, self._crossing = (seed, number), crossing
         rng = np.random.default_rng((seed, number, 1))
         self.mood = mood
         self.sun_side = -1 if rng.random() < 0.5 else 1
@@ -137,8 +139,7 @@ class Scene:
         ]
         for number, stream in enumerate(self._streams):
             found += self._moving(number, stream, view)
-        found.append(self._lead_car(view))
-        return found
+        return found + (self._crossers(view) if self._crossing else [self._lead_car(view)])
 
     def crossings(self, view: View) -> list[float]:
         """Where the zebra crossings ahead begin, metres along the road."""
@@ -173,6 +174,16 @@ class Scene:
         stream, rng = self._streams[number], np.random.default_rng((*self._key, 2, number, n + (1 << 30)))
         along, aside = rng.uniform(-0.36, 0.36) * stream.spacing, rng.uniform(-1, 1) * stream.spread
         return float(along), float(aside), int(rng.integers(64)), float(rng.random())
+
+    def _crossers(self, view: View) -> list[Thing]:
+        (begin, end), found = _CROSS_M, list[Thing]()
+        for block in range(int(view.s // BLOCK_M), int((view.s + begin) // BLOCK_M) + 1):
+            s = block * BLOCK_M + 27.5
+            share, side = (begin - (s - view.s)) / (begin - end), 1 if block % 2 else -1
+            if 0 < share < 1:
+                u = side * (self.street.kerb(side) - share * sum(self.street.kerbs))
+                found.append(Thing(Kind.PEDESTRIAN, s, u, block % 64, phase=9 * share))
+        return found
 
     def _lead_car(self, view: View) -> Thing:
         gap, phases, look = self._lead

@@ -14,17 +14,19 @@ from drive_seg.workers import Closed, Mailbox, Overflow, Worker
 
 SIZE_LIMITS = (64, 4096)
 _AHEAD_FRAMES = 2
-_FORM = "demo:?seed=0&size=640x480&fps=30&frames=300"
+_FORM = "demo:?seed=0&size=640x480&fps=30&frames=300&crossing=0"
 
 
 class DemoSource(Closing):
     """The drive from its first frame, in order, each with its exact labels. Ends after `frames` frames; None goes on for ever."""
 
-    def __init__(self, seed: int = 0, size_hw: tuple[int, int] = (480, 640), fps: float = 30.0, frames: int | None = None) -> None:
-        """`size_hw` in pixels. The thread runs from here until the end or `close`."""
-        self._drive = DemoDrive(seed, size_hw, fps)
+    def __init__(
+        self, seed: int = 0, size_hw: tuple[int, int] = (480, 640), fps: float = 30.0, frames: int | None = None, crossing: int = 0
+    ) -> None:
+        """`size_hw` in pixels. `crossing`: 1 where people cross in front of the car. The thread runs from here until the end or `close`."""
+        self._drive = DemoDrive(seed, size_hw, fps, bool(crossing))
         self._frames = frames
-        name = _name(seed, size_hw, fps, frames)
+        name = _name(seed, size_hw, fps, frames, crossing)
         self.info = SourceInfo(name, size_hw, fps, live=False, frame_count=frames, labelled=True, classes=CLASSES)
         self._start(0)
 
@@ -64,7 +66,7 @@ class DemoSource(Closing):
         mailbox.close()
 
 
-def _name(seed: int, size_hw: tuple[int, int], fps: float, frames: int | None) -> str:
+def _name(seed: int, size_hw: tuple[int, int], fps: float, frames: int | None, crossing: int) -> str:
     """The shortest address that means the same drive."""
     told = []
     if seed:
@@ -75,6 +77,8 @@ def _name(seed: int, size_hw: tuple[int, int], fps: float, frames: int | None) -
         told.append(f"fps={fps:g}")
     if frames is not None:
         told.append(f"frames={frames}")
+    if crossing:
+        told.append("crossing=1")
     return "demo:" + ("?" + "&".join(told) if told else "")
 
 
@@ -88,6 +92,7 @@ _KEYS: dict[str, tuple[str, Callable[[str], Any], float, float, str]] = {  # in 
     "size": ("size_hw", _size, *SIZE_LIMITS, f"WIDTHxHEIGHT, each from {SIZE_LIMITS[0]} to {SIZE_LIMITS[1]}"),
     "fps": ("fps", float, 1, 1000, "a number from 1 to 1000"),
     "frames": ("frames", int, 1, math.inf, "a whole number from 1"),
+    "crossing": ("crossing", int, 0, 1, "1 where people cross in front of the car, else 0"),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from PyQt6.QtGui import QAction, QKeySequence
 from PyQt6.QtWidgets import QWidget
 
+from drive_seg.network.ahead import USUAL
 from drive_seg.network.schedule import read_schedule
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
@@ -116,6 +117,10 @@ def _slides(window: Window) -> bool:
     return read_schedule(window.cockpit.wanted("schedule")) is not None
 
 
+def _looks_ahead(window: Window) -> bool:
+    return window.cockpit.corridor is not None
+
+
 def _page(number: int, page: str, title: str) -> Entry:
     tip = "Open this page of the inspector"
     return Entry(f"page-{page}", "inspect", str(number), title, tip, lambda w: w.show_page(page), gap=number == 1)
@@ -154,7 +159,12 @@ ACTIONS: tuple[Entry, ...] = (
     Entry("goto", "play", "Ctrl+G", "Go to a frame …", "Stop at the frame of a number", lambda w: w.opener.ask_frame(), can=_ending),
     Entry("next-error", "play", "Shift+E", "Next frame with a large error",
           "Play on to the next frame with half as many wrong pixels again as all so far, and stand there",
-          lambda w: w.cockpit.toggle_hunt(), on=lambda w: w.cockpit.hunting, can=lambda w: w.cockpit.knows_truth),
+          lambda w: w.cockpit.toggle_hunt(), on=lambda w: w.cockpit.hunting == "error", can=lambda w: w.cockpit.knows_truth),
+    Entry("next-person", "play", "Shift+P", "Next person in the corridor",
+          "Stand at the next frame with which somebody comes into the corridor; what was not played yet is played on to it",
+          lambda w: w.cockpit.to_person(True), on=lambda w: w.cockpit.hunting == "person", can=_looks_ahead),
+    Entry("last-person", "play", "Ctrl+Shift+P", "Person in the corridor before", "Stand at the frame before with which somebody came",
+          lambda w: w.cockpit.to_person(False), can=_looks_ahead),
     Entry("slower", "play", "[", "Slower", "Play more slowly", lambda w: w.cockpit.faster(-1), can=_file, gap=True),
     Entry("faster", "play", "]", "Faster", "Play faster", lambda w: w.cockpit.faster(1), can=_file),
     Entry("normal", "play", "Backspace", "Normal speed", "Play at the file's own speed", lambda w: w.cockpit.set_speed(1.0), can=_file),
@@ -183,6 +193,14 @@ ACTIONS: tuple[Entry, ...] = (
           lambda w: w.cockpit.toggle_contours(), on=lambda w: w.cockpit.look.contours, gap=True),
     Entry("clear", "picture", "V", "Clear colours", "Colours that every eye tells apart over the picture, instead of the network's own",
           lambda w: w.cockpit.toggle_clear(), on=lambda w: w.cockpit.clear),
+    Entry("ahead", "picture", "Shift+R", "Road ahead",
+          "Show the free space in front, and what is in the ego corridor; drag the corridor's three points to where the car drives",
+          lambda w: w.cockpit.toggle_ahead(), on=_looks_ahead, gap=True),
+    Entry("corridor-point", "picture", "Shift+C", "Next point of the corridor",
+          "Let the arrow keys move the left foot, the right foot or the apex of the corridor (with shift farther), or none, in turn",
+          lambda w: w.video.choose_next_point(), can=_looks_ahead),
+    Entry("corridor-usual", "picture", "", "Usual corridor", "Put the corridor back to where most cameras see it",
+          lambda w: w.cockpit.set_corridor(USUAL), can=_looks_ahead),
     Entry("all", "picture", "A", "Show all classes", "Bring back the classes that were hidden in the legend",
           lambda w: w.cockpit.show_all(), can=lambda w: bool(w.cockpit.look.hidden), gap=True),
     Entry("refresh", "network", "Shift+K", "Refresh now", "Make the next frame a key frame: run the deep stage on it",

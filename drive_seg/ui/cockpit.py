@@ -12,12 +12,15 @@ from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 from PyQt6.QtGui import QGuiApplication, QImage
 
 from drive_seg.backends import BACKENDS, describe_backend
-from drive_seg.classes import RGB, clear_palette, drawn_palette, people
-from drive_seg.contracts import Image, Labels
+from drive_seg.classes import RGB, clear_palette, drawn_palette, people, roads
+from drive_seg.contracts import Corridor, Image, Labels
 from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
 from drive_seg.network.propagate import FOR_ALL, HOLD
 from drive_seg.overlay import Look
+from drive_seg.session import corridors
+from drive_seg.session.corridors import corridor_of
+from drive_seg.session.history import LENGTH, Moment
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.sinks.snapshot import Labelled
@@ -53,7 +56,12 @@ class Cockpit(QObject):
         self.clear = self._usually_clear()
         self.shown: Shown | None = None
         self.truth = Truth()
-        self.hunting = False  # for a frame with a large error
+        self.hunting = ""  # for a frame with a large "error", or with which a "person" comes into the corridor
+        self._since: Moment | None = None  # the last one before the hunt for a person began
+        asked = self.status.settings.corridor
+        self.corridor = (
+            corridor_of(self.status.settings.source) if isinstance(asked, str) else asked
+        )  # None: nobody looks at the road ahead
         self.part: tuple[int, int | None] | None = None  # A and B, the first and last frame of what is played again and again
         self._going_back = False  # to A: frames that were under way still come
         self.keeper = Keeper(player, memory)
@@ -89,9 +97,14 @@ class Cockpit(QObject):
         self.truth.count(self.status, self.shown)
         if self.view not in self.views:
             self.set_view(View.OVERLAY)
-        if self.hunting and (self.status.state in ("ended", "failed") or not self.knows_truth):
-            self.hunting = False
-            self.told.emit(translate("ui", "no other frame with a large error up to the end"), False)
+        if self.hunting == "person":
+            self._look_for_person()
+        if self.hunting and (self.status.state in ("ended", "failed") or (self.hunting == "error" and not self.knows_truth)):
+            line = translate("ui", "no other frame with a large error up to the end")
+            if self.hunting == "person":
+                line = translate("ui", "nobody else comes into the corridor up to the end")
+            self.hunting = ""
+            self.told.emit(line, False)
         self._slow_since = (self._slow_since or (now_s, self.status.dropped)) if slow else None
         if self.status.source != before.source:
             self.part = None
@@ -190,8 +203,8 @@ class Cockpit(QObject):
             self._going_back = index >= self.part[1] and (self._going_back or not self.status.paused)
             if self._going_back and not again:
                 self.seek(self.part[0])
-        if self.hunting and (error := self.truth.count(self.status, shown)) is not None and self.truth.large(error):
-            self.hunting = False
+        if self.hunting == "error" and (error := self.truth.count(self.status, shown)) is not None and self.truth.large(error):
+            self.hunting = ""
             self.stop_at(index)
             line = translate("ui", "frame {0}: {1:.1%} of its pixels are wrong, of all frames so far {2:.1%}")
             self.told.emit(line.format(index, error, 1 - (self.truth.total.pixel_accuracy or 0.0)), False)
@@ -217,7 +230,7 @@ class Cockpit(QObject):
 
     def toggle_pause(self) -> None:
         """At the end it plays again from the beginning."""
-        self.hunting = False
+        self.hunting = ""
         if self.status.state == "ended":
             self._play_again()
         else:
@@ -263,9 +276,38 @@ class Cockpit(QObject):
 
     def toggle_hunt(self) -> None:
         """Plays on to the next frame that is shown with a large error, and stands there."""
-        self.hunting = not self.hunting
+        self.hunting = "" if self.hunting == "error" else "error"
         (self.player.resume if self.hunting else self.player.pause)()
         self._now()
+
+    def to_person(self, on: bool) -> None:
+        """Stands at the next frame played with which somebody came into the corridor, or at the one before.
+
+        Where there is no next one, it plays on to it.
+        """
+        here = self.status.position or 0
+        begun = [moment.index for moment in self.player.history(LENGTH) if moment.ahead and moment.ahead.event == "begin"]
+        found = [index for index in begun if (index > here if on else index < here)]
+        if found:
+            self.hunting = ""
+            self.stop_at(min(found) if on else max(found))
+        elif on:
+            self.hunting, self._since = "" if self.hunting == "person" else "person", next(iter(self.player.history(1)), None)
+            (self.player.resume if self.hunting else self.player.pause)()
+        else:
+            self.told.emit(translate("ui", "nobody came into the corridor before this frame, among those that were played"), False)
+        self._now()
+
+    def _look_for_person(self) -> None:
+        """Among the frames that came since the hunt began; the first is stood at, or what cannot go back stands where it is."""
+        found = None
+        for moment in reversed(self.player.history(LENGTH)):
+            if moment is self._since:
+                break
+            found = moment if moment.ahead and moment.ahead.event == "begin" else found
+        if found:
+            self.hunting = ""
+            self.stop_at(found.index)
 
     def set_speed(self, factor: float) -> None:
         self._try(lambda: self.player.speed(factor))
@@ -278,7 +320,9 @@ class Cockpit(QObject):
     def open(self, source: str) -> None:
         """Plays another source; what cannot be opened is told, and what played before plays on."""
         self.memory.opened(source)
-        self.change(source=source)
+        if self.corridor:
+            self.corridor = corridor_of(source)
+        self.change(source=source, **({"corridor": self.corridor} if self.corridor else {}))
 
     # -- what is computed
 
@@ -341,6 +385,25 @@ class Cockpit(QObject):
     def toggle_audit(self) -> None:
         self.player.audit(not self.status.auditing)
         self._now()
+
+    # -- the road ahead
+
+    def toggle_ahead(self) -> None:
+        """In the corridor that was set for this source, or the usual one."""
+        if self.corridor is None and not roads(self.status.classes):
+            line = translate("ui", "{0} has no class that is the road, so nothing is known of the road ahead; choose another bundle")
+            self.told.emit(line.format(self.status.runs.get("model", "")), True)
+            return
+        self.corridor = corridor_of(self.status.settings.source) if self.corridor is None else None
+        self.change(corridor=self.corridor)
+        self._seen()
+
+    def set_corridor(self, corridor: Corridor, done: bool = True) -> None:
+        """`done`: it is kept for this source."""
+        self.corridor = corridor
+        self.change(corridor=corridor)
+        if done:
+            self._try(lambda: corridors.keep(self.status.settings.source, corridor))
 
     # -- how it is drawn
 

@@ -136,6 +136,12 @@
     <message><source>errors</source><translation>Fehler</translation></message>
     <message><source>doubt</source><translation>Zweifel</translation></message>
     <message><source>Confidence</source><translation>Sicherheit</translation></message>
+    <message><source> · person</source><translation> · Person</translation></message>
+    <message><source> · person, row {0}</source><translation> · Person, Zeile {0}</translation></message>
+    <message><source>Free up to</source><translation>Frei bis</translation></message>
+    <message><source>Road in corridor</source><translation>Straße im Korridor</translation></message>
+    <message><source>its top</source><translation>zur Spitze</translation></message>
+    <message><source>row {0} of {1} · {2}</source><translation>Zeile {0} von {1} · {2}</translation></message>
 </context>
 <context>
     <name>ScheduleBox</name>
@@ -179,6 +185,7 @@
     <message><source>sure {0:.0%}</source><translation>sicher {0:.0%}</translation></message>
     <message><source>  —  click to stop there</source><translation>  —  Klick hält dort an</translation></message>
     <message><source>refreshed for:</source><translation>erneuert wegen:</translation></message>
+    <message><source>person in the corridor</source><translation>Person im Korridor</translation></message>
 </context>
 <context>
     <name>Timings</name>
@@ -354,6 +361,16 @@
     <message><source>Begin a part here, end it here and play it again and again, or forget it, in turn</source><translation>Hier einen Abschnitt beginnen, ihn hier enden und immer wieder spielen, oder ihn vergessen, im Wechsel</translation></message>
     <message><source>End of the part: B</source><translation>Ende des Abschnitts: B</translation></message>
     <message><source>Forget the part from A to B</source><translation>Abschnitt von A nach B vergessen</translation></message>
+    <message><source>Road ahead</source><translation>Straße voraus</translation></message>
+    <message><source>Show the free space in front, and what is in the ego corridor; drag the corridor's three points to where the car drives</source><translation>Zeigt den freien Raum voraus und was im Fahrkorridor ist; seine drei Punkte dorthin ziehen, wo das Auto fährt</translation></message>
+    <message><source>Next point of the corridor</source><translation>Nächster Punkt des Korridors</translation></message>
+    <message><source>Let the arrow keys move the left foot, the right foot or the apex of the corridor (with shift farther), or none, in turn</source><translation>Lässt die Pfeiltasten der Reihe nach den linken Fuß, den rechten Fuß oder die Spitze des Korridors bewegen (mit Umschalt weiter), oder nichts</translation></message>
+    <message><source>Usual corridor</source><translation>Üblicher Korridor</translation></message>
+    <message><source>Put the corridor back to where most cameras see it</source><translation>Legt den Korridor zurück dorthin, wo ihn die meisten Kameras sehen</translation></message>
+    <message><source>Next person in the corridor</source><translation>Nächste Person im Korridor</translation></message>
+    <message><source>Stand at the next frame with which somebody comes into the corridor; what was not played yet is played on to it</source><translation>Hält beim nächsten Bild, mit dem jemand in den Korridor kommt; was noch nicht gespielt wurde, wird bis dorthin gespielt</translation></message>
+    <message><source>Person in the corridor before</source><translation>Vorige Person im Korridor</translation></message>
+    <message><source>Stand at the frame before with which somebody came</source><translation>Hält beim vorigen Bild, mit dem jemand kam</translation></message>
 </context>
 <context>
     <name>ui</name>
@@ -459,5 +476,9 @@
     <message><source>dark: sure · bright: half sure or less</source><translation>dunkel: sicher · hell: halb sicher oder weniger</translation></message>
     <message><source>Go to a frame</source><translation>Gehe zu einem Bild</translation></message>
     <message><source>Frame, 0 to {0}</source><translation>Bild, 0 bis {0}</translation></message>
+    <message><source> · person in the corridor</source><translation> · Person im Korridor</translation></message>
+    <message><source>nobody came into the corridor before this frame, among those that were played</source><translation>vor diesem Bild kam niemand in den Korridor, unter den gespielten</translation></message>
+    <message><source>nobody else comes into the corridor up to the end</source><translation>bis zum Ende kommt niemand mehr in den Korridor</translation></message>
+    <message><source>{0} has no class that is the road, so nothing is known of the road ahead; choose another bundle</source><translation>{0} hat keine Klasse für die Straße, also ist über die Straße voraus nichts bekannt; ein anderes Modell wählen</translation></message>
 </context>
 </TS>

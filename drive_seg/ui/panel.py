@@ -7,6 +7,7 @@ from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from drive_seg.backends import BACKENDS
+from drive_seg.contracts import Result
 from drive_seg.network.postprocess import KINDS as BORDERS
 from drive_seg.network.propagate import KINDS as PROPAGATIONS
 from drive_seg.session.figures import Numbers
@@ -174,7 +175,24 @@ class Panel(QWidget):
         }
         if result and result.confidence:
             rows[self.tr("Confidence")] = f"{result.confidence.mean:.1%}"
+        rows |= self._ahead(result)
         self.facts.tell(rows if miou is None else {**rows, self.tr("mIoU, live"): f"{miou:.1%}"})
+
+    def _ahead(self, result: Result | None) -> dict[str, str | None]:
+        """Of the ego corridor, while somebody looks at the road ahead."""
+        if self._cockpit.corridor is None:
+            return {}
+        road = free = None
+        if result and (ahead := result.ahead):
+            classes, (height, _) = self._cockpit.status.classes, ahead.size_hw
+            road = NONE if ahead.share is None else f"{ahead.share:.0%}"
+            free = self.tr("its top")
+            if ahead.row is not None:
+                what = classes[ahead.obstacle] if ahead.obstacle is not None and ahead.obstacle < len(classes) else NONE
+                free = self.tr("row {0} of {1} · {2}").format(ahead.row, height, what)
+            if ahead.person:
+                road += self.tr(" · person, row {0}").format(ahead.person_row) if ahead.person_row is not None else self.tr(" · person")
+        return {self.tr("Road in corridor"): road, self.tr("Free up to"): free}
 
 
 def short(ms: float) -> str:

@@ -7,17 +7,19 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
-from PyQt6.QtGui import QMouseEvent
+from PyQt6.QtGui import QColor, QMouseEvent
 from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from drive_seg.session.history import Moment
 from drive_seg.ui.choices import translate
 from drive_seg.ui.meter import Meter
 from drive_seg.ui.plots import Plot, pen, top_of
+from drive_seg.ui.road import PERSON
 from drive_seg.ui.theme import DARK, Theme
 
 LENGTH = 600  # frames
 CONFIDENCE = 4  # its place among the fields: there while the network tells it
+SEE_THROUGH = 130  # of 255
 GROUPS: dict[str, tuple[tuple[str, ...], str]] = {  # reasons and a colour that every eye tells apart (Okabe, Ito 2008)
     "change": (("change", "score"), "#E69F00"),
     "age": (("age",), "#56B4E9"),
@@ -50,6 +52,8 @@ def in_words(moment: Moment) -> str:
         what += translate("ui", ", waited for the deep stage")
     group = GROUP_OF.get(moment.reason)
     why = f"{group_name(group)}: {moment.text}" if group else moment.text
+    if moment.ahead and moment.ahead.person:
+        what += translate("ui", " · person in the corridor")
     kind = translate("ui", "key frame ({0})") if moment.is_key else translate("ui", "no key frame ({0})")
     age = translate("ui", "feature age {0}").format(moment.age_frames)
     sure = "" if moment.confidence is None else " · " + translate("ui", "{0:.0%} sure").format(moment.confidence)
@@ -63,6 +67,14 @@ def band(moments: Sequence[Moment]) -> np.ndarray[Any, np.dtype[np.uint8]]:
         if moment.is_key and (group := GROUP_OF.get(moment.reason)):
             colour = GROUPS[group][1]
             pixels[at, 0] = (*(int(colour[i : i + 2], 16) for i in (1, 3, 5)), 255)
+    return pixels
+
+
+def ahead_band(moments: Sequence[Moment]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The same of the frames with a person in the corridor, so that the latency can be seen through it."""
+    pixels, colour = np.zeros((LENGTH, 1, 4), np.uint8), QColor(PERSON)
+    there = [LENGTH - len(moments) + at for at, moment in enumerate(moments) if moment.ahead and moment.ahead.person]
+    pixels[there, 0] = colour.red(), colour.green(), colour.blue(), SEE_THROUGH
     return pixels
 
 
@@ -83,6 +95,7 @@ class Strip(QWidget):
         self.plot.show_area(CONFIDENCE, False)
         self.seekable = False
         self._scrubbed: int | None = None  # the frame under a drag, during which the strip stands: each jump would move it on
+        self._looked = False  # somebody looks at the road ahead
         self._mouse_x: float | None = None  # over the plot; what is under it changes as the strip goes on
         self._theme = DARK
         self._lines = {
@@ -93,6 +106,8 @@ class Strip(QWidget):
             "confidence": self.confidences.line("#fff"),
         }
         self._band: Any = self.marks.add(pg.ImageItem(axisOrder="col-major"))
+        self._people: Any = self.latency.add(pg.ImageItem(axisOrder="col-major"))
+        self._people.setZValue(-5)
         self._hair = [area.add(pg.InfiniteLine(angle=90, movable=False)) for area in self.plot.areas]
         self._x = np.arange(LENGTH, dtype=np.float64)
         self.plot.x_range(-0.5, LENGTH - 0.5)
@@ -135,10 +150,15 @@ class Strip(QWidget):
         self._lines["age"].setData(x, age)
         self._show_confidence(x)
         self._band.setImage(band(self.moments), autoLevels=False, levels=(0, 255), rect=(-0.5, 0, LENGTH, 1))
-        self.latency.scale_to(top_of(latency, 1.0), self.tr("{0:g} ms"))
+        self.latency.scale_to(top := top_of(latency, 1.0), self.tr("{0:g} ms"))
+        self._people.setImage(ahead_band(self.moments), autoLevels=False, levels=(0, 255), rect=(-0.5, 0, LENGTH, top))
         said = self.tr("score {0:g}") if np.isfinite(score).any() else self.tr("no score")
         self.scores.scale_to(top_of(np.concatenate([score, threshold]), 0.01), said)
         self.ages.scale_to(top_of(age, 4.0), self.tr("age {0:g}"))
+        looked = any(moment.ahead for moment in self.moments)
+        if looked != self._looked:
+            self._looked = looked
+            self._hover(None)
         if self._mouse_x is not None:
             self._hover(self.at(self._mouse_x))
 
@@ -196,5 +216,8 @@ class Strip(QWidget):
             f"<span style='color:{colour}'>■</span>&nbsp;{group_name(group).replace(' ', '&nbsp;')}"
             for group, (_, colour) in GROUPS.items()
         )
+        if self._looked:
+            person = self.tr("person in the corridor").replace(" ", "&nbsp;")
+            dots += f"&nbsp;&nbsp; <span style='color:{PERSON}'>■</span>&nbsp;{person}"
         self.head.setTextFormat(Qt.TextFormat.RichText)
         self.head.setText(self.tr("refreshed for:") + "&nbsp; " + dots)

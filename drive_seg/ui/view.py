@@ -5,16 +5,22 @@ import math
 import cv2
 import numpy as np
 from PyQt6.QtCore import QEvent, QPointF, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent, QWheelEvent
+from PyQt6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent, QWheelEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from drive_seg.contracts import Image
+from drive_seg.network.ahead import moved
+from drive_seg.ui import road
 from drive_seg.ui.compose import scaled
 from drive_seg.ui.meter import Meter
 from drive_seg.ui.theme import DARK, Theme
 
 TAG_PX, GRIP_PX = 22, 9
 ZOOM, MOST_ZOOM = 1.25, 40.0  # of a notch of the wheel; and at most
+STEP, WIDE_STEP = 0.002, 0.02  # of the picture's width or height, by which an arrow key moves a point of the corridor; with shift
+ARROWS = {
+    Qt.Key.Key_Left: (-1, 0), Qt.Key.Key_Right: (1, 0), Qt.Key.Key_Up: (0, -1), Qt.Key.Key_Down: (0, 1),
+}  # fmt: skip
 CRISP = 2.0  # times enlarged, from which on a frame's pixels are shown as squares
 
 
@@ -30,6 +36,7 @@ class VideoView(QWidget):
     dragged = pyqtSignal(float)  # the divider, 0..1 from the picture's left edge
     double_clicked = pyqtSignal()
     resized = pyqtSignal()  # or enlarged: there is other room for the picture
+    corridor_moved = pyqtSignal(object, bool)  # where it is now, a Corridor; whether it is let go
     pointed = pyqtSignal()  # the pointer has moved, or left
 
     def __init__(self, meter: Meter) -> None:
@@ -40,6 +47,9 @@ class VideoView(QWidget):
         self.divider: float | None = None  # None: nothing is split
         self.tags = ("", "")  # what stands left and right of it
         self.says = ""  # of what is under the pointer
+        self.road: road.Road | None = None  # None: nothing is drawn of it
+        self.chosen: int | None = None  # the point of the corridor that the arrow keys move
+        self._held: int | None = None  # the one that is dragged
         self.zoom = 1.0  # 1 fits
         self._centre = 0.5, 0.5  # shares of the picture's width and height that stand in the widget's middle
         self._pointer: QPointF | None = None
@@ -161,6 +171,8 @@ class VideoView(QWidget):
             self._stale = False
         self._canvas.setDevicePixelRatio(ratio)
         painter.drawImage(where.topLeft() + QPointF(left * across, top * down), self._canvas)
+        if self.road:
+            road.paint(painter, self.road, where, self.chosen)
         if self.divider is not None:
             self._paint_divider(painter, seen, where.x() + self.divider * where.width())
         elif self.tags[0]:
@@ -201,21 +213,31 @@ class VideoView(QWidget):
         painter.drawText(box.adjusted(8, 0, -6, 0), Qt.AlignmentFlag.AlignVCenter, elided)
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        if event and event.buttons() & (Qt.MouseButton.LeftButton | Qt.MouseButton.MiddleButton):
+        self._held = self._handle_at(event.position()) if event and event.button() == Qt.MouseButton.LeftButton else None
+        if event and self._held is None and event.buttons() & (Qt.MouseButton.LeftButton | Qt.MouseButton.MiddleButton):
             self._grabbed = event.position()
             self._drag(event)
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
         if event:
-            self._drag(event)
+            if self._held is None:
+                self._drag(event)
+            else:
+                self._move(self._held, *self.share_at(event.position()), done=False)
             self._pointer = event.position()
+            near = self._held is not None or self._handle_at(event.position()) is not None
+            self.setCursor(Qt.CursorShape.SizeAllCursor) if near else self.unsetCursor()
             self.pointed.emit()
 
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
         self._grabbed = None
+        if self._held is not None and event:
+            self._move(self._held, *self.share_at(event.position()), done=True)
+        self._held = None
 
     def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:
-        if self.divider is None and event and event.button() == Qt.MouseButton.LeftButton:
+        near = event and self._handle_at(event.position()) is not None
+        if self.divider is None and event and event.button() == Qt.MouseButton.LeftButton and not near:
             self.double_clicked.emit()
 
     def leaveEvent(self, event: QEvent | None) -> None:
@@ -225,6 +247,40 @@ class VideoView(QWidget):
     def wheelEvent(self, event: QWheelEvent | None) -> None:
         if event and self.image is not None:
             self.zoom_at(event.position(), ZOOM ** (event.angleDelta().y() / 120))
+
+    def event(self, event: QEvent | None) -> bool:
+        """The arrows are a point's while one is chosen, and no shortcuts."""
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.ShortcutOverride
+            and self.chosen is not None
+            and event.key() in ARROWS
+        ):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        if event and self.chosen is not None and self.road and event.key() in ARROWS:
+            across, down = ARROWS[Qt.Key(event.key())]
+            step = WIDE_STEP if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else STEP
+            x, y = self.road.corridor[self.chosen]
+            self._move(self.chosen, x + across * step, y + down * step, done=True)
+            return
+        super().keyPressEvent(event)
+
+    def choose_next_point(self) -> None:
+        """Left foot, right foot, apex, none, in turn."""
+        self.chosen = None if self.chosen == 2 or self.road is None else 0 if self.chosen is None else self.chosen + 1
+        self.setFocus()
+        self.update()
+
+    def _handle_at(self, at: QPointF) -> int | None:
+        return road.handle_at(self.road.corridor, self.picture_rect(), at) if self.road and self.image is not None else None
+
+    def _move(self, which: int, x: float, y: float, done: bool) -> None:
+        if self.road:
+            self.corridor_moved.emit(moved(self.road.corridor, which, x, y), done)
 
     def _drag(self, event: QMouseEvent) -> None:
         """The divider with the left button, where there is one; else the picture."""

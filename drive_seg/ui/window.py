@@ -11,6 +11,7 @@ from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QResi
 from PyQt6.QtWidgets import QApplication, QMainWindow, QMessageBox, QWidget
 
 from drive_seg import __version__
+from drive_seg.contracts import Corridor
 from drive_seg.errors import SinkError
 from drive_seg.session.figures import Numbers
 from drive_seg.session.player import Player
@@ -23,6 +24,7 @@ from drive_seg.ui.layout import Layout, fill_menus, tags
 from drive_seg.ui.meter import Meter
 from drive_seg.ui.opening import Opener, dropped
 from drive_seg.ui.pages.inspector import NAMES
+from drive_seg.ui.road import Road
 from drive_seg.ui.theme import DARK, LIGHT, THEMES, Theme, icon, palette, style
 
 PICTURE_GAP_S = 1 / 60  # no screen shows more, and each picture takes time from the network
@@ -72,6 +74,7 @@ class MainWindow(QMainWindow):
         self.video.dragged.connect(self.cockpit.set_divider)
         self.video.resized.connect(self._redraw)
         self.video.pointed.connect(self._point)
+        self.video.corridor_moved.connect(self._set_corridor)
         self.video.double_clicked.connect(self.toggle_full_screen)
         self.strip.seeked.connect(self.cockpit.stop_at)
         self.inspector.closed.connect(lambda: self.show_part("inspector", False))
@@ -128,7 +131,18 @@ class MainWindow(QMainWindow):
         elif self.cockpit.view is View.DOUBT and not split:
             self.video.tags = translate("ui", "dark: sure · bright: half sure or less"), ""
         self._point()
+        self._mark_road()
         self.video.show_image(image, captured_s)
+
+    def _set_corridor(self, corridor: Corridor, done: bool) -> None:
+        self.cockpit.set_corridor(corridor, done)
+        self._mark_road()
+        self.video.update()
+
+    def _mark_road(self) -> None:
+        corridor, shown = self.cockpit.corridor, self.cockpit.shown
+        self.video.road = Road(corridor, shown.result.ahead if shown else None) if corridor else None
+        self.video.chosen = self.video.chosen if corridor else None
 
     def _point(self) -> None:
         """Says what is under the pointer, also when the frame there is another one."""
@@ -244,7 +258,10 @@ class MainWindow(QMainWindow):
     def escape(self) -> None:
         """What lies over the picture first. The keys are the window's again."""
         self.video.setFocus()
-        if self.parts.keys.isVisible():
+        if self.video.chosen is not None:
+            self.video.chosen = None
+            self.video.update()
+        elif self.parts.keys.isVisible():
             self.parts.keys.hide()
         elif self.isFullScreen():
             self.toggle_full_screen()

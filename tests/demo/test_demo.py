@@ -108,6 +108,22 @@ def test_frames_carry_index_time_and_truth() -> None:
         assert_same((frame.image, frame.labels), drive.frame(index))
 
 
+def test_people_cross_in_front_where_they_are_asked_for_and_what_is_drawn_without_them_stays(drive: DemoDrive) -> None:
+    with parse_demo_uri("demo:?seed=7&size=160x120&crossing=1") as crossing, parse_demo_uri("demo:?size=160x120&crossing=0") as plain:
+        assert (crossing.info.name, plain.info.name) == ("demo:?seed=7&size=160x120&crossing=1", "demo:?size=160x120")
+        frame = plain.read()
+    assert frame is not None
+    assert frame.labels is not None
+    assert_same((frame.image, frame.labels), drive.frame(0))
+    middle = np.s_[60:90, 70:90]  # of the lane, over the road
+    people = CLASSES.index("pedestrian")
+    crossed, before = (DemoDrive(7, SMALL, crossing=one) for one in (True, False))
+    assert max(np.count_nonzero(crossed.frame(index)[1][middle] == people) for index in range(228, 248, 4)) >= 20
+    assert all(np.count_nonzero(before.frame(index)[1][middle] == people) == 0 for index in range(228, 248, 4))
+    with pytest.raises(UsageError, match="crossing is 1 where people cross"):
+        parse_demo_uri("demo:?crossing=2")
+
+
 def test_info_tells_what_is_shown() -> None:
     with DemoSource() as plain, DemoSource(seed=3, size_hw=(90, 160), fps=12.5, frames=7) as special:
         assert plain.info.name == "demo:"

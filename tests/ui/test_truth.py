@@ -121,10 +121,10 @@ def test_looking_for_an_error_ends_with_the_source_by_pausing_and_by_the_key(qtb
     hunt = window.keys["next-error"]
     hunt.trigger()
     hunt.trigger()
-    assert (window.cockpit.hunting, player.now.paused) == (False, True)
+    assert (window.cockpit.hunting, player.now.paused) == ("", True)
     hunt.trigger()
     qtbot.keyClicks(window, " ")
-    assert (window.cockpit.hunting, player.now.paused) == (False, True)
+    assert (window.cockpit.hunting, player.now.paused) == ("", True)
     hunt.trigger()
     player.now = replace(player.now, state="ended")
     window.refresh()

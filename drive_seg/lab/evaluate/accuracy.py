@@ -1,6 +1,6 @@
 """Scores a network against true labels through the pipeline that plays live."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,15 +103,20 @@ class Accuracy(Observer):
 
 
 def evaluate(
-    pipeline: Pipeline, samples: Iterable[Sample], meters: Sequence[Meter] = (), hz: float = 30.0, realtime: bool = False
+    pipeline: Pipeline,
+    samples: Iterable[Sample],
+    meters: Sequence[Meter] = (),
+    hz: float = 30.0,
+    realtime: bool = False,
+    observers: Mapping[str, Observer] | None = None,
 ) -> dict[str, Any]:
-    """All that Confusion tells, by class name and over all; mIoU by frame, the meters' figures, how it ran, and what ran.
+    """All that Confusion tells, by class name and over all; mIoU by frame, the meters' and observers' figures, how and what ran.
 
     `confusion` has the truth's classes down and the predicted ones across, and one column more for predictions that are no class. `hz` and
     `realtime` as for `as_frames`. Raises DataError where there is nothing to score.
     """
     engine, accuracy = pipeline.engine, Accuracy(pipeline.engine.classes, meters)
-    session = Session(pipeline, as_frames(samples, hz, realtime), {"accuracy": accuracy})
+    session = Session(pipeline, as_frames(samples, hz, realtime), {"accuracy": accuracy, **(observers or {})})
     session.run()
     confusion, frames = accuracy.confusion, len(accuracy.miou_by_frame)
     if not frames:
@@ -132,6 +137,7 @@ def evaluate(
         "f1": confusion.f1(),
         "confusion": confusion.counts[:-1].tolist(),
         **{name: value for meter in meters for name, value in meter.figures().items()},
+        **{name: value for observer in (observers or {}).values() for name, value in observer.figures().items()},
         "miou_by_frame": accuracy.miou_by_frame,
         "frames": frames,
         "key_frame_rate": key_frame_rate,
