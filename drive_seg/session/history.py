@@ -93,8 +93,17 @@ def write_csv(path: Path, classes: Sequence[str], moments: Sequence[Moment], ove
     """
     text = io.StringIO(newline="")
     table = csv.writer(text)
-    table.writerow(("index", "time_s", *classes))
+    table.writerow(areas_header(classes))
     for moment in moments:
         if len(moment.shares) == len(classes):
-            table.writerow((moment.index, f"{moment.time_s:.6f}", *(f"{share:.6f}" for share in moment.shares)))
+            table.writerow(areas_row(moment.index, moment.time_s, moment.shares))
     write(path, text.getvalue(), overwrite)
+
+
+def areas_header(classes: Sequence[str]) -> tuple[str, ...]:
+    return ("index", "time_s", *classes)
+
+
+def areas_row(index: int, time_s: float, shares: NDArray[np.float32]) -> tuple[object, ...]:
+    """A frame's line of a table of areas."""
+    return (index, f"{time_s:.6f}", *(f"{share:.6f}" for share in shares))
