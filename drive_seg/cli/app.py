@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from drive_seg import watchdog
+from drive_seg.cli.batch import batch
 from drive_seg.cli.bench import bench
 from drive_seg.cli.build import build
 from drive_seg.cli.doctor import doctor
@@ -30,7 +31,9 @@ from drive_seg.errors import DriveSegError
 from drive_seg.workers import ended_by_signals, interrupt
 
 CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
-COMMANDS = (bench, run, models, doctor, train, train_temporal, zoo, export, quantize, build, gpu_check, evaluate, sweep)  # --help's order
+COMMANDS = (  # in --help's order
+    bench, run, batch, models, doctor, train, train_temporal, zoo, export, quantize, build, gpu_check, evaluate, sweep,
+)  # fmt: skip
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for command in COMMANDS:
     app.command(cls=Command)(command)

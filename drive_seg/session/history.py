@@ -102,11 +102,11 @@ def write_csv(path: Path, classes: Sequence[str], moments: Sequence[Moment], ove
     text = io.StringIO(newline="")
     table = csv.writer(text)
     looked = any(moment.ahead for moment in moments)
-    table.writerow(("index", "time_s", *classes, *(AHEAD if looked else ())))
+    table.writerow((*areas_header(classes), *(AHEAD if looked else ())))
     for moment in moments:
         if len(moment.shares) == len(classes):
-            shown = (f"{share:.6f}" for share in moment.shares)
-            table.writerow((moment.index, f"{moment.time_s:.6f}", *shown, *(_ahead(moment.ahead, classes) if looked else ())))
+            areas = areas_row(moment.index, moment.time_s, moment.shares)
+            table.writerow((*areas, *(_ahead(moment.ahead, classes) if looked else ())))
     write(path, text.getvalue(), overwrite)
 
 
@@ -116,3 +116,12 @@ def _ahead(ahead: Ahead | None, classes: Sequence[str]) -> tuple[object, ...]:
         return ("",) * len(AHEAD)
     share, obstacle = "" if ahead.share is None else f"{ahead.share:.6f}", "" if ahead.obstacle is None else classes[ahead.obstacle]
     return share, "" if ahead.row is None else ahead.row, obstacle, ahead.persons, int(ahead.person)
+
+
+def areas_header(classes: Sequence[str]) -> tuple[str, ...]:
+    return ("index", "time_s", *classes)
+
+
+def areas_row(index: int, time_s: float, shares: NDArray[np.float32]) -> tuple[object, ...]:
+    """A frame's line of a table of areas."""
+    return (index, f"{time_s:.6f}", *(f"{share:.6f}" for share in shares))

@@ -20,11 +20,12 @@ class FileSource(Closing):
     `read`, after the frames that are there, when the picture ends before its stated end.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, plan: Plan | None = None) -> None:
+        """`plan`: what `plan` said of the same file before, which spares reading it from end to end before the first seek."""
         self._path = Path(path)
         # The absolute path, for FFmpeg takes "a:b.mp4" for a protocol.
         self._address = f"file:{self._path.absolute()}"
-        self._playback = self._open()
+        self._playback = self._open(plan)
         video = self._playback.video
         self.info = SourceInfo(str(self._path), self._playback.size_hw, video.rate, live=False, frame_count=video.frame_count)
         self._closed = False
@@ -33,6 +34,12 @@ class FileSource(Closing):
     def note(self) -> str:
         """What was damaged of the frames so far, in one line; empty for nothing."""
         return self._playback.note
+
+    @property
+    def plan(self) -> Plan | None:
+        """Which frame has which time, for which the file is read once; None where its packets do not tell."""
+        self._playback.plan_ahead()
+        return self._playback.plan
 
     def _open(self, plan: Plan | None = None) -> Playback:
         _check_readable(self._path)

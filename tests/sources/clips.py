@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,7 +23,12 @@ def picture(seed: int = 0, size_hw: tuple[int, int] = (64, 96)) -> Image:
     return np.asarray(cv2.resize(small, size_hw[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def write_video(path: Path, times_s: Sequence[float], size_hw: tuple[int, int] = (64, 96), movflags: str = "faststart") -> Path:
+Draw = Callable[[int, tuple[int, int]], Image]
+
+
+def write_video(
+    path: Path, times_s: Sequence[float], size_hw: tuple[int, int] = (64, 96), movflags: str = "faststart", draw: Draw = picture
+) -> Path:
     """H.264 with B-frames, at these very presentation times."""
     options = {"movflags": movflags} if movflags and path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=options) as container:
@@ -32,7 +37,7 @@ def write_video(path: Path, times_s: Sequence[float], size_hw: tuple[int, int] =
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, 90_000)
         for number, time_s in enumerate(times_s):
-            frame = av.VideoFrame.from_ndarray(picture(number, size_hw), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(draw(number, size_hw), format="bgr24")
             frame.pts, frame.time_base = round(time_s * 90_000), Fraction(1, 90_000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
