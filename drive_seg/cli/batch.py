@@ -71,7 +71,7 @@ def batch(
             crew = stack.enter_context(hired(order, workers, ray))
             told.begin(missing, crew.note, order.uncut)
             work = Batch(missing, order, crew.workers, pinned, told)
-            stack.enter_context(ended_by_signals(work.stop))
+            stack.enter_context(ended_by_signals(lambda _: work.stop()))
             with told:
                 whole = work.run()
         _index(records)
