@@ -39,9 +39,9 @@ FCN = {"conv1": 8, "conv2": 8, "conv3": 16, "conv4": 16, "conv5": 16, "fc": 32}
 PYRAMID = {"context": 16, "rate": 1}
 DECODER = PYRAMID | {"reduced": 8, "decoder": 16}
 THIN = {name: TINY[name] for name in ("stem", "fine", "fine_blocks", "detail", "context", "sharpen_blocks")} | {"pyramid": 16}
-SMALL: dict[str, dict[str, int]] = {  # every architecture, as small as it still works
+SMALL: dict[str, dict[str, int | float]] = {  # every architecture, as small as it still works
     "deeplab": TINY,
-    "efficientnet_lite": THIN | {"stride": 32},
+    "efficientnet_lite": THIN | {"stride": 32, "enlarge": 1.5},
     "efficientnet_lite_single": THIN,
     "fcn32s": FCN,
     "fcn16s": FCN,

@@ -147,14 +147,12 @@ class High(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:  # (N, 360, 480, 3) uint8 BGR
         x = self.picture(image)
+        cells = x[:, :1, ::8, ::8]  # as large as the context is to be
         if self.enlarge != 1:
-            x = F.interpolate(x, size=[round(self.enlarge * n) for n in x.shape[2:]], mode="bilinear", align_corners=False)
+            x = F.interpolate(x, scale_factor=self.enlarge, mode="bilinear", align_corners=False)
         _, _, near, _, deep, _, last = self.backbone(x)
         context = self.context(near, deep, last)
-        if self.enlarge != 1:
-            cells = [-(-n // 8) for n in image.shape[1:3]]
-            context = F.interpolate(context, size=cells, mode="bilinear", align_corners=False)
-        return context  # (N, 96, 45, 60)
+        return context if self.enlarge == 1 else resize_to(context, cells)  # (N, 96, 45, 60)
 
 
 class Head(deeplab.Head):
