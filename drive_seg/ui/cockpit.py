@@ -18,6 +18,7 @@ from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
 from drive_seg.network.propagate import FOR_ALL, HOLD
 from drive_seg.overlay import Look
+from drive_seg.redaction import redacted
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.sinks.snapshot import Labelled
@@ -209,9 +210,12 @@ class Cockpit(QObject):
         return pixel.in_words(self.shown, x, y, classes, card.classes if card else classes, self.status.source.classes or classes)
 
     def command(self) -> str:
-        """This run as a command line: every choice made here that has a flag. Raises UsageError where one cannot be written so."""
+        """This run as a command line: every choice made here that has a flag; without passwords, for it is made to be handed on.
+
+        Raises UsageError where one cannot be written so.
+        """
         wanted = {**self._requested, "opacity": self.look.opacity, "audit": self.status.auditing, "output": self.status.recording}
-        return shlex.join(("python", "launch.py", *self.status.settings.model_copy(update=wanted).arguments()))
+        return shlex.join(("python", "launch.py", *map(redacted, self.status.settings.model_copy(update=wanted).arguments())))
 
     # -- playing
 
