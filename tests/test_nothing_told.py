@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -221,12 +222,17 @@ def test_nor_does_a_crash(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
         raise ValueError(f"nobody expected {settings.source}")
 
     monkeypatch.setattr("drive_seg.session.paths.check_paths", crashes)
-    with pytest.raises(SystemExit) as end:
+    for hooked in (sys, threading):  # as in a process of its own
+        monkeypatch.setattr(hooked, "excepthook", hooked.__excepthook__)
+    with pytest.raises(ValueError, match="nobody expected") as crash:
         cli.main(["run", "--headless", "--source", STREAM])
-    assert end.value.code == 1
+    sys.excepthook(crash.type, crash.value, crash.tb)
+    thread = threading.Thread(target=crashes, args=(Settings(source=STREAM),))
+    thread.start()
+    thread.join()
     said = capfd.readouterr()
-    assert said.err.splitlines()[0].startswith("Traceback")
-    assert "drive-seg: ValueError: nobody expected rtsp://127.0.0.1:9/x; this should not have happened: please report" in said.err
+    assert said.err.startswith("Traceback")
+    assert said.err.count("ValueError: nobody expected rtsp://127.0.0.1:9/x\ndrive-seg: this should not have happened; please report") == 2
     assert SECRET not in said.out + said.err
 
 

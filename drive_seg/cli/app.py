@@ -2,7 +2,7 @@
 
 import os
 import sys
-import threading
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +25,7 @@ from drive_seg.cli.train import train
 from drive_seg.cli.train_temporal import train_temporal
 from drive_seg.cli.zoo import zoo
 from drive_seg.errors import DriveSegError
-from drive_seg.redaction import tell_crash
+from drive_seg.redaction import hook_crashes
 from drive_seg.watchdog import hanging
 
 CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
@@ -39,12 +39,11 @@ app.add_typer(engines, name="engines")
 @app.callback()
 def everything() -> None:
     """Real-time semantic segmentation of driving video."""
+    hook_crashes()
 
 
 def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | None = None) -> None:
     """Runs a command and ends the process: 0, 1 for a failure, 2 for wrong use; an error is one line unless --debug."""
-    if threading.excepthook is threading.__excepthook__:
-        threading.excepthook = lambda crashed: tell_crash(crashed.exc_value) if crashed.exc_value else None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     try:
@@ -57,11 +56,8 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | N
         _end("interrupted", 130)
     except DriveSegError as error:
         if debug:  # with what vendors said, where the address may stand as it was given
-            tell_crash(error)
+            err.print(traceback.format_exc(), soft_wrap=True, markup=False, end="")
         _end(str(error), error.exit_code)
-    except Exception as error:
-        tell_crash(error)
-        _end(f"{type(error).__name__}: {error}; this should not have happened: please report it with the lines above", 1)
 
 
 def _end(line: str, code: int) -> None:
