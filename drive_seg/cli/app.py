@@ -25,7 +25,6 @@ from drive_seg.cli.train import train
 from drive_seg.cli.train_temporal import train_temporal
 from drive_seg.cli.zoo import zoo
 from drive_seg.errors import DriveSegError
-from drive_seg.redaction import hook_crashes
 from drive_seg.watchdog import hanging
 
 CommandLineError: Any = typer.BadParameter.__mro__[2]  # click's base of them all, which typer keeps under a private name
@@ -39,6 +38,8 @@ app.add_typer(engines, name="engines")
 @app.callback()
 def everything() -> None:
     """Real-time semantic segmentation of driving video."""
+    from drive_seg.redaction import hook_crashes
+
     hook_crashes()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 from PyQt6.QtGui import QGuiApplication, QImage
 
+from drive_seg import redaction
 from drive_seg.backends import BACKENDS, describe_backend
 from drive_seg.classes import RGB, ClassName, clear_palette, palette, people
 from drive_seg.contracts import Image, Labels
@@ -18,7 +19,6 @@ from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
 from drive_seg.network.propagate import FOR_ALL, HOLD
 from drive_seg.overlay import Look
-from drive_seg.redaction import redacted
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.sinks.snapshot import Labelled
@@ -215,7 +215,7 @@ class Cockpit(QObject):
         Raises UsageError where one cannot be written so.
         """
         wanted = {**self._requested, "opacity": self.look.opacity, "audit": self.status.auditing, "output": self.status.recording}
-        return shlex.join(("python", "launch.py", *map(redacted, self.status.settings.model_copy(update=wanted).arguments())))
+        return shlex.join(("python", "launch.py", *map(redaction.redacted, self.status.settings.model_copy(update=wanted).arguments())))
 
     # -- playing
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -254,7 +255,7 @@ def test_models_says_where_each_bundle_lies(capsys: pytest.CaptureFixture[str], 
 def test_a_run_says_which_of_two_bundles_it_takes(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_bundle(tmp_path / "engines" / DEFAULT_MODEL)  # which would not run
+    shutil.copytree(ROOT / "engines" / DEFAULT_MODEL, tmp_path / "engines" / DEFAULT_MODEL)
     monkeypatch.chdir(tmp_path)
     code, _, err = call(capsys, "run", "--headless", "--source", "demo:?size=160x120&frames=1")
     assert code == 0

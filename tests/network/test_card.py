@@ -10,7 +10,7 @@ import pytest
 
 from drive_seg.errors import BundleError, UsageError
 from drive_seg.network import card
-from drive_seg.network.card import everywhere, load_bundle, locate, names, sha256
+from drive_seg.network.card import everywhere, load_bundle, locate, names
 from drive_seg.settings import DEFAULT_MODEL
 from tests.fakes import make_bundle, make_keyed_bundle
 
@@ -111,9 +111,9 @@ def test_weights_that_no_sha_256_describes_are_refused(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "other.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
     bundle = make_bundle(tmp_path / "net")
     (tmp_path / "net" / "low.onnx").write_bytes((tmp_path / "other.onnx").read_bytes())
-    card = json.loads(bundle.card.model_dump_json())
-    card["stages"]["low"]["sha256"] = sha256(tmp_path / "net" / "low.onnx")
-    (tmp_path / "net" / "card.json").write_text(json.dumps(card))
+    told = json.loads(bundle.card.model_dump_json())
+    told["stages"]["low"]["sha256"] = card.sha256(tmp_path / "net" / "low.onnx")
+    (tmp_path / "net" / "card.json").write_text(json.dumps(told))
     with pytest.raises(BundleError, match=r"low\.onnx: takes weights from another file"):
         load_bundle(tmp_path / "net")
 
