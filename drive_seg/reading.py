@@ -1,8 +1,9 @@
-"""TOML and JSON that anybody may have written: whatever the parsers say of it, it is one error."""
+"""TOML, JSON and ONNX that anybody may have written: whatever the parsers say of it, it is one error, and where it may lead is told."""
 
 import json
+import re
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from drive_seg.errors import UsageError
@@ -26,6 +27,25 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError(_why(error)) from error
+
+
+def external_data(onnx: bytes) -> list[str]:
+    """The names by which an ONNX network names files with its weights; "" for one that cannot be told.
+
+    Each is a protobuf entry of the key "location" (ONNX's external_data). It is searched for rather than parsed: it costs no package, and a
+    network that is damaged cannot hide one.
+    """
+    found: dict[str, None] = {}
+    for match in re.finditer(rb"\x0a\x08location(?:\x12([\x01-\x7f]|[\x80-\xff]\x01))?", onnx):
+        size = match[1][0] & 127 | (match[1][1] << 7 if len(match[1]) > 1 else 0) if match[1] else 0
+        found[onnx[match.end() : match.end() + size].decode(errors="replace")] = None
+    return list(found)
+
+
+def leads_elsewhere(name: str) -> bool:
+    """Whether a file named so may lie elsewhere than in the folder of the one that names it, or below, on any system."""
+    kinds = PurePosixPath(name), PureWindowsPath(name)
+    return name in ("", ".") or "\0" in name or any(path.anchor or ".." in path.parts for path in kinds)
 
 
 def _why(error: Exception) -> str:

@@ -1,6 +1,9 @@
 """What must not be told, taken out of every text that leaves the program: errors, consoles, reports, the window."""
 
 import re
+import sys
+import threading
+import traceback
 
 _ACCOUNT = re.compile(r"(?<=://)(?:(?:(?!: )[^/?#\n])*|[^/?#@:\s]*:(?!\d+[/?#])[^\s@]*)@")  # the second: a password with a / ? or # in it
 _SECRET = re.compile(
@@ -11,3 +14,17 @@ _SECRET = re.compile(
 def redacted(text: str) -> str:
     """The address, or any text with addresses in it, without user names, passwords and the secrets of its query."""
     return _SECRET.sub(r"\1…", _ACCOUNT.sub("", text))
+
+
+def tell_crash(error: BaseException | None) -> None:
+    """The traceback of what nobody expected, on stderr: whoever raised it may have put the address into it."""
+    said = "".join(traceback.format_exception(error)) + "drive-seg: this should not have happened; please report it with the lines above\n"
+    print(redacted(said), end="", file=sys.stderr, flush=True)
+
+
+def hook_crashes() -> None:
+    """What ends the process or a thread is told so, unless somebody else tells it already."""
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = lambda kind, error, trace: tell_crash(error)
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = lambda crashed: tell_crash(crashed.exc_value)

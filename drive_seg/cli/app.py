@@ -43,6 +43,9 @@ app.add_typer(engines, name="engines")
 @app.callback()
 def everything() -> None:
     """Real-time semantic segmentation of driving video."""
+    from drive_seg.redaction import hook_crashes
+
+    hook_crashes()
 
 
 def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | None = None) -> None:

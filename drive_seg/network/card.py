@@ -16,6 +16,7 @@ from drive_seg.errors import BundleError, UsageError
 from drive_seg.files import LONGEST, expanded
 from drive_seg.network.cache import CUT
 from drive_seg.network.propagate import FOR_ALL
+from drive_seg.reading import external_data
 
 CARD = "card.json"
 PACKAGE = Path(__file__).parents[1]
@@ -145,13 +146,13 @@ class Card(_Strict):
 class Bundle:
     folder: Path
     card: Card
-    hides: tuple[Path, ...] = ()  # bundles of the name by which this one was found, further down in `folders`
+    hides: tuple[Path, ...] = ()  # others of the name by which this one was found, further down in `folders`
 
     @property
     def note(self) -> str:
         """Which of several bundles of one name this is; empty where there is one."""
-        others = " and ".join(map(str, self.hides))
-        return f"{self.folder.name} is {self.folder}, which is found before {others}" if others else ""
+        others = " or ".join(str(folder if folder.is_absolute() else f"./{folder}") for folder in self.hides)
+        return f"{self.folder.name} means {self.folder}; --model {others} is another one" if others else ""
 
     def onnx(self, stage: StageName, int8: bool = False, propagation: str | None = None) -> str:
         """The path of its file; one that was not quantised has its file in floats alone."""
@@ -170,8 +171,8 @@ def shipped() -> Path:
 
 
 def folders() -> tuple[Path, ...]:
-    """Where a bundle's name is looked up, in this order: here, in the user's data folder, among what comes with the program."""
-    return HERE, user_data_path("drive-seg", appauthor=False) / "engines", shipped()
+    """Where a bundle's name is looked up, in this order: among what comes with the program, in the user's data folder, here."""
+    return shipped(), user_data_path("drive-seg", appauthor=False) / "engines", HERE
 
 
 def everywhere() -> dict[str, tuple[Path, ...]]:
@@ -220,11 +221,17 @@ def load_bundle(model: str | Path) -> Bundle:
             f"{folder / CARD}: {where}: {first['msg'].removeprefix('Value error, ')}; restore the bundle or export it again"
         ) from error
     except OSError as error:
-        raise BundleError(f"{folder / CARD}: cannot be read ({error.strerror})") from error
+        raise BundleError(f"{folder / CARD}: cannot be read ({error.strerror}); check its permissions") from error
     for entry in card.files():
         path = folder / entry.file
         if not path.is_file():
             raise BundleError(f"{path}: is missing from the bundle; restore it or export the bundle again")
-        if sha256(path) != entry.sha256:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
             raise BundleError(f"{path}: is not the file that the card describes (SHA-256 differs); restore it or export the bundle again")
+        if external_data(content):
+            raise BundleError(f"{path}: takes weights from another file, which the card does not describe; export the bundle again")
     return Bundle(folder, card, tuple(hidden))

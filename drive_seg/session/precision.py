@@ -21,6 +21,7 @@ from drive_seg.errors import DriveSegError
 from drive_seg.files import write
 from drive_seg.network.card import Bundle
 from drive_seg.network.engine import Engine
+from drive_seg.reading import parse_json
 
 WARM_UP, ROUNDS, LIMIT_S = 2, 9, 2.0  # frames of each, in turns; after the limit what has been timed decides
 _found: dict[str, bool] = {}  # by this process, whether it could be written or not
@@ -76,7 +77,7 @@ def _key(bundle: Bundle, backend: Backend) -> str:
 
 def _read(file: Path) -> dict[str, bool]:
     with suppress(OSError, ValueError):
-        found = json.loads(file.read_text())
+        found = parse_json(file.read_bytes())
         if isinstance(found, dict):
             return {key: value for key, value in found.items() if isinstance(value, bool)}
     return {}

@@ -1,5 +1,6 @@
 """Reads picture files, for playing, training and scoring alike: which files are pictures, how large they are, whether they are whole."""
 
+import math
 import re
 from pathlib import Path
 
@@ -13,7 +14,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 KINDS = "PNG, JPEG, WebP or BMP"
 MOST_PIXELS = 1 << 28  # 16384 squared: 0.8 GB in memory
 PALETTE = 3  # PNG's colour type
-_PNG, _SIZED = b"\x89PNG\r\n\x1a\n", {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # the JPEG markers with a size
+_PNG = b"\x89PNG\r\n\x1a\n"
+_SIZED = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]...(..)(..)", re.DOTALL)  # the JPEG markers with a size
 
 
 class BadPicture(Exception):
@@ -81,7 +83,9 @@ def _check(data: bytes) -> None:
     # OpenCV fills what is missing of a JPEG with grey, and libpng prints its complaint past OpenCV's log: both are recognised before.
     if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda") if data[:2] == b"\xff\xd8" else data[:8] == _PNG and b"IEND" not in data:
         raise BadPicture("is cut short")
-    height, width = _size_hw(data) or (1, 1)
+    if (size_hw := _size_hw(data)) is None:
+        raise BadPicture("cannot be decoded: not a picture, or cut short")
+    height, width = size_hw
     if height * width > MOST_PIXELS:
         raise BadPicture(f"has {width}x{height} pixels, which would take {3 * height * width / 1e9:.1f} GB")
 
@@ -112,9 +116,11 @@ def _indexes(data: bytes) -> Array:
 
 
 def _size_hw(data: bytes) -> tuple[int, int] | None:
-    """Height and width by the header alone; None for what it does not tell of."""
+    """Height and width by the header alone; None for what is none of KINDS, whatever its name says."""
     if data[:8] == _PNG:
         return _number(data[20:24]), _number(data[16:20])
+    if data[:2] == b"BM" and data[14:18] == b"\x0c\0\0\0":  # OS/2's
+        return int.from_bytes(data[20:22], "little"), int.from_bytes(data[18:20], "little")
     if data[:2] == b"BM":
         return abs(int.from_bytes(data[22:26], "little", signed=True)), abs(int.from_bytes(data[18:22], "little", signed=True))
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -136,11 +142,12 @@ def _jpeg_hw(data: bytes) -> tuple[int, int] | None:
     while at + 9 <= len(data) and data[at] == 0xFF:
         if data[at + 1] == 0xFF:  # a fill byte
             at += 1
-        elif data[at + 1] in _SIZED:
-            return _number(data[at + 5 : at + 7]), _number(data[at + 7 : at + 9])
+        elif sized := _SIZED.match(data, at):
+            return _number(sized[1]), _number(sized[2])
         else:
             at += 2 + _number(data[at + 2 : at + 4])
-    return None
+    sizes = [(_number(height), _number(width)) for height, width in _SIZED.findall(data)]  # decoders go over what lies between markers
+    return max(sizes, key=math.prod, default=None)
 
 
 def _number(data: bytes) -> int:

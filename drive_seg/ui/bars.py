@@ -10,6 +10,7 @@ from PyQt6.QtGui import QAction, QColor, QDesktopServices, QKeyEvent, QKeySequen
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QToolTip, QVBoxLayout, QWidget
 
 from drive_seg.contracts import SourceInfo
+from drive_seg.redaction import redacted
 from drive_seg.session.history import Moment
 from drive_seg.session.status import Status
 from drive_seg.ui.cockpit import SPEEDS, Cockpit
@@ -187,7 +188,7 @@ class TroubleBar(QWidget):
         """A failure stays until it is dismissed or another comes; a notice never takes its place. `folder`: can be shown."""
         if not failure and self.isVisible() and self.property("kind") == "failure":
             return
-        self.text.setText(f"⚠  {text}" if failure else text)
+        self.text.setText(redacted(f"⚠  {text}" if failure else text))
         self._url = QUrl.fromLocalFile(str(folder)) if folder else QUrl()
         self.folder.setVisible(folder is not None)
         self.setProperty("kind", "failure" if failure else "notice")

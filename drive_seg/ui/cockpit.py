@@ -11,6 +11,7 @@ from typing import Any
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 from PyQt6.QtGui import QGuiApplication, QImage
 
+from drive_seg import redaction
 from drive_seg.backends import BACKENDS, describe_backend
 from drive_seg.classes import RGB, clear_palette, drawn_palette, people, roads
 from drive_seg.contracts import Corridor, Image, Labels
@@ -222,9 +223,12 @@ class Cockpit(QObject):
         return pixel.in_words(self.shown, x, y, classes, card.classes if card else classes, self.status.source.classes or classes)
 
     def command(self) -> str:
-        """This run as a command line: every choice made here that has a flag. Raises UsageError where one cannot be written so."""
+        """This run as a command line: every choice made here that has a flag; without passwords, for it is made to be handed on.
+
+        Raises UsageError where one cannot be written so.
+        """
         wanted = {**self._requested, "opacity": self.look.opacity, "audit": self.status.auditing, "output": self.status.recording}
-        return shlex.join(("python", "launch.py", *self.status.settings.model_copy(update=wanted).arguments()))
+        return shlex.join(("python", "launch.py", *map(redaction.redacted, self.status.settings.model_copy(update=wanted).arguments())))
 
     # -- playing
 

@@ -1,7 +1,6 @@
 """The main window: the newest frame of a player with its labels, and around it everything that is known of it and can be done to it."""
 
 import platform
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from PyQt6.QtWidgets import QApplication, QMainWindow, QMessageBox, QWidget
 from drive_seg import __version__
 from drive_seg.contracts import Corridor
 from drive_seg.errors import SinkError
+from drive_seg.redaction import redacted, tell_crash
 from drive_seg.session.figures import Numbers
 from drive_seg.session.player import Player
 from drive_seg.ui.actions import ACTIONS, make_action
@@ -322,7 +322,7 @@ class MainWindow(QMainWindow):
 
     def failed(self, kind: type[BaseException], error: BaseException, trace: object) -> None:
         """An exception that leaves one of Qt's calls would end the process; it is said here instead, and the window stays."""
-        line = translate("ui", "the window itself failed: {0}: {1}; please report it").format(kind.__name__, error)
+        line = redacted(translate("ui", "the window itself failed: {0}: {1}; please report it").format(kind.__name__, error))
         if self.bar.text.text() != f"⚠  {line}":  # a failure of every frame is told once
-            sys.__excepthook__(kind, error, trace)  # type: ignore[arg-type]
+            tell_crash(error)
             self.bar.tell(line, True)

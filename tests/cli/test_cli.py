@@ -276,8 +276,8 @@ def test_models_says_where_each_bundle_lies(capsys: pytest.CaptureFixture[str], 
     code, out, _ = call(capsys, "models")
     lines = out.splitlines()
     assert code == 0
-    assert f"{DEFAULT_MODEL}: engines/{DEFAULT_MODEL}" in lines
-    assert f"{DEFAULT_MODEL}: {ROOT / 'engines' / DEFAULT_MODEL}, hidden by the one above; name it by this path" in lines
+    assert f"{DEFAULT_MODEL}: {ROOT / 'engines' / DEFAULT_MODEL}" in lines
+    assert f"{DEFAULT_MODEL}: engines/{DEFAULT_MODEL}, hidden by the one above; name it by this path" in lines
     assert any(line.startswith("broken: ") and "is missing from the bundle" in line for line in lines)
 
 
@@ -288,7 +288,7 @@ def test_a_run_says_which_of_two_bundles_it_takes(
     monkeypatch.chdir(tmp_path)
     code, _, err = call(capsys, "run", "--headless", "--source", "demo:?size=160x120&frames=1")
     assert code == 0
-    assert f"{DEFAULT_MODEL} is engines/{DEFAULT_MODEL}, which is found before {ROOT / 'engines' / DEFAULT_MODEL}" in err
+    assert f"{DEFAULT_MODEL} means {ROOT / 'engines' / DEFAULT_MODEL}; --model ./engines/{DEFAULT_MODEL} is another one" in err
 
 
 def test_models_and_doctor_report(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from drive_seg.errors import BundleError, UsageError
@@ -23,12 +24,12 @@ def test_a_whole_bundle_is_loaded_by_path(tmp_path: Path) -> None:
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path, Path]:
-    """Here, the user's, and an installed package's: where names are looked up, in this order."""
+    """An installed package's, the user's, and here: where names are looked up, in this order."""
     monkeypatch.setattr(card, "user_data_path", lambda *_, **__: tmp_path / "data")
     monkeypatch.setattr(card, "PACKAGE", tmp_path / "lib" / "drive_seg")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    found = tmp_path / "here" / "engines", tmp_path / "data" / "engines", tmp_path / "lib" / "drive_seg" / "engines"
+    found = tmp_path / "lib" / "drive_seg" / "engines", tmp_path / "data" / "engines", tmp_path / "here" / "engines"
     for folder in found:
         folder.mkdir(parents=True)
     return found
@@ -40,7 +41,7 @@ def test_what_comes_with_the_program_is_there_wherever_it_is_run(tmp_path: Path,
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])
-def test_a_name_is_looked_up_here_then_in_the_users_folder_then_in_the_package(places: tuple[Path, ...], first: int) -> None:
+def test_a_name_is_looked_up_in_the_package_then_in_the_users_folder_then_here(places: tuple[Path, ...], first: int) -> None:
     for folder in places[first:]:
         make_bundle(folder / "net")
     bundle = load_bundle("net")
@@ -54,13 +55,14 @@ def test_a_bundle_that_hides_another_says_which_it_is(places: tuple[Path, ...]) 
     make_bundle(places[2] / "net")
     assert load_bundle("net").note == ""
     make_bundle(places[0] / "net")
-    assert load_bundle("net").note == f"net is engines/net, which is found before {places[2] / 'net'}"
-    assert load_bundle(str(places[0] / "net")).note == load_bundle("./engines/net").note == ""  # a path means what it says
+    assert load_bundle("net").note == f"net means {places[0] / 'net'}; --model ./engines/net is another one"
+    for path in (str(places[0] / "net"), "./engines/net", places[2] / "net"):
+        assert load_bundle(path).note == ""  # a path means what it says
 
 
 def test_one_folder_in_two_places_hides_nothing(places: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    make_bundle(places[2] / "net")
-    monkeypatch.chdir(places[2].parent)
+    make_bundle(places[0] / "net")
+    monkeypatch.chdir(places[0].parent)
     assert load_bundle("net").note == ""
 
 
@@ -69,8 +71,8 @@ def test_a_name_is_no_folder_that_happens_to_be_here(places: tuple[Path, ...]) -
     with pytest.raises(UsageError, match=r"net: no such model; there are none \(the folder that is here is \./net\)"):
         locate("net")
     assert locate("./net") == Path("net")
-    make_bundle(places[2] / "net")
-    assert locate("net") == places[2] / "net"
+    make_bundle(places[0] / "net")
+    assert locate("net") == places[0] / "net"
     with pytest.raises(UsageError, match=r"\./other: no such folder; give .* a name: net"):
         locate("./other")
 
@@ -85,7 +87,7 @@ def test_a_users_folder_that_may_not_be_read_is_passed_over(places: tuple[Path, 
         return glob(path, pattern)
 
     monkeypatch.setattr(Path, "glob", closed)
-    assert locate("net") == places[2] / "net"
+    assert locate("net").resolve() == places[2] / "net"
 
 
 @pytest.mark.parametrize("name", ["low.onnx", "high.onnx", "head.onnx"])
@@ -102,6 +104,19 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "net" / name).unlink()
     with pytest.raises(BundleError, match=rf"{name}.*missing"):
         load_bundle(str(tmp_path / "net"))
+
+
+def test_weights_that_no_sha_256_describes_are_refused(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [], [onnx.numpy_helper.from_array(np.zeros(4), "w")]))
+    onnx.save(model, tmp_path / "other.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    bundle = make_bundle(tmp_path / "net")
+    (tmp_path / "net" / "low.onnx").write_bytes((tmp_path / "other.onnx").read_bytes())
+    told = json.loads(bundle.card.model_dump_json())
+    told["stages"]["low"]["sha256"] = card.sha256(tmp_path / "net" / "low.onnx")
+    (tmp_path / "net" / "card.json").write_text(json.dumps(told))
+    with pytest.raises(BundleError, match=r"low\.onnx: takes weights from another file"):
+        load_bundle(tmp_path / "net")
 
 
 def test_a_propagation_changes_the_head_alone(tmp_path: Path) -> None:

@@ -463,6 +463,35 @@ def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
         read_onnx(path)
 
 
+@pytest.mark.parametrize("name", ["../net.weights", "/etc/net.weights", "a/../../net.weights", "C:/net.weights", "..\\net.weights", ""])
+def test_weights_that_are_elsewhere_are_not_taken(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in").mkdir()
+    path = Form().write(tmp_path / "in" / "net.onnx")
+    model = onnx.load(path)
+    onnx.save(model, path, save_as_external_data=True, location="net.weights", size_threshold=0)
+    (tmp_path / "in" / "net.weights").rename(tmp_path / "net.weights")
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        next(entry for entry in tensor.external_data if entry.key == "location").value = name
+    onnx.save(model, path)
+    with pytest.raises(BackendError, match=r"net\.onnx: takes its weights from .*; export it again as one file"):
+        read_onnx(path)
+
+
+def test_a_tensor_inside_that_no_memory_holds_is_refused(tmp_path: Path) -> None:
+    shape = helper.make_tensor("s", TensorProto.INT64, [2], [100_000, 100_000])
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 8, 8]) for name in ("image", "y")]
+    nodes = [
+        helper.make_node("ConstantOfShape", ["s"], ["c"]),
+        helper.make_node("ReduceMean", ["c"], ["m"], axes=[0, 1]),
+        helper.make_node("Add", ["image", "m"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "g", [ports[0]], [ports[1]], [shape])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "net.onnx")
+    with pytest.raises(BackendError, match=r"net\.onnx: its tensor .* \[100000, 100000\] would take 40 GB; export it again"):
+        read_onnx(str(tmp_path / "net.onnx"))
+
+
 def test_a_suffix_in_capitals_and_a_byte_order_mark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As files come from Windows."""
     path = Form().write(tmp_path / "NET.ONNX")

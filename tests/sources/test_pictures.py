@@ -63,6 +63,32 @@ def test_a_picture_too_large_to_be_meant_is_not_decoded(tmp_path: Path, monkeypa
         ImagesSource(tmp_path)
 
 
+@pytest.mark.parametrize("at", [2, 20], ids=["before all", "between"])
+def test_nor_one_that_hides_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Decoders go over what lies between a JPEG's markers."""
+    data = cv2.imencode(".jpg", picture())[1].tobytes()
+    data = data[:at] + b"\0" * 5 + data[at:]
+    assert _size_hw(data) == (64, 96)
+    place = data.index(struct.pack(">HH", 64, 96))
+    (tmp_path / "1.jpg").write_bytes(data[:place] + struct.pack(">HH", 60_000, 60_000) + data[place + 4 :])
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(BadPicture, match="has 60000x60000 pixels"):
+        read_bgr(tmp_path / "1.jpg")
+
+
+@pytest.mark.parametrize("header", [b"P6 60000 60000 255\n", b"II*\0", b"#?RADIANCE\n"], ids=["PPM", "TIFF", "HDR"])
+def test_nor_what_is_called_a_picture_and_is_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: bytes) -> None:
+    (tmp_path / "1.png").write_bytes(header + bytes(100))
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(BadPicture, match="not a picture"):
+        read_bgr(tmp_path / "1.png")
+
+
+def test_the_size_of_an_os2_bitmap() -> None:
+    header = b"BM" + bytes(12) + struct.pack("<IHHHH", 12, 70, 40, 1, 24)
+    assert _size_hw(header + bytes(40)) == (40, 70)
+
+
 def test_a_palette_is_read_as_colours_or_as_ids(tmp_path: Path) -> None:
     ids = np.arange(64 * 96, dtype=np.uint8).reshape(64, 96)
     path = write_palette_png(tmp_path / "ids.png", ids)

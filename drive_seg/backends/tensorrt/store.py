@@ -99,6 +99,8 @@ class Store:
         path = self.folder / f"{key.name}.plan"
         if not path.is_file():
             return self._nearest(key)
+        if stranger := next((one for one in (self.folder, path) if not _is_own(one)), None):
+            return f"{stranger} belongs to somebody else, or others may write there: it is not run"
         try:
             about = _read(path)
             plan = path.read_bytes()
@@ -183,6 +185,14 @@ def mismatch(wanted: Key, there: Key) -> str:
 def cache_folder() -> Path:
     """The user's own, wherever the program is started: an engine is machine code, and its SHA-256 does not say who made it."""
     return user_cache_path("drive-seg", appauthor=False) / "tensorrt"
+
+
+def _is_own(path: Path) -> bool:
+    """Nobody but this user, or the system's own, can have written it."""
+    if not hasattr(os, "getuid"):
+        return True
+    found = path.stat()
+    return found.st_uid in (0, os.getuid()) and not found.st_mode & 0o022
 
 
 def _read(plan: Path) -> Sidecar:

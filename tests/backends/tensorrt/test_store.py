@@ -55,6 +55,16 @@ def test_engines_lie_in_the_user_s_own_folder(tmp_path: Path, monkeypatch: pytes
     assert stat.S_IMODE((tmp_path / "cache" / "tensorrt").stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("what", ["the folder", "the file"])
+def test_an_engine_that_somebody_else_may_have_put_there_is_not_run(tmp_path: Path, what: str) -> None:
+    store = Store(tmp_path / "engines")
+    store.put(KEY, BUILT)
+    (tmp_path / "engines" if what == "the folder" else next((tmp_path / "engines").glob("*.plan"))).chmod(0o777)
+    assert "others may write there" in str(store.find(KEY))
+    store.put(KEY, BUILT)  # which is what follows
+    assert isinstance(store.find(KEY), Entry)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
