@@ -1,54 +1,56 @@
-"""Makes docs/images: the real window, offscreen, on the demo drive. Run from the project's root: `python docs/screenshot.py`."""
+"""Makes docs/images: the real window, offscreen, on the demo drive. From the project's root: `python docs/screenshot.py [FRAMES]`.
+
+FRAMES: how many stand in the time line before a picture is made; fewer for a quick look. Takes two minutes; quiet ones, as the pictures
+show figures.
+"""
 
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-
-os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 import numpy as np
 from PIL import Image
 from PyQt6.QtCore import QPoint, QSettings, QTimer
+from PyQt6.QtGui import QImage
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
 from drive_seg.session.player import Player
 from drive_seg.settings import Settings
 from drive_seg.ui.app import run_window
+from drive_seg.ui.compose import Versus, View
 from drive_seg.ui.window import MainWindow
 
 IMAGES = Path("docs/images")
-SOURCE = "demo:?seed=7&size=960x540"
-FRAMES = 600  # in the time line
-BITS = 3  # that the picture loses, so that a file stays below 400 KB; the controls around it keep all theirs
+RUN = {"source": "demo:?seed=7&size=960x540&frames=9000", "schedule": "clockwork:adaptive=0.1", "propagation": "flow"}
+FRAMES = 600
+MOST_BYTES, MOST_FILM_BYTES = 400_000, 3_000_000
+FILM_FPS = 8
 
 
-def the_window() -> MainWindow:
-    return next(widget for widget in QApplication.topLevelWidgets() if isinstance(widget, MainWindow))
+@dataclass(frozen=True)
+class Step:
+    """`do` once, wait until it is `done` and `seconds` more, in which the film goes on, then make the picture."""
+
+    do: Callable[[MainWindow], object]
+    done: Callable[[MainWindow], bool]
+    seconds: float = 2.0
+    picture: str = ""
+    film: Callable[[MainWindow, float], object] | None = None  # given the share of the seconds that is over
 
 
-def save(name: str) -> None:
-    window, path = the_window(), IMAGES / name
-    window.snapshot(path)
-    with Image.open(path) as picture:
-        pixels = np.array(picture.convert("RGB"))
-    corner, video = window.video.mapTo(window, QPoint(0, 0)), window.video
-    area = pixels[corner.y() : corner.y() + video.height(), corner.x() : corner.x() + video.width()]
-    area[:] = (area >> BITS << BITS) + (1 << BITS - 1)
-    Image.fromarray(pixels).save(path, optimize=True)
+def size(width: int, height: int, page: str = "") -> Callable[[MainWindow], object]:
+    def do(window: MainWindow) -> None:
+        window.resize(width, height)
+        window.show_page(page) if page else window.show_part("inspector", False)
 
-
-def small(window: MainWindow) -> None:
-    window.toggle_compare()
-    window.show_page("accuracy")
-    window.cockpit.toggle_errors()
-    window.resize(800, 600)
-
-
-def point(window: MainWindow) -> None:
-    QTest.mouseMove(window.video, window.video.picture_rect().center().toPoint())
+    return do
 
 
 def light(window: MainWindow) -> None:
@@ -57,13 +59,36 @@ def light(window: MainWindow) -> None:
 
 
 def compare(window: MainWindow) -> None:
-    window.toggle_theme()
     window.cockpit.set_comparison({"schedule": "every-frame", "mode": "sync"})
-    window.toggle_compare()
+    window.cockpit.toggle_compare()
 
 
-def long_enough(window: MainWindow) -> bool:
-    return len(window.player.history(FRAMES)) == FRAMES
+def dark_compare(window: MainWindow) -> None:
+    window.toggle_theme()
+    window.show_page("compare")
+    compare(window)
+
+
+def alone(window: MainWindow) -> None:
+    window.cockpit.toggle_compare()
+
+
+def small(window: MainWindow) -> None:
+    window.show_page("accuracy")
+    window.cockpit.set_view(View.ERRORS)
+    window.resize(800, 600)
+
+
+def point(window: MainWindow) -> None:
+    QTest.mouseMove(window.video, window.video.picture_rect().center().toPoint())
+
+
+def point_away(window: MainWindow) -> None:
+    QTest.mouseMove(window.video, QPoint(1, 1))
+
+
+def full(window: MainWindow) -> bool:
+    return len(window.player.history(WANTED)) == WANTED
 
 
 def compared(window: MainWindow) -> bool:
@@ -71,52 +96,150 @@ def compared(window: MainWindow) -> bool:
     return beside is not None and beside.count > 0 and window.video.divider is not None
 
 
-def alone(window: MainWindow) -> bool:
-    return window.cockpit.status.comparison is None and window.width() == 800
+def lone(window: MainWindow) -> bool:
+    return window.cockpit.status.comparison is None
 
 
-# What is done, what has to come of it, for how many seconds more it plays, and the picture that is made then.
-STEPS: list[tuple[Callable[[MainWindow], object], Callable[[MainWindow], bool], float, str]] = [
-    (lambda window: window.resize(1420, 820), long_enough, 0, ""),
-    (lambda window: window.show_page("timings"), long_enough, 2, "cockpit.png"),
-    (light, long_enough, 2, "cockpit-light.png"),
-    (compare, compared, 15, "compare.png"),
-    (small, alone, 2, ""),
-    (point, alone, 2, "small.png"),
-]
+def wide(window: MainWindow) -> None:
+    window.resize(880, 680)
+    for part in ("inspector", "panel"):
+        window.show_part(part, False)
 
 
-def go(at: int = 0) -> None:
-    """One step after the other, as fast as the machine comes to it."""
-    if at == len(STEPS):
-        the_window().close()
-        return
-    do, ready, wait_s, name = STEPS[at]
-    do(the_window())
-    since: list[float] = []
+def nothing(window: MainWindow, share: float = 0.0) -> bool:
+    return True
 
-    def look() -> None:
-        if ready(the_window()) and not since:
-            since.append(time.monotonic())
-        if not since or time.monotonic() - since[0] < wait_s:
-            QTimer.singleShot(100, look)
+
+def drag(window: MainWindow, share: float) -> None:
+    window.cockpit.set_divider(0.85 - 0.7 * share)
+
+
+def difference(window: MainWindow) -> None:
+    window.cockpit.toggle_difference()
+
+
+def errors(window: MainWindow) -> None:
+    alone(window)
+    window.cockpit.versus = Versus.SPLIT
+    window.cockpit.set_view(View.ERRORS)
+
+
+# By the screen's scale: what is done there, one after the other.
+STEPS = {
+    "1": [
+        Step(size(1420, 820, "timings"), full, 2, "cockpit.png"),
+        Step(light, full, 2, "cockpit-light.png"),
+        Step(dark_compare, compared, 15, "compare.png"),
+        Step(alone, lone, 0),
+        Step(small, lone, 2),
+        Step(point, nothing, 1, "small.png"),
+        Step(lambda window: (point_away(window), window.cockpit.set_view(View.OVERLAY), wide(window)), nothing, 1),
+        Step(nothing, nothing, 2.5, film=nothing),
+        Step(compare, compared, 3.5, film=drag),
+        Step(difference, nothing, 1.5, film=nothing),
+        Step(errors, lone, 2, "drive.webp", film=nothing),
+    ],
+    "2": [Step(size(800, 600), full, 2, "cockpit-2x.png")],
+}
+
+
+def the_window() -> MainWindow:
+    return next(widget for widget in QApplication.topLevelWidgets() if isinstance(widget, MainWindow))
+
+
+def grabbed(window: MainWindow) -> Image.Image:
+    image = window.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+    bits = image.constBits()
+    assert bits is not None
+    bits.setsize(image.sizeInBytes())
+    rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())  # type: ignore[call-overload]
+    return Image.fromarray(rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy())
+
+
+def save(window: MainWindow, path: Path) -> None:
+    """The video loses bits until the file is small enough; the controls around it keep all theirs."""
+    window.refresh()
+    pixels, ratio, video = np.array(grabbed(window)), window.devicePixelRatioF(), window.video
+    corner = video.mapTo(window, QPoint(0, 0))
+    left, top, width, height = (round(ratio * value) for value in (corner.x(), corner.y(), video.width(), video.height()))
+    area = pixels[top : top + height, left : left + width]
+    whole = area.copy()
+    for bits in range(2, 7):
+        area[:] = (whole >> bits << bits) + (1 << bits - 1)
+        Image.fromarray(pixels).save(path, optimize=True)
+        if path.stat().st_size <= MOST_BYTES:
             return
-        if name:
-            save(name)
-        go(at + 1)
-
-    look()
+    raise SystemExit(f"{path}: has more than {MOST_BYTES} bytes however coarse it is")
 
 
-with tempfile.TemporaryDirectory() as folder:
-    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, folder)
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    app = QApplication(["drive-seg"])
+def save_film(pictures: list[Image.Image], path: Path) -> None:
+    for quality in (70, 60, 50, 40, 30, 20):
+        made = BytesIO()
+        pictures[0].save(
+            made, "WEBP", save_all=True, append_images=pictures[1:], duration=round(1000 / FILM_FPS), loop=0, quality=quality, method=4
+        )
+        if made.tell() <= MOST_FILM_BYTES:
+            path.write_bytes(made.getvalue())
+            return
+    raise SystemExit(f"{path}: has more than {MOST_FILM_BYTES} bytes however coarse it is")
 
-    class Watched(Player):
+
+class Director:
+    """One step after the other, as fast as the machine comes to it."""
+
+    def __init__(self, steps: list[Step]) -> None:
+        self.left, self.film = steps, list[Image.Image]()
+        self.since_s: float | None = None
+
+    def go(self) -> None:
+        if not self.left:
+            the_window().close()
+            return
+        self.since_s = None
+        self.left[0].do(the_window())
+        self.look()
+
+    def look(self) -> None:
+        step, window = self.left[0], the_window()
+        if self.since_s is None and step.done(window):
+            self.since_s = time.monotonic()
+        if self.since_s is not None:
+            share = (time.monotonic() - self.since_s) / max(step.seconds, 1e-3)
+            if step.film and share < 1:
+                step.film(window, share)
+                self.film.append(grabbed(window))
+            if share >= 1:
+                if step.picture.endswith(".webp"):
+                    save_film(self.film, IMAGES / step.picture)
+                elif step.picture:
+                    save(window, IMAGES / step.picture)
+                self.left = self.left[1:]
+                self.go()
+                return
+        QTimer.singleShot(round(1000 / FILM_FPS), self.look)
+
+
+def show(steps: list[Step]) -> None:
+    director = Director(steps)
+
+    class Directed(Player):
         def open(self) -> None:
             super().open()
-            QTimer.singleShot(500, go)
+            QTimer.singleShot(500, director.go)
 
-    settings = {"source": SOURCE, "schedule": "keyframe:0.1", "propagation": "flow"}
-    run_window(Watched(Settings.load(None, settings)))
+    with tempfile.TemporaryDirectory() as folder:
+        QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, folder)
+        app = QApplication(["drive-seg"])
+        run_window(Directed(Settings.load(None, RUN)))
+        del app
+
+
+if __name__ == "__main__":
+    WANTED = int(sys.argv[1]) if len(sys.argv) > 1 else FRAMES
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    if "SCREENSHOT_SCALE" in os.environ:
+        show(STEPS[os.environ["SCREENSHOT_SCALE"]])
+    else:
+        for scale in STEPS:  # Qt asks for it once in a process
+            there = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": scale, "SCREENSHOT_SCALE": scale}
+            subprocess.run([sys.executable, *sys.argv], env=there, check=True)

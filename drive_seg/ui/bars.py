@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QEvent, QRectF, QSize, Qt, QTimer, QUrl, pyqtSignal
-from PyQt6.QtGui import QAction, QColor, QDesktopServices, QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent
+from PyQt6.QtGui import QAction, QColor, QDesktopServices, QImage, QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QToolTip, QVBoxLayout, QWidget
 
 from drive_seg.contracts import SourceInfo
@@ -71,9 +71,8 @@ class SeekBar(QWidget):
             done = width * self.position / (count - 1)
             painter.setBrush(QColor(self.theme.accent))
             painter.drawRoundedRect(QRectF(6, 8, done, 5), 2.5, 2.5)
-            columns = np.unique((np.flatnonzero(self.keys) * (width / (count - 1))).astype(int))
-            for x in columns:
-                painter.fillRect(QRectF(6 + int(x), 17, 1, 5), QColor(self.theme.second))
+            marks = key_marks(self.keys, int(width) + 1, QColor(self.theme.second))
+            painter.drawImage(QRectF(6, 17, marks.width(), 5), marks)
             if self.part:
                 begin, end = self.part
                 a, b = (6 + width * index / (count - 1) for index in (begin, self.position if end is None else end))
@@ -94,6 +93,13 @@ class SeekBar(QWidget):
             where = self.tr("{0}  frame {1}  —  click or drag to go there; the marks are key frames").format(time, index)
             self.setToolTip(where)
             QToolTip.showText(event.globalPosition().toPoint(), where, self)
+
+
+def key_marks(keys: NDArray[np.bool_], width: int, colour: QColor) -> QImage:
+    """One row of pixels for all the frames, of this colour where a key frame is, else clear."""
+    row = np.zeros(width, np.uint32)
+    row[np.flatnonzero(keys) * (width - 1) // max(1, len(keys) - 1)] = colour.rgba()
+    return QImage(row.tobytes(), width, 1, QImage.Format.Format_ARGB32).copy()
 
 
 class Transport(QWidget):

@@ -76,6 +76,7 @@ class Cockpit(QObject):
         if "source" in self.status.settings.model_fields_set:
             memory.opened(self.status.settings.source)
         self._cards: dict[str, Card | None] = {}
+        self._known: list[str] = []
         self._requested: dict[str, object] = {}  # and not in force yet
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -185,9 +186,14 @@ class Cockpit(QObject):
         return self._cards[name]
 
     def models(self) -> list[str]:
-        """The bundles there are, and what runs if it is none of them."""
-        known = names()
+        """The bundles that there were when they were looked for, and what runs if it is none of them."""
+        known = self._known or self.look_for_models()
         return known if self.status.settings.model in known else [*known, self.status.settings.model]
+
+    def look_for_models(self) -> list[str]:
+        """Again, when somebody wants to choose: it reads folders, which takes too long for each refresh of the window."""
+        self._known = names()
+        return self._known
 
     def compose(self, room: Callable[[Image], tuple[int, int]]) -> Image | None:
         """The picture as it is to be shown now; `room`: the height and width that are there for it."""

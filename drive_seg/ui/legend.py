@@ -40,10 +40,13 @@ class Legend(QWidget):
 
     def show_classes(self, classes: Sequence[str], palette: Sequence[tuple[int, int, int]], hidden: frozenset[int]) -> None:
         """`palette`: RGB 0..255, one per class."""
+        colours = [QColor(*rgb) for rgb in palette]
+        if (tuple(classes), colours, hidden) == (self.classes, self._colours, self._hidden):  # told again a few times a second
+            return
         if len(classes) != len(self.classes):
             self.shares, self._at = np.zeros(len(classes), np.float32), 0
         self.classes, self._hidden = tuple(classes), hidden
-        self._colours = [QColor(*rgb) for rgb in palette]
+        self._colours = colours
         self.updateGeometry()
         self.update()
 
@@ -79,12 +82,13 @@ class Legend(QWidget):
         if shown:
             painter.fillRect(QRectF(track.x(), track.y(), track.width() * share, track.height()), colour)
         painter.setPen(QColor(theme.text if shown and share >= LEAST else theme.dim))
-        font = painter.font()
-        font.setStrikeOut(not shown)
-        painter.setFont(font)
+        if not shown:
+            font = painter.font()
+            font.setStrikeOut(True)
+            painter.setFont(font)
         painter.drawText(QRectF(track.x(), top, track.width() - SHARE_PX, TEXT_PX), middle | Qt.AlignmentFlag.AlignLeft, self.classes[row])
-        font.setStrikeOut(False)
-        painter.setFont(font)
+        if not shown:
+            painter.setFont(self.font())
         figure = f"{share:.1%}" if share >= LEAST else "–"
         painter.drawText(QRectF(track.right() - SHARE_PX, top, SHARE_PX, TEXT_PX), middle | Qt.AlignmentFlag.AlignRight, figure)
 

@@ -12,9 +12,12 @@ class Meter:
     """How long Qt's thread is busy for a frame, and how old a frame is once it stands on the screen. Owned by the window's thread."""
 
     def __init__(self) -> None:
-        self.qt_ms: deque[float] = deque(maxlen=KEPT)  # of Qt's thread for a frame: taken, composed, painted, and the strip's share
+        self.qt_ms: deque[float] = deque(
+            maxlen=KEPT
+        )  # of Qt's thread for a frame: taken, composed, painted; and its share of all around it
+        self.cpu_ms: deque[float] = deque(maxlen=KEPT)  # of CPU that this thread took for all that it did since the frame before
         self.glass_ms: deque[float] = deque(maxlen=KEPT)  # from the frame's capture to the end of its painting
-        self._spent_ms = 0.0
+        self._spent_ms, self._cpu_s = 0.0, time.thread_time()
 
     @contextmanager
     def time(self) -> Iterator[None]:
@@ -28,10 +31,13 @@ class Meter:
     def restart(self) -> None:
         """Forgets every frame so far."""
         self.qt_ms.clear()
+        self.cpu_ms.clear()
         self.glass_ms.clear()
 
     def shown(self, captured_s: float) -> None:
         """A frame was painted for the first time; `captured_s` by time.perf_counter."""
         self.qt_ms.append(self._spent_ms)
         self.glass_ms.append((time.perf_counter() - captured_s) * 1e3)
+        before_s, self._cpu_s = self._cpu_s, time.thread_time()
+        self.cpu_ms.append((self._cpu_s - before_s) * 1e3)
         self._spent_ms = 0.0

@@ -100,6 +100,7 @@ class Panel(QWidget):
         cockpit = self._cockpit
         self.preset.chosen.connect(self._choose)
         self.model.chosen.connect(cockpit.set_model)
+        self.model.opening.connect(self._look_for_models)
         self.backend.chosen.connect(lambda name: cockpit.change(backend=None if name == BEST else name))
         self.propagation.chosen.connect(lambda name: cockpit.change(propagation=name))
         self.refine.chosen.connect(lambda name: cockpit.change(refine=None if name == CELLS else name))
@@ -136,6 +137,10 @@ class Panel(QWidget):
         self.opacity_says.setText(f"{look.opacity:.0%}")
         self.all_button.setVisible(bool(look.hidden))
         self.legend.show_classes(cockpit.status.classes, look.palette, look.hidden)
+
+    def _look_for_models(self) -> None:
+        self._cockpit.look_for_models()
+        self.show_state()
 
     def _show_preset(self) -> None:
         """With what each sets for this bundle; `custom` only while none of them is in force."""

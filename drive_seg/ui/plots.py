@@ -6,15 +6,44 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QFont, QPaintEvent
-from PyQt6.QtWidgets import QVBoxLayout, QWidget
+from PyQt6.QtCore import QRectF, Qt
+from PyQt6.QtGui import QFont, QPainter, QPainterPath, QPaintEvent, QPen
+from PyQt6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QVBoxLayout, QWidget
 
 from drive_seg.ui.meter import Meter
 from drive_seg.ui.theme import DARK, Theme
 
 TICK_PT = 8
 AXIS_PX = 50
+
+
+class Curve(QGraphicsItem):
+    """A line through points, with a gap where a number is not finite. pyqtgraph's own takes five times as long, for bounds that nobody asks for."""
+
+    def __init__(self, pen: QPen) -> None:
+        super().__init__()
+        self._pen, self._path = pen, QPainterPath()
+        self._x = self._y = np.zeros(0)
+
+    def setData(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        self._x, self._y = x, y
+        self._path = pg.functions.arrayToQPath(x, y, connect="finite") if len(x) else QPainterPath()
+        self.update()
+
+    def getData(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return self._x, self._y
+
+    def setPen(self, pen: QPen) -> None:
+        self._pen = pen
+        self.update()
+
+    def boundingRect(self) -> QRectF:
+        return QRectF(-1e6, -1e6, 2e6, 2e6)  # all of its field, whatever the scale
+
+    def paint(self, painter: QPainter | None, option: QStyleOptionGraphicsItem | None, widget: QWidget | None = None) -> None:
+        assert painter is not None
+        painter.setPen(self._pen)
+        painter.drawPath(self._path)
 
 
 class Area:
@@ -27,16 +56,18 @@ class Area:
         self.axis.linkToView(self.box)
         self.axis.setWidth(axis_px)
         self.axis.setTicks([[]])  # until there is a scale; pyqtgraph's own marks lie over one another here
-        self._level: Any = None
         self._scaled: tuple[object, ...] = ()
         self.axis.setStyle(tickFont=QFont(QFont().family(), TICK_PT), tickLength=0, tickTextOffset=4)
+        self._level: Any = pg.InfiniteLine(angle=0, movable=False)  # the value that is named, across
+        self._level.setZValue(-10)
+        self._level.setVisible(False)
+        self.box.addItem(self._level, ignoreBounds=True)
         layout.addItem(self.axis, row, 0)
         layout.addItem(self.box, row, 1)
 
-    def line(self, colour: str, width: float = 1.0, dash: bool = False) -> Any:
-        """A curve; `setData(x, y)`."""
-        curve = pg.PlotCurveItem(pen=pen(colour, width, dash), connect="finite", skipFiniteCheck=False)
-        self.box.addItem(curve)
+    def line(self, colour: str, width: float = 1.0, dash: bool = False) -> Curve:
+        curve = Curve(pen(colour, width, dash))
+        self.box.addItem(curve, ignoreBounds=True)
         return curve
 
     def add(self, item: Any) -> Any:
@@ -54,13 +85,15 @@ class Area:
     def scale_to(self, top: float, form: str) -> None:
         """From 0 to about `top`, with one round value named and drawn across."""
         top = float(f"{top:.1e}")  # so that it does not change with every frame
-        if self._level is None:
-            self._level = self.add(pg.InfiniteLine(angle=0, movable=False))
-            self._level.setZValue(-10)
         mark = round_down(top * 0.8)
-        self._level.setPen(self.axis.pen())
+        self._level.setVisible(True)
         self._level.setValue(mark)
         self.scale(-0.04 * top, top, [(mark, form.format(mark))])
+
+    def paint(self, line: QPen, text: QPen) -> None:
+        self.axis.setPen(line)
+        self.axis.setTextPen(text)
+        self._level.setPen(line)
 
 
 class Plot(QWidget):
@@ -103,9 +136,11 @@ class Plot(QWidget):
         """In this theme's colours; the curves' are their owner's."""
         self.theme = theme
         self.view.setBackground(ground)
-        for axis in (*(area.axis for area in self.areas), *([self.bottom] if self.bottom else [])):
-            axis.setPen(pen(theme.line))
-            axis.setTextPen(pen(theme.dim))
+        for area in self.areas:
+            area.paint(pen(theme.line), pen(theme.dim))
+        if self.bottom:
+            self.bottom.setPen(pen(theme.line))
+            self.bottom.setTextPen(pen(theme.dim))
 
     def show_area(self, at: int, shown: bool) -> None:
         """One that is not shown makes room for the others."""
@@ -140,7 +175,8 @@ def pen(colour: str, width: float = 1.0, dash: bool = False) -> Any:
 def top_of(values: NDArray[np.float64], least: float) -> float:
     """The end of a scale: a little over what is usual, so that one slow start does not flatten all the rest."""
     finite = values[np.isfinite(values)]
-    return max(least, float(np.percentile(finite, 99)) * 1.25) if finite.size else least
+    usual = finite.size * 99 // 100 - 1 if finite.size > 1 else 0
+    return max(least, float(np.partition(finite, usual)[usual]) * 1.25) if finite.size else least
 
 
 def round_up(value: float) -> float:

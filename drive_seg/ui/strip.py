@@ -30,6 +30,8 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {  # reasons and a colour that 
     "first": (("first",), "#999999"),
 }
 GROUP_OF = {reason: group for group, (reasons, _) in GROUPS.items() for reason in reasons}
+RGBA_OF = {reason: (*bytes.fromhex(colour[1:]), 255) for reasons, colour in GROUPS.values() for reason in reasons}
+NONE = (0, 0, 0, 0)
 
 
 def group_name(group: str) -> str:
@@ -63,10 +65,7 @@ def in_words(moment: Moment) -> str:
 def band(moments: Sequence[Moment]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """(LENGTH, 1, 4) RGBA: each refresh in the colour of its reason, the newest at the right; nothing elsewhere."""
     pixels = np.zeros((LENGTH, 1, 4), np.uint8)
-    for at, moment in enumerate(moments, LENGTH - len(moments)):
-        if moment.is_key and (group := GROUP_OF.get(moment.reason)):
-            colour = GROUPS[group][1]
-            pixels[at, 0] = (*(int(colour[i : i + 2], 16) for i in (1, 3, 5)), 255)
+    pixels[LENGTH - len(moments) :, 0] = [RGBA_OF.get(moment.reason, NONE) if moment.is_key else NONE for moment in moments] or 0
     return pixels
 
 

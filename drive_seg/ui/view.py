@@ -5,7 +5,7 @@ import math
 import cv2
 import numpy as np
 from PyQt6.QtCore import QEvent, QPointF, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent, QWheelEvent
+from PyQt6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QRegion, QResizeEvent, QWheelEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from drive_seg.contracts import Image
@@ -143,8 +143,8 @@ class VideoView(QWidget):
     def paintEvent(self, event: QPaintEvent | None) -> None:
         with self._meter.time():
             painter = QPainter(self)
-            painter.fillRect(self.rect(), QColor(self.theme.ground))
             if self.image is None:
+                painter.fillRect(self.rect(), QColor(self.theme.ground))
                 painter.setPen(QColor(self.theme.dim))
                 painter.drawText(self.rect().adjusted(24, 0, -24, 0), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self.waiting)
             else:
@@ -170,7 +170,12 @@ class VideoView(QWidget):
             fill(self._canvas, image[top:bottom, left:right], crisp=self.zoom > 1 and across * ratio >= CRISP)
             self._stale = False
         self._canvas.setDevicePixelRatio(ratio)
-        painter.drawImage(where.topLeft() + QPointF(left * across, top * down), self._canvas)
+        corner = where.topLeft() + QPointF(left * across, top * down)
+        covered = QRectF(corner, self._canvas.deviceIndependentSize()).toAlignedRect().adjusted(1, 1, -1, -1)
+        painter.setClipRegion(QRegion(self.rect()).subtracted(QRegion(covered)))
+        painter.fillRect(self.rect(), QColor(self.theme.ground))
+        painter.setClipping(False)
+        painter.drawImage(corner, self._canvas)
         if self.road:
             road.paint(painter, self.road, where, self.chosen)
         if self.divider is not None:

@@ -156,6 +156,7 @@ class Choice(QComboBox):
     """A box of values with names; `chosen` only by a person, and a wheel that scrolls past does not change it."""
 
     chosen = pyqtSignal(str)
+    opening = pyqtSignal()  # what is offered may be looked for once more
 
     def __init__(self, tip: str) -> None:
         super().__init__()
@@ -198,6 +199,10 @@ class Choice(QComboBox):
     def choose(self, value: str) -> None:
         """As if a person had chosen this value."""
         self.chosen.emit(value)
+
+    def showPopup(self) -> None:
+        self.opening.emit()
+        super().showPopup()
 
     def hidePopup(self) -> None:
         """Whoever has chosen is done: the keys are the window's again."""

@@ -28,6 +28,9 @@ from drive_seg.ui.road import Road
 from drive_seg.ui.theme import DARK, LIGHT, THEMES, Theme, icon, palette, style
 
 PICTURE_GAP_S = 1 / 60  # no screen shows more, and each picture takes time from the network
+EARLY_S = (
+    PICTURE_GAP_S / 2
+)  # what comes so much before its turn is shown: frames of 60 a second do not come in step, and none is to be lost
 NUMBERS_GAP_MS = 200  # faster than that a number cannot be read; Python's signal handlers wait for it too
 SIZE = QSize(1420, 820)
 NARROW_PX = 1000  # of the window; there is room for one column beside the picture only
@@ -45,8 +48,9 @@ class MainWindow(QMainWindow):
         self.meter, self.memory, self.title = Meter(), memory or Memory(), title
         self.cockpit = Cockpit(player, self.memory)
         self.opener = Opener(self, self.cockpit)
-        self.player, self._shown_s, self._trouble = player, float("-inf"), 0
+        self.player, self._due_s, self._trouble = player, float("-inf"), 0
         self._numbers = Numbers()
+        self._around, self._next = (self._show_strip, self._show_inspector, self._show_numbers, self.show_state), 0
         self.keys: dict[str, QAction] = {entry.name: make_action(entry, self, partial(entry.do, self)) for entry in ACTIONS}
         self.addActions(list(self.keys.values()))
         self.parts = Layout(self, self.cockpit, self.keys, self.meter)
@@ -65,8 +69,9 @@ class MainWindow(QMainWindow):
         self._later, self._tick = QTimer(self), QTimer(self)
         self._later.setSingleShot(True)
         self._later.timeout.connect(self._show_newest)
-        self._tick.timeout.connect(self.refresh)
-        self._tick.start(NUMBERS_GAP_MS)
+        self._later.setTimerType(Qt.TimerType.PreciseTimer)
+        self._tick.timeout.connect(self._refresh_next)
+        self._tick.start(NUMBERS_GAP_MS // len(self._around))
         self.cockpit.changed.connect(self.show_state)
         self.cockpit.redraw.connect(self._redraw)
         self.cockpit.told.connect(self.bar.tell)
@@ -100,8 +105,8 @@ class MainWindow(QMainWindow):
     # -- what is shown
 
     def _show_newest(self) -> None:
-        wait_s = self._shown_s + PICTURE_GAP_S - time.perf_counter()
-        if wait_s > 0:
+        now_s = time.perf_counter()
+        if (wait_s := self._due_s - EARLY_S - now_s) > 0:
             if not self._later.isActive():
                 self._later.start(max(1, round(wait_s * 1000)))
             return
@@ -109,7 +114,7 @@ class MainWindow(QMainWindow):
             shown = self.player.take()
             if shown is None:
                 return
-            self._shown_s = time.perf_counter()
+            self._due_s = max(self._due_s, now_s) + PICTURE_GAP_S
             self.cockpit.show(shown)
             self._draw(shown.result.frame.captured_s)
 
@@ -153,24 +158,42 @@ class MainWindow(QMainWindow):
 
     def refresh(self) -> None:
         """Brings all but the picture up to date."""
+        self._told()
+        for bring in self._around:
+            with self.meter.time():
+                bring()
+
+    def _refresh_next(self) -> None:
+        """One part after the other: a frame that comes meanwhile does not wait for all of them."""
+        with self.meter.time():
+            if self._next == 0:
+                self._told()
+            self._around[self._next]()
+            self._next = (self._next + 1) % len(self._around)
+
+    def _told(self) -> None:
         status = self.cockpit.update()
         if not (status.paused or status.state == "ended"):  # a person pauses to read them
             self._numbers = status.numbers
-        moments = self.player.history()
-        with self.meter.time():
-            if self.strip.isVisible():
-                self.strip.seekable = status.seekable
-                self.strip.show_moments(moments)
-        if self.inspector.isVisible():
-            self.inspector.refresh(moments)
-        self.transport.bar.mark(moments)
-        if moments:
-            self.panel.legend.show_shares(moments[-1].shares)
-        self.panel.show_numbers(self._numbers, self.cockpit.truth.miou)
         if status.trouble and status.trouble.serial != self._trouble:
             self._trouble = status.trouble.serial
             self.bar.tell(status.trouble.text, True)
-        self.show_state()
+
+    def _show_strip(self) -> None:
+        moments = self.player.history()
+        self.transport.bar.mark(moments)
+        if self.strip.isVisible():
+            self.strip.seekable = self.cockpit.status.seekable
+            self.strip.show_moments(moments)
+
+    def _show_inspector(self) -> None:
+        if self.inspector.isVisible():
+            self.inspector.refresh(self.player.history())
+
+    def _show_numbers(self) -> None:
+        if moments := self.player.history(1):
+            self.panel.legend.show_shares(moments[-1].shares)
+        self.panel.show_numbers(self._numbers, self.cockpit.truth.miou)
 
     def show_state(self) -> None:
         """Ticks, boxes and texts as things are."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
-from PyQt6.QtWidgets import QMessageBox, QToolButton
+from PyQt6.QtWidgets import QApplication, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
 from drive_seg import __version__
@@ -15,6 +15,7 @@ from drive_seg.errors import SinkError
 from drive_seg.network.card import names
 from drive_seg.overlay import Look, Painter
 from drive_seg.settings import DEFAULT_MODEL, Settings
+from drive_seg.ui.compose import View
 from drive_seg.ui.keeping import Memory
 from drive_seg.ui.pages.inspector import NAMES
 from drive_seg.ui.theme import DARK, LIGHT
@@ -357,13 +358,30 @@ def test_a_frame_that_came_before_the_window_is_shown(qtbot: QtBot, opened: Open
     qtbot.waitUntil(lambda: window.video.image is not None, timeout=PATIENCE_MS)
 
 
+def test_every_frame_of_sixty_a_second_is_shown_though_they_do_not_come_in_step(
+    window: MainWindow, player: FakePlayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    QApplication.processEvents()
+    pictures: list[int] = []
+    monkeypatch.setattr(window.video, "show_image", lambda image, captured_s: pictures.append(int(image[0, 0, 0])))
+    window.cockpit.set_view(View.PICTURE)
+    pictures.clear()
+    start_s = time.perf_counter() + 1
+    late = np.random.default_rng(0).uniform(0, 0.008, 200)
+    for index in range(200):
+        now_s = start_s + index / 60 + late[index]
+        monkeypatch.setattr(time, "perf_counter", lambda now_s=now_s: now_s)
+        player.put(make_result(index, image=np.full((48, 64, 3), index, np.uint8)))
+    assert pictures == list(range(200))
+
+
 def test_the_meter_counts_each_frame_once(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     for index in range(3):
         send(qtbot, window, player, make_result(index))
         qtbot.waitUntil(lambda index=index: len(window.meter.qt_ms) == index + 1, timeout=PATIENCE_MS)
     qtbot.keyClicks(window, "m")
     qtbot.wait(30)
-    assert len(window.meter.glass_ms) == 3
+    assert len(window.meter.glass_ms) == len(window.meter.cpu_ms) == 3
     assert all(ms > 0 for ms in [*window.meter.qt_ms, *window.meter.glass_ms])
 
 
