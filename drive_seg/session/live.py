@@ -7,7 +7,7 @@ from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.schedule import Pipelined, check_fits
 from drive_seg.session import opening
 from drive_seg.settings import Settings
-from drive_seg.workers import Worker
+from drive_seg.workers import Worker, give_back
 
 SCHEDULED = {"schedule", "replay"}  # the settings that a pipeline can change and stay the same
 FIELDS = SCHEDULED | {
@@ -137,6 +137,7 @@ class LivePipeline:
         self.settings, self.broken = settings, False
         if before:
             before.close()
+            give_back()
 
     def _build(self, settings: Settings) -> None:
         if self._building:  # one at a time: `tick` looks at what is wanted then

@@ -24,12 +24,13 @@ class BackgroundWriter:
     def __init__(
         self, target: str, write: Callable[[Result], None], finish: Callable[[bool], None], overflow: Overflow, limit_s: float | None = None
     ) -> None:
-        self._target, self._write, self._finish = target, write, finish
+        self._target = target
         self._mailbox: Mailbox[Result] = Mailbox(DEPTH, overflow)
         self._error: BaseException | None = None
         self._watched = Watched(self._hung, limit_s)
         self._given_up = False
-        self._worker = Worker(f"write {target}", self._run, on_error=self._fail).start()
+        # The two are held by the thread alone, and no longer: their object holds this, and would be a circle that only the collector ends.
+        self._worker = Worker(f"write {target}", lambda: self._run(write, finish), on_error=self._fail).start()
 
     @property
     def dropped(self) -> int:
@@ -49,20 +50,20 @@ class BackgroundWriter:
             pass
         self._raise_error()
 
-    def _run(self) -> None:
+    def _run(self, write: Callable[[Result], None], finish: Callable[[bool], None]) -> None:
         with self._watched as watched:
             try:
                 for result in self._mailbox:
                     watched.begin("writing a frame")
-                    self._write(result)
+                    write(result)
                     watched.end()
             except BaseException:
                 watched.begin("completing it")
                 with suppress(Exception):  # the first failure is the one to tell
-                    self._finish(False)
+                    finish(False)
                 raise
             watched.begin("completing it")
-            self._finish(not self._given_up)
+            finish(not self._given_up)
 
     def _hung(self, text: str) -> None:
         self._fail(SinkError(f"{self._target}: {text}; look at the disk that it is on, and write elsewhere"))
