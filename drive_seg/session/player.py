@@ -26,7 +26,7 @@ from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.settings import Settings
 from drive_seg.sources import open_source
 from drive_seg.sources.capture import Capture
-from drive_seg.workers import Closed, Worker, on_all_cpus
+from drive_seg.workers import Closed, Worker, give_back, on_all_cpus
 
 CLOSE_LIMIT_S = 60.0  # the frame under way, and a recording's end, on a machine that is busy
 OPENING_LIMIT_S = 5.0  # what is being opened ends by itself, where nobody waits any more
@@ -598,4 +598,11 @@ class Player:
             raise Closed
 
     def _end(self, name: str, close: Callable[[], None]) -> None:
-        self._ending = [worker for worker in self._ending if worker.alive] + [Worker(name, close).start()]
+        """In a thread of its own, where it may hang; then it is forgotten, and its memory given back."""
+        closing = [close]
+
+        def end() -> None:
+            closing.pop()()
+            give_back()
+
+        self._ending = [worker for worker in self._ending if worker.alive] + [Worker(name, end).start()]
