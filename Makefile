@@ -30,6 +30,10 @@ SECONDS ?= 600
 soak: $(VENV)/.dev
 	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak $(SECONDS)
 
+# What becomes of a run when a part of it raises, hangs or is slow, and after how long: the table of docs/reliability.md, in two minutes.
+faults: $(VENV)/.dev
+	@QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
+
 # Puts some 2400 faults into drive_seg/network, one after the other, and tells which of them no test in tests/network notices: half an
 # hour of a quiet machine. make mutants MUTANTS='drive_seg.network.cache*' takes some; .venv/bin/mutmut show NAME shows one.
 mutants: $(VENV)/.dev
