@@ -1,6 +1,7 @@
 """What the commands share: two flags, the two consoles, and how figures are written to a file."""
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from drive_seg.errors import SinkError, UsageError
-from drive_seg.files import Beside, Use, expanded, require_apart, require_writable
+from drive_seg.files import Beside, Held, Use, expanded, require_apart, require_writable
 from drive_seg.redaction import redacted
 from drive_seg.settings import Settings
 from drive_seg.sources.pictures import is_picture
@@ -37,13 +38,26 @@ def typed(context: typer.Context) -> str:
     return shlex.join(("drive-seg", *map(redacted, context.obj)))
 
 
-def made_folder(path: Path) -> Path:
-    """What --out names. Raises SinkError."""
+def made_folder(path: Path, flag: str = "--out") -> Path:
+    """What the flag names, as a folder in which files can be made. Raises UsageError, SinkError."""
     try:
         (folder := expanded(path)).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SinkError(f"{path}: cannot be made ({error.strerror}); give another --out") from error
+        raise SinkError(f"{path}: cannot be made ({error.strerror}); give another {flag}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SinkError(f"{path}: nothing can be written there; give another {flag}")
     return folder
+
+
+@contextmanager
+def alone_in(path: Path) -> Iterator[Path]:
+    """What --out of a training names: nobody else trains there meanwhile. Raises UsageError, SinkError."""
+    folder = made_folder(path)
+    held = Held(folder / "training.lock", folder)
+    try:
+        yield folder
+    finally:
+        held.release()
 
 
 def require_lab(*packages: str) -> None:
