@@ -107,10 +107,11 @@ def check_outputs(reads: Iterable[Use], writes: Mapping[str, Iterable[Path | Non
 
 
 def read_by(flag: str, *paths: Path | None) -> Iterator[Use]:
-    """Files, and the pictures in folders."""
+    """Files, and the pictures in folders; those in folders that cannot be read are not read later either."""
     for path in paths:
         if path and path.is_dir():
-            yield from (Use(flag, one, "read") for one in path.rglob("*") if is_picture(one))
+            found = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+            yield from (Use(flag, one, "read") for one in found if is_picture(one))
         elif path:
             yield Use(flag, path, "read")
 
