@@ -167,7 +167,7 @@ class Settings(BaseModel):
         str | None,
         Flag(NETWORK, "NAME", "of its arithmetic", "int8 where the bundle prefers it, else the fastest", choices=PRECISIONS),
     ] = None
-    threads: Annotated[int | None, Field(ge=1), Flag(NETWORK, "N", "CPU threads of the network", "all cores")] = None
+    threads: Annotated[int | None, Field(ge=1, le=1024), Flag(NETWORK, "N", "CPU threads of the network", "all cores")] = None
     refine: Annotated[
         str | None,
         BeforeValidator(_borders),
@@ -231,7 +231,7 @@ class Settings(BaseModel):
             return cls(**({**_read(config), **given, "config": config} if config else given))  # type: ignore[arg-type]
         except ValidationError as error:
             first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
+            key = str(first["loc"][0])  # what follows are pydantic's names for the types that it tried
             where = f"--{key.replace('_', '-')}" if key in given or not config else f"{config}: {key}"
             if first["type"] == "extra_forbidden":
                 known = ", ".join(sorted(field.alias or name for name, field in cls.model_fields.items()))

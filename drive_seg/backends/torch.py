@@ -190,7 +190,9 @@ class TorchBackend:
             raise
         except Exception as error:  # protobuf's, onnx's and torch's share no base
             shapes = {key: list(shape) for key, shape in input_shapes.items()}
-            raise BackendError(f"torch cannot load {name} at {shapes}: {one_line(error)}") from error
+            raise BackendError(
+                f"torch cannot load {name} at {shapes}: {one_line(error)}; choose another backend, or export it again"
+            ) from error
 
 
 def compile_steps(steps: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]) -> Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]:
@@ -272,7 +274,9 @@ def _plan(
                 steps.append(_bind(node, known, device, low))
                 steps[-1].run(values)
         except (RuntimeError, TypeError, ValueError, IndexError, KeyError) as error:
-            raise BackendError(f"torch cannot run {node.op} (node {node.name!r} of {stage}): {one_line(error)}") from error
+            raise BackendError(
+                f"torch cannot run {node.op} (node {node.name!r} of {stage}): {one_line(error)}; choose another backend"
+            ) from error
     fixed = {name: known[name].to(device) for name in graph.outputs if name in known}
     last = {name: step for step in steps for _, name in step.slots}
     last = {name: step for step in steps for name in _unread(step, last)} | last  # what nobody reads goes at once
