@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from drive_seg.backends import open_backend, read_onnx
 from drive_seg.backends.validation import thread_count
 from drive_seg.capabilities import Compiling, Streaming
 from drive_seg.classes import read_class_names
-from drive_seg.contracts import Backend, Network, Sink, Source, SourceInfo
+from drive_seg.contracts import Backend, Network, Result, Sink, Source, SourceInfo
 from drive_seg.errors import BackendError, UsageError
 from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
@@ -20,6 +21,7 @@ from drive_seg.network.refresh import Async, Delayed, Refresher, Streamed, Sync
 from drive_seg.network.schedule import EveryFrame, Pipelined, Replay, Schedule, check_fits, parse_schedule
 from drive_seg.overlay import Look, Painter
 from drive_seg.session.audit import Auditor
+from drive_seg.session.film import Film, filmed
 from drive_seg.session.paths import check_apart, check_paths
 from drive_seg.session.precision import int8_is_faster
 from drive_seg.session.session import Session
@@ -205,6 +207,12 @@ def open_auditor(settings: Settings, frame_hw: tuple[int, int]) -> Auditor:
     return Auditor(lambda: open_engine(find_model(settings), settings, beside=True), frame_hw, refine if settings.refine else None)
 
 
+def _filmed(session: Session, film: Film, result: Result, comparison: Result | None) -> Result:
+    assert session.pipeline is not None
+    assert session.painter is not None
+    return filmed(result, session.pipeline, comparison, session.comparison, session.painter, film)
+
+
 @contextmanager
 def open_session(settings: Settings, tell: Callable[[str], None] | None = None) -> Iterator[Session]:
     """Opens everything for a run without a window, in the order in which a mistake is cheapest to find; closes it in the reverse one.
@@ -231,6 +239,7 @@ def open_session(settings: Settings, tell: Callable[[str], None] | None = None) 
         session = Session(pipeline, stack.enter_context(open_capture(source, settings.realtime, loop)))
         session.painter, session.paints_always = Painter(Look(pipeline.engine.palette, settings.opacity)), settings.benchmark
         session.sinks |= sinks
+        session.films = partial(_filmed, session, Film(settings.captions))
         if auditor:
             session.auditor = session.observers["audit"] = auditor
         if not settings.benchmark:  # which counts those after its warm-up
