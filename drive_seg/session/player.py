@@ -18,6 +18,7 @@ from drive_seg.session.audit import Agreement
 from drive_seg.session.awaited import Awaited
 from drive_seg.session.commands import Commands, checked
 from drive_seg.session.figures import Figures
+from drive_seg.session.film import Film, filmed
 from drive_seg.session.history import History, Moment, moment_of
 from drive_seg.session.live import FIELDS, LivePipeline, differing_fields, with_pipeline
 from drive_seg.session.paths import check_apart, check_paths
@@ -70,7 +71,7 @@ class Player:
         self._network: tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]] = (), ()  # classes and palette of the pipeline
         self._last: Shown | None = None
         self._ending: list[Worker] = []  # closing what a camera or a slow network may hold up
-        self.look = Look((), settings.opacity)
+        self.look, self.film = Look((), settings.opacity), Film(settings.captions)  # how it is drawn, and recorded; set by any thread
         self._lock = threading.Lock()  # guards the next three
         self._newest: Shown | None = None
         self._told = False
@@ -246,7 +247,7 @@ class Player:
 
     def _new_session(self) -> Session:
         session = Session(None, self._frames())
-        session.failed, session.hung = self._failed, self._hung
+        session.failed, session.hung, session.films = self._failed, self._hung, self._filmed
         return session
 
     def _open(self) -> None:
@@ -494,6 +495,11 @@ class Player:
             settings = self._settings.model_copy(update={"overwrite": False})
             self._session.sinks["recorder"] = opening.open_recorder(path, settings, self._source)
             self._recording = path
+
+    def _filmed(self, result: Result, comparison: Result | None) -> Result:
+        session = self._session
+        assert session.pipeline is not None
+        return filmed(result, session.pipeline, comparison, session.comparison, self.painter, self.film)
 
     def _refresh(self) -> None:
         if self._session.pipeline:

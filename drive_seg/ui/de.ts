@@ -227,7 +227,9 @@
     <message><source>Take a snapshot</source><translation>Schnappschuss</translation></message>
     <message><source>Save this frame: picture, overlay, mask and its numbers as JSON</source><translation>Dieses Bild speichern: Bild, Überlagerung, Maske und seine Zahlen als JSON</translation></message>
     <message><source>Record</source><translation>Aufnehmen</translation></message>
-    <message><source>Record the overlay as a video until pressed again</source><translation>Die Überlagerung als Video aufnehmen, bis noch einmal gedrückt wird</translation></message>
+    <message><source>Record the overlay, or A and B as they are shown, as a video until pressed again</source><translation>Die Überlagerung, oder A und B wie gezeigt, als Video aufnehmen, bis noch einmal gedrückt wird</translation></message>
+    <message><source>Legend and latency in recordings</source><translation>Legende und Latenz in Aufnahmen</translation></message>
+    <message><source>Draw the classes, what runs, its latency and the age of its features into what is recorded</source><translation>Die Klassen, was läuft, dessen Latenz und das Alter der Merkmale in die Aufnahme zeichnen</translation></message>
     <message><source>Folder for snapshots and recordings …</source><translation>Ordner für Schnappschüsse und Aufnahmen …</translation></message>
     <message><source>Where snapshots and recordings are written</source><translation>Wohin Schnappschüsse und Aufnahmen geschrieben werden</translation></message>
     <message><source>Quit</source><translation>Beenden</translation></message>
@@ -392,6 +394,7 @@
     <message><source>{0}: cannot be made ({1}); choose another folder in the menu Source</source><translation>{0}: kann nicht angelegt werden ({1}); wählen Sie einen anderen Ordner im Menü Quelle</translation></message>
     <message><source>saved {0} in {1}</source><translation>gespeichert: {0} in {1}</translation></message>
     <message><source>?  all keys</source><translation>?  alle Tasten</translation></message>
+    <message><source>loading {0} …</source><translation>{0} wird geladen …</translation></message>
     <message><source>falling behind: {0:.0f} of {1:.0f} frames / s</source><translation>kommt nicht nach: {0:.0f} von {1:.0f} Bildern / s</translation></message>
     <message><source>recording {0} {1}</source><translation>nimmt auf: {0} {1}</translation></message>
     <message><source>Waiting for {0} …</source><translation>Warten auf {0} …</translation></message>

@@ -18,14 +18,14 @@ AXIS_PX = 50
 
 
 class Curve(QGraphicsItem):
-    """A line through points, with a gap where a number is not finite. pyqtgraph's own takes five times as long, for bounds that nobody asks for."""
+    """A line through points, with a gap where one is not finite. pyqtgraph's own also reckons bounds, for five times as long."""
 
     def __init__(self, pen: QPen) -> None:
         super().__init__()
         self._pen, self._path = pen, QPainterPath()
         self._x = self._y = np.zeros(0)
 
-    def setData(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    def setData(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:  # type: ignore[override]  # as pyqtgraph has it
         self._x, self._y = x, y
         self._path = pg.functions.arrayToQPath(x, y, connect="finite") if len(x) else QPainterPath()
         self.update()

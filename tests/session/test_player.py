@@ -16,6 +16,7 @@ from drive_seg.errors import BackendError, DriveSegError, SinkError, SourceError
 from drive_seg.network.ahead import USUAL
 from drive_seg.overlay import Look, usual_look
 from drive_seg.session.corridors import keep
+from drive_seg.session.film import Film
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown
 from drive_seg.settings import Settings
@@ -440,6 +441,31 @@ def test_the_look_is_recorded_and_what_is_jumped_over_is_not(world: World, monke
         count = len(tape.results)
         more(player)
         assert (len(tape.results), player.status().recording) == (count, None)
+
+
+def test_a_recording_of_a_comparison_shows_both_as_the_film_says(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tape = Tape()
+    monkeypatch.setattr("drive_seg.session.opening.open_recorder", lambda *_: tape)
+    with world.playing(schedule="clockwork:1000") as player:
+        player.look = Look(tuple((number, 0, 0) for number in range(256)), opacity=1.0)  # a label is its red
+        player.record(tmp_path / "out.mp4")
+        player.compare({"schedule": "every-frame"})
+
+        def newest() -> tuple[Result, np.ndarray]:
+            result = tape.results[-1]
+            assert result.overlay is not None
+            return result, result.overlay[..., 2]
+
+        until(lambda: tape.results and newest()[0].age_frames > 1 and len(set(newest()[1][0, [0, -1]].tolist())) == 2)
+        result, red = newest()
+        assert red[0, 0] == result.labels[0, 0]
+        assert red[0, -1] == 100 + result.frame.index % 40
+        player.film = Film(divider=1.0, captions=True)
+        until(lambda: newest()[1][0, 0] < newest()[1][20, -8])
+        player.compare(None)
+        player.film = Film()
+        until(lambda: (newest()[1] == newest()[0].labels[0, 0]).all())
+        assert player.status().trouble is None
 
 
 def test_a_recording_cannot_begin_over_its_own_source(world: World, tmp_path: Path) -> None:
