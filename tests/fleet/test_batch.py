@@ -179,7 +179,8 @@ def test_stopped_it_finishes_what_is_under_way_and_goes_on_with_what_is_missing(
 
 def test_a_batch_is_not_gone_on_with_by_other_settings(order: Make, drives: Path) -> None:
     first = order(schedule="clockwork:4")
-    assert agreed(records := Records(first.out), first) == {}
+    records = Records(first.out)
+    assert agreed(records, first) == {}
     records.keep_settings({"asked": asked(first), "pinned": {"backend": "fake", "precision": "fp32"}})
     assert agreed(records, first) == {"backend": "fake", "precision": "fp32"}
     assert agreed(records, order(schedule="clockwork:4", cut_s=3.0, give_up="3s"))  # of which results know nothing
