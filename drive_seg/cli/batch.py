@@ -149,14 +149,17 @@ class Told:
             self._rates[event["by"]] = event["frames"] / event["took_s"] if event["took_s"] else 0.0
             share = event["frames"] / frames if (frames := self._frames.get(drive)) else 1.0
             self._bar.advance(self._task, self._bytes.get(drive, 0) * share)
-        elif kind == "lost" and not self._events:
-            err.print(f"{drive}: a worker ended: {event['error']}", soft_wrap=True)
         elif kind == "file":
             self._done, self._failed = self._done + 1, self._failed + bool(event["error"])
             self._seconds += event["frames"] / event["fps"] if event["fps"] else 0.0
-            if event["error"] and not self._events:
-                err.print(event["error"], soft_wrap=True)
-        rates = "+".join(f"{rate:.0f}" for rate in self._rates.values()) if len(self._rates) <= 8 else f"{sum(self._rates.values()):.0f}"
+        if kind in ("piece", "file"):
+            self._show()
+        if kind in ("lost", "file") and event["error"] and not self._events:
+            err.print(f"{drive}: a worker ended: {event['error']}" if kind == "lost" else event["error"], soft_wrap=True)
+
+    def _show(self) -> None:
+        many = len(self._rates) > 8
+        rates = f"{sum(self._rates.values()):.0f}" if many else "+".join(f"{rate:.0f}" for rate in self._rates.values())
         described = f"{self._done} of {len(self._bytes)} drives"
         self._bar.update(self._task, description=described, rates=f"{rates} frames/s" if rates else "")
 

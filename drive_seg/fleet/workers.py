@@ -90,7 +90,9 @@ class Actor:
         self._ray, self._actor = ray, made.remote(order)
 
     def do(self, job: str, *args: Any) -> Future[Any]:
-        asked: Future[Any] = self._actor.do.remote(job, *args).future()
+        # To begin it may have to be placed elsewhere first, which is waited for; other work somebody else does meanwhile.
+        retries = -1 if job == "begin" else 0
+        asked: Future[Any] = self._actor.do.options(max_task_retries=retries).remote(job, *args).future()
         return asked
 
     def again(self) -> None:
@@ -119,17 +121,21 @@ def hired(order: Order, count: int | None, where: str | None) -> Iterator[Crew]:
         if where == NONE or not find_spec("ray"):
             workers: list[Worker] = [Process(order) for _ in range(count or _fitting(thread_count(None), threads))]
             absent = "" if where == NONE else f"; Ray, which also does it on many machines, is not installed ({INSTALL})"
-            note = f"{len(workers)} processes of {threads} thread{'s' * (threads > 1)}{absent}"
+            note = f"{_many(len(workers), 'process')} of {_many(threads, 'thread')}{absent}"
         else:
             ray = stack.enter_context(_connected(where or LOCAL, threads * (count or _fitting(thread_count(None), threads))))
             cores = int(ray.cluster_resources().get("CPU", 0))
             gpus = int((order.settings.device or "").lower().startswith("cuda") or order.settings.backend == "tensorrt")
             workers = [Actor(order, ray, threads, gpus) for _ in range(count or _fitting(cores, threads))]
             nodes = sum(node["Alive"] for node in ray.nodes())
-            note = f"{len(workers)} actors of Ray, {threads} thread{'s' * (threads > 1)} each, on {nodes} node{'s' * (nodes > 1)}"
+            note = f"{_many(len(workers), 'actor')} of Ray with {_many(threads, 'thread')}, on {_many(nodes, 'node')}"
         for worker in workers:
             stack.callback(worker.close)
         yield Crew(tuple(workers), note)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{('es' if what.endswith('s') else 's') * (count != 1)}"
 
 
 def _fitting(cores: int, threads: int) -> int:
