@@ -35,6 +35,7 @@ class Progress(Observer):
 def announced(settings: Settings) -> Iterator["Session"]:
     """Opened and announced, to be run. Raises what opening it raises."""
     from drive_seg.session.opening import open_session
+    from drive_seg.session.unlike import Unlike
     from drive_seg.workers import ended_by_signals
 
     with ExitStack() as stack:
@@ -46,6 +47,7 @@ def announced(settings: Settings) -> Iterator["Session"]:
         session.hung = lambda _, error: abandon(session, error)
         err.print(f"{session.capture.source.info.name} · {session.pipeline.headline}", soft_wrap=True, markup=False)
         print_note(session.pipeline.engine.note)
+        session.observers["unlike"] = Unlike(session.pipeline.engine.sure, print_note)
         session.observers["progress"] = Progress(stack.enter_context(err.status("starting …")))
         yield session
         print_note(getattr(session.capture.source, "note", ""))  # of damage, of labels that were left out

@@ -89,6 +89,8 @@ class Layout:
         words, colour = state_name(status.state), state_colour(theme, status.state)
         if status.state.startswith("loading"):
             words, colour = f"{status.state} …", theme.accent
+        if status.unlike is not None:
+            words, colour = translate("ui", "unlike what the network learned: {0:.0%} sure").format(status.unlike), theme.warn
         if behind:
             words, colour = translate("ui", "falling behind: {0:.0f} of {1:.0f} frames / s").format(*behind), theme.warn
         self.state.setText(f"● {words}")

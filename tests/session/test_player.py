@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import av
@@ -727,3 +727,18 @@ def test_another_source_of_another_size_goes_on_with_the_same_bundle(pictures: P
         player.change(source=str(pictures), loop=True)
         until(lambda: (come := player.history(1)) and come[0].segment > 1 and player.status().source.size_hw == (96, 128))
         assert player.status().trouble is None
+
+
+def test_a_drive_of_which_the_network_is_unsure_is_unlike_what_it_learned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drive_seg.session.opening.with_confidence", lambda path, labels: nullcontext(path))
+    make_bundle(world.folder / "one", sure=0.9)
+    with world.playing(confidence=True) as player:
+        player.speed(8.0)
+        until(lambda: player.status().unlike is not None)
+        assert player.status().unlike == pytest.approx(0.8)
+        assert player.history(1)[0].confidence == pytest.approx(0.8)
+        player.change(confidence=False)
+        until(lambda: not player.status().settings.confidence)
+        assert player.status().unlike is None
+        player.seek(0)  # and what was told before is not told of what comes
+        until(lambda: player.history(1)[0].confidence is None)
