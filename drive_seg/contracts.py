@@ -329,6 +329,10 @@ class Network(Closing, Protocol):
         """A larger change than this is another scene."""
 
     @property
+    def sure(self) -> float | None:
+        """0..1: a drive with a smaller mean confidence is unlike what was learned; None where that is not known."""
+
+    @property
     def score(self) -> str | None:
         """The tensor of `low` with View.score, a single number; None where there is none."""
 

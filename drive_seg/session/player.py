@@ -24,6 +24,7 @@ from drive_seg.session.live import FIELDS, LivePipeline, differing_fields, with_
 from drive_seg.session.paths import check_apart, check_paths
 from drive_seg.session.session import Session
 from drive_seg.session.status import Shown, Status, Trouble
+from drive_seg.session.unlike import Unlike
 from drive_seg.settings import Settings
 from drive_seg.sources import open_source
 from drive_seg.sources.capture import Capture
@@ -48,6 +49,7 @@ class Player:
         self._main, self._other = LivePipeline(leads=True, check=self._check), LivePipeline(leads=False, check=self._check)
         self._session = self._new_session()
         self._figures, self._history = Figures(), History()
+        self._unlike = Unlike(None)
         self._commands = Commands()
         self._obey: dict[str, tuple[str, Callable[[Any], None]]] = {  # by the command: what its failure is called, and what it does
             "change": ("change", self._change),
@@ -139,6 +141,7 @@ class Player:
             numbers=numbers,
             comparison_numbers=other_numbers if other else None,
             trouble=self._trouble,
+            unlike=self._unlike.mean,
         )
 
     def history(self, last: int = 600) -> tuple[Moment, ...]:
@@ -309,6 +312,7 @@ class Player:
     def _came(self, result: Result, comparison: Result | None) -> None:
         self._history.add(moment_of(result, len(self._network[0])))
         self._figures.add(result, comparison)
+        self._unlike.on_result(result, comparison)
         self._frame_hw = result.frame.size_hw
         self._present(result, comparison)
         self._count += 1
@@ -421,7 +425,7 @@ class Player:
         pipeline = self._main.pipeline
         assert pipeline is not None
         before, self._session.pipeline = self._network, pipeline
-        self._network = (pipeline.engine.classes, pipeline.engine.palette)
+        self._network, self._unlike = (pipeline.engine.classes, pipeline.engine.palette), Unlike(pipeline.engine.sure)
         if self.look.palette == usual_look(*before).palette:
             hidden = self.look.hidden if self._network[0] == before[0] else frozenset[int]()
             self.look = replace(usual_look(*self._network, self.look.opacity), hidden=hidden, contours=self.look.contours)

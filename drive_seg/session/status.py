@@ -72,3 +72,4 @@ class Status:
     numbers: Numbers
     comparison_numbers: Numbers | None
     trouble: Trouble | None  # the newest
+    unlike: float | None = None  # mean confidence of the last seconds, while the drive is unlike what the network learned

@@ -476,6 +476,7 @@
     <message><source>frame {0}: {1:.1%} of its pixels are wrong, of all frames so far {2:.1%}</source><translation>Bild {0}: {1:.1%} seiner Bildpunkte sind falsch, von allen Bildern bisher {2:.1%}</translation></message>
     <message><source>no other frame with a large error up to the end</source><translation>kein weiteres Bild mit großem Fehler bis zum Ende</translation></message>
     <message><source>blue: right · orange: wrong · grey: void</source><translation>blau: richtig · orange: falsch · grau: ungültig</translation></message>
+    <message><source>unlike what the network learned: {0:.0%} sure</source><translation>anders als das Gelernte: zu {0:.0%} sicher</translation></message>
     <message><source>dark: sure · bright: half sure or less</source><translation>dunkel: sicher · hell: halb sicher oder weniger</translation></message>
     <message><source>Go to a frame</source><translation>Gehe zu einem Bild</translation></message>
     <message><source>Frame, 0 to {0}</source><translation>Bild, 0 bis {0}</translation></message>

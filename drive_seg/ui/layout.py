@@ -92,6 +92,8 @@ class Layout:
             words, colour = translate("ui", "loading {0} …").format(status.state.removeprefix("loading ")), theme.accent
         if away and status.state in ("connecting", "reconnecting"):
             words = translate("ui", "{0} since {1}, try {2}").format(words, away.since, away.tries)
+        if status.unlike is not None:
+            words, colour = translate("ui", "unlike what the network learned: {0:.0%} sure").format(status.unlike), theme.warn
         if behind:
             words, colour = translate("ui", "falling behind: {0:.0f} of {1:.0f} frames / s").format(*behind), theme.warn
         self.state.setText(f"● {words}")

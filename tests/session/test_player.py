@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import av
@@ -899,3 +899,18 @@ def test_each_source_has_the_corridor_that_was_set_for_it(world: World) -> None:
         assert player.history(1)[-1].ahead.corridor == USUAL  # type: ignore[union-attr]
         player.change(source="other")
         until(lambda: (now := player.history(1)) and now[-1].ahead and now[-1].ahead.corridor == CORRIDOR)
+
+
+def test_a_drive_of_which_the_network_is_unsure_is_unlike_what_it_learned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drive_seg.session.opening.with_confidence", lambda path, labels: nullcontext(path))
+    make_bundle(world.folder / "one", sure=0.9)
+    with world.playing(confidence=True) as player:
+        player.speed(8.0)
+        until(lambda: player.status().unlike is not None)
+        assert player.status().unlike == pytest.approx(0.8)
+        assert player.history(1)[0].confidence == pytest.approx(0.8)
+        player.change(confidence=False)
+        until(lambda: not player.status().settings.confidence)
+        assert player.status().unlike is None
+        player.seek(0)  # and what was told before is not told of what comes
+        until(lambda: player.history(1)[0].confidence is None)

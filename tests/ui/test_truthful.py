@@ -155,6 +155,13 @@ def test_falling_behind_is_said_in_words_and_colour(
     assert after(1, 24.6, 144, speed=2.0) == ("● playing" if live else "● falling behind: 25 of 50 frames / s")
 
 
+def test_a_drive_unlike_what_was_learned_is_said_in_words_and_colour(window: MainWindow, player: FakePlayer) -> None:
+    player.now = replace(player.now, unlike=0.814)
+    window.refresh()
+    assert window.parts.state.text() == "● unlike what the network learned: 81% sure"
+    assert window.theme.warn in window.parts.state.styleSheet()
+
+
 def test_a_recording_says_for_how_long(window: MainWindow, player: FakePlayer, monkeypatch: pytest.MonkeyPatch) -> None:
     player.record(Path("drive.mp4"))
     window.refresh()
