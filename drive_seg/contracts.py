@@ -129,7 +129,8 @@ class Ahead:
     obstacle: int | None  # the class that is there
     persons: int  # label pixels of people in the corridor
     person_row: int | None  # the lowest of them
-    person: bool = False  # somebody is there, by a rule that a flickering pixel does not meet (network.ahead.Presence)
+    seen: bool  # so many that they are a person, in this frame alone (network.ahead.SEEN)
+    person: bool = False  # somebody is there, by a rule that a flicker does not meet (network.ahead.Presence)
     event: Literal["begin", "end"] | None = None  # `person` is another one than in the frame before
 
 

@@ -347,7 +347,7 @@ class Player:
         elif wanted.loop != self._settings.loop and self._capture:
             self._capture.looping = wanted.loop
             self._settings = self._settings.model_copy(update={"loop": wanted.loop})
-        if "corridor" in updates:
+        if "corridor" in updates and "source" not in updates:  # else it is that source's, once it plays
             self._settings = self._settings.model_copy(update={"corridor": wanted.corridor})
             self._try("ahead", self._look_ahead)
             if self._last and self._waits:

@@ -127,6 +127,8 @@ class Cockpit(QObject):
         if trouble.what in ("change", "network") and self._requested.keys() == {"backend"} and self._requested["backend"]:
             self._failed[str(self._requested["backend"]), self.status.settings.model] = trouble.text
         self._requested.clear()
+        if isinstance(asked := self.status.settings.corridor, tuple):
+            self.corridor = asked
         if trouble.what == "comparison":
             self.comparing = self.status.comparison is not None
 

@@ -137,11 +137,10 @@
     <message><source>doubt</source><translation>Zweifel</translation></message>
     <message><source>Confidence</source><translation>Sicherheit</translation></message>
     <message><source> · person</source><translation> · Person</translation></message>
-    <message><source> · person, row {0}</source><translation> · Person, Zeile {0}</translation></message>
     <message><source>Free up to</source><translation>Frei bis</translation></message>
     <message><source>Road in corridor</source><translation>Straße im Korridor</translation></message>
     <message><source>its top</source><translation>zur Spitze</translation></message>
-    <message><source>row {0} of {1} · {2}</source><translation>Zeile {0} von {1} · {2}</translation></message>
+    <message><source>row {0} · {1}</source><translation>Zeile {0} · {1}</translation></message>
 </context>
 <context>
     <name>ScheduleBox</name>

@@ -157,7 +157,7 @@ def test_the_road_ahead_is_told_at_the_end_and_written(capsys: pytest.CaptureFix
 
 
 def test_a_person_in_the_corridor_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    ahead = Ahead((360, 480), USUAL, (), 0.8, 210, 9, 50, 210, True, "begin")
+    ahead = Ahead((360, 480), USUAL, (), 0.8, 210, 9, 50, 210, True, True, "begin")
     events = Events()
     for index, one in enumerate((ahead, replace(ahead, event=None), replace(ahead, person=False, person_row=None, event="end"))):
         made = make_result(123 + index)

@@ -899,6 +899,10 @@ def test_each_source_has_the_corridor_that_was_set_for_it(world: World) -> None:
         assert player.history(1)[-1].ahead.corridor == USUAL  # type: ignore[union-attr]
         player.change(source="other")
         until(lambda: (now := player.history(1)) and now[-1].ahead and now[-1].ahead.corridor == CORRIDOR)
+        player.change(source="nowhere", corridor=((0.2, 1.0), (0.8, 1.0), (0.5, 0.1)))
+        assert "nowhere" in trouble(player, "source")
+        more(player)
+        assert player.history(1)[-1].ahead.corridor == CORRIDOR  # type: ignore[union-attr]
 
 
 def test_a_drive_of_which_the_network_is_unsure_is_unlike_what_it_learned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
