@@ -1,6 +1,7 @@
 """`drive-seg batch`: a folder of drives, by several workers or a cluster, that may be killed at any moment and goes on."""
 
 import json
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from drive_seg.cli.headless import print_note
 from drive_seg.cli.options import OF_NETWORK, OF_TIME, Flags, takes
 from drive_seg.errors import SourceError, Stopped, UsageError
 from drive_seg.files import Held, expanded
+from drive_seg.redaction import redacted
 from drive_seg.settings import OUTPUT, Settings
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ class Told:
 
     def __init__(self, events: bool) -> None:
         self.before = 0  # drives that were finished before
-        self._events = events
+        self._events, self._stream = events, sys.stdout  # which is Ray's warnings' as well, unless it is somebody else's meanwhile
         columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.1f} %"), TextColumn("{task.fields[rates]}")
         self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err, disable=events)
         self._task = TaskID(0)
@@ -140,8 +142,7 @@ class Told:
 
     def __call__(self, event: dict[str, Any]) -> None:
         if self._events:
-            out.print(json.dumps(event), soft_wrap=True, markup=False)
-            out.file.flush()
+            print(redacted(json.dumps(event)), file=self._stream, flush=True)
         kind, drive = event["event"], event.get("drive", "")
         if kind == "survey":
             self._frames[drive] = event["frames"]

@@ -4,10 +4,12 @@ Either is given one job at a time and answers with a Future; one that ends under
 """
 
 import os
+import secrets
 import signal
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing import get_context, parent_process
@@ -145,6 +147,8 @@ def _fitting(cores: int, threads: int) -> int:
 @contextmanager
 def _connected(where: str, cores: int) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # else Ray tells its makers of every cluster
+    if where == LOCAL and "RAY_AUTH_MODE" not in os.environ:  # nobody else may use it; unasked, Ray keeps a token in the user's home
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray
 
     here = {"num_cpus": cores, "object_store_memory": STORE_BYTES, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -153,6 +157,7 @@ def _connected(where: str, cores: int) -> Iterator[Any]:
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise UsageError(f"--ray {where}: no cluster answers there ({one_line(error)}); start one with `ray start --head`") from error
     try:
-        yield ray
+        with redirect_stdout(sys.stderr):  # its warnings of machines that are gone
+            yield ray
     finally:
         ray.shutdown()

@@ -59,10 +59,11 @@ def test_without_ray_it_is_said_once_how_to_get_it(tiny_order: Order, monkeypatc
 
 
 @pytest.fixture
-def cluster() -> Iterator[Any]:
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Of one node with one core, to which others can be added; all of them processes of this machine."""
+    for name, value in {"USAGE_STATS_ENABLED": "0", "AUTH_MODE": "token", "AUTH_TOKEN": "0123456789abcdef" * 4}.items():
+        monkeypatch.setenv(f"RAY_{name}", value)
     pytest.importorskip("ray")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": workers.STORE_BYTES})
