@@ -147,8 +147,8 @@ class Plot(QWidget):
         area = self.areas[at]
         if area.box.isVisible() != shown:
             self.view.ci.layout.setRowStretchFactor(at, self._heights[at] if shown else 0)
-            for item in (area.axis, area.box):
-                item.setVisible(shown)
+            for item in (area.axis, area.box):  # by these two an axis changes its width as well
+                item.show() if shown else item.hide()
 
     def x_range(self, low: float, high: float) -> None:
         self.areas[0].box.setXRange(low, high, padding=0)
