@@ -37,6 +37,7 @@ from tests.waiting import PATIENCE_S, until
 ROOT = Path(__file__).parents[2]
 SHORT = "demo:?size=128x96&frames=5"
 SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+SIGNALS = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup and a shell's & have it
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -810,7 +810,7 @@ def test_the_shipped_bundle_is_changed_while_it_plays_and_recorded(pictures: Pat
     asked = {"output": tmp_path / "out.mp4", "save_masks": tmp_path / "masks", "trace": tmp_path / "run.jsonl"}
     with real(source="demo:?size=128x96&frames=1000", model="camvid", **asked) as player:  # the one with learned propagations
         player.change(source=str(pictures), loop=True)
-        for change in ({"schedule": "clockwork:4"}, {"propagation": "attend", "mode": "async"}, {"mode": "sync", "refine": True}):
+        for change in ({"schedule": "clockwork:4"}, {"propagation": "attend", "mode": "async"}, {"mode": "sync", "refine": "edges"}):
             player.change(**change)
             until(lambda: all(str(getattr(player.status().settings, name)) == str(value) for name, value in change.items()))  # noqa: B023
             more(player, 3)

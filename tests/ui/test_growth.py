@@ -32,7 +32,7 @@ def without_the_collector() -> Iterator[None]:
 
 def test_what_was_switched_or_recorded_is_gone_without_the_collector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def there() -> list[int]:
-        return [sum(isinstance(one, kind) for one in gc.get_objects()) for kind in (Capture, Pipeline, Async, Recorder)]
+        return [sum(type(one) is kind for one in gc.get_objects()) for kind in (Capture, Pipeline, Async, Recorder)]
 
     world = World(monkeypatch, tmp_path)
     with without_the_collector(), world.playing(mode="async") as player:
