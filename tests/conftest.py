@@ -1,4 +1,4 @@
-"""What every test is kept from: the cache of the user who runs it, and compiling again what was compiled before."""
+"""What every test is kept from: the cache of the user who runs it."""
 
 from collections.abc import Iterator
 
