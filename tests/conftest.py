@@ -27,3 +27,14 @@ def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OpenVinoBackend, "_properties", properties)
         yield
+
+
+_properties = OpenVinoBackend._properties
+
+
+@pytest.fixture(autouse=True)
+def _compiled_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """OpenVINO keeps what it compiles for the next test that asks for the same, in a third of the time; its own tests compile each time."""
+    if "backends" not in request.path.parts:
+        kept = {"CACHE_DIR": str(tmp_path_factory.getbasetemp() / "openvino")}
+        monkeypatch.setattr(OpenVinoBackend, "_properties", lambda self: _properties(self) | kept)
