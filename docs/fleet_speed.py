@@ -1,8 +1,8 @@
 """Files an hour and memory of `drive-seg batch`, beside the same files one after the other; of a quiet machine.
 
 `python docs/fleet_speed.py drive.mp4 --files 6` makes copies of one drive and labels them by `drive-seg run` one after the other, by a
-batch with one worker and by one with two, three rounds by turns; `--files 200 --memory` labels them once by two workers and tells their memory
-as it goes. What follows `--` goes to both commands: `-- --schedule clockwork:4`.
+batch with one worker and by one with two, three rounds by turns; `--files 200 --memory` labels them once by two workers and tells their
+memory as it goes. What follows `--` goes to both commands: `-- --schedule clockwork:4`.
 """
 
 import argparse
