@@ -180,6 +180,7 @@ def test_it_plays_at_the_sources_pace_and_closes_what_it_opened(world: World) ->
         moments, status = player.history(10), player.status()
         assert [moment.index for moment in moments] == sorted(moment.index for moment in moments)
         assert moments[-1].index > start
+        assert [moment.shares.shape for moment in moments] == [(len(player.status().classes),)] * len(moments)
         assert (status.state, status.runs["model"], status.source.name) == ("playing", "one", "fake")
         assert status.numbers.fps > 0
         got = shown(player)
