@@ -17,6 +17,7 @@ from drive_seg.network.ahead import USUAL
 from drive_seg.overlay import Look, usual_look
 from drive_seg.session.corridors import keep
 from drive_seg.session.film import Film
+from drive_seg.session.opening import open_session
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown
 from drive_seg.settings import Settings
@@ -483,6 +484,21 @@ def test_a_recording_of_a_comparison_shows_both_as_the_film_says(world: World, m
         player.film = Film()
         until(lambda: (newest()[1] == newest()[0].labels[0, 0]).all())
         assert player.status().trouble is None
+
+
+def test_captions_are_drawn_without_a_window_too(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("drive_seg.session.opening.open_source", lambda *_, **__: Drive(3))
+    pictures: list[np.ndarray] = []
+    for captions in (False, True):
+        tape = Tape()
+        monkeypatch.setattr("drive_seg.session.opening.open_recorder", lambda *_, tape=tape: tape)
+        given = {"model": str(world.folder / "one"), "output": tmp_path / "out.mp4", "captions": captions}
+        with open_session(Settings.load(None, given)) as session:
+            session.run()
+        assert len(tape.results) == 3
+        pictures.append(np.asarray(tape.results[-1].overlay))
+    assert (pictures[0] == pictures[0][0, 0]).all()
+    assert (pictures[1] != pictures[0]).any()
 
 
 def test_a_recording_cannot_begin_over_its_own_source(world: World, tmp_path: Path) -> None:

@@ -145,6 +145,7 @@ def test_falling_behind_is_said_in_words_and_colour(
         window.refresh()
         return window.parts.state.text()
 
+    assert after(0, 25.0, 100) == "● playing"
     assert after(0, 3.0, 100) == "● playing"  # at the beginning there are few of every second
     assert after(1, 3.0, 122) == "● playing"
     assert after(1.5, 3.0, 144) == "● falling behind: 3 of 25 frames / s"
