@@ -57,9 +57,9 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=6)
     parser.add_argument("--ray", default="none")
     parser.add_argument("--memory", action="store_true")
-    parser.add_argument("flags", nargs="*")
-    given = parser.parse_args()
-    threads = ["--threads", "1", *given.flags]
+    own, flags = (sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]) if "--" in sys.argv else (sys.argv[1:], [])
+    given = parser.parse_args(own)
+    threads = ["--threads", "1", *flags]
     with tempfile.TemporaryDirectory() as folder:
         (place := Path(folder) / "drives").mkdir()
         drives = copies(given.drive, given.files, place)

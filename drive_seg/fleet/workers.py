@@ -156,8 +156,8 @@ def _connected(where: str, cores: int) -> Iterator[Any]:
         ray.init(where, log_to_driver=False, logging_level="ERROR", **(here if where == LOCAL else {}))
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise UsageError(f"--ray {where}: no cluster answers there ({one_line(error)}); start one with `ray start --head`") from error
-    try:
-        with redirect_stdout(sys.stderr):  # its warnings of machines that are gone
+    with redirect_stdout(sys.stderr):  # its warnings of machines that are gone, the last of them at the end
+        try:
             yield ray
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
