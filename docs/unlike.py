@@ -47,9 +47,10 @@ def paired(folder: Path, stride: int, prefix: str = "") -> Iterator[tuple[Image,
 
 
 def played(source: str, data: Path, stride: int) -> Iterator[tuple[Image, Labels | None]]:
-    uri = source if source.startswith("demo:") else data / source
-    with drive_seg.frames(uri) as frames:
-        yield from ((frame.image, frame.labels) for frame in islice(frames, 0, None, stride))
+    """The demo's labels are true; those beside other pictures are a network's, and left out."""
+    true = source.startswith("demo:")
+    with drive_seg.frames(source if true else data / source) as frames:
+        yield from ((frame.image, frame.labels if true else None) for frame in islice(frames, 0, None, stride))
 
 
 def measured(segmenter: drive_seg.Segmenter, pictures: Pictures) -> tuple[list[float], float | None]:
