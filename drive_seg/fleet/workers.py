@@ -6,6 +6,7 @@ Either is given one job at a time and answers with a Future; one that ends under
 import os
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,6 +22,7 @@ from drive_seg.fleet.labelling import Labeller, Order
 from drive_seg.workers import Worker as Thread
 
 LOCAL, NONE = "local", "none"  # what --ray takes beside an address
+ANSWER_S = 5.0
 STORE_BYTES = 80 << 20  # of Ray's memory for objects, of which none is large here: its least
 INSTALL = "pip install 'drive-seg[fleet]'"
 
@@ -152,9 +154,12 @@ def _connected(where: str, cores: int) -> Iterator[Any]:
     import ray
 
     here = {"num_cpus": cores, "object_store_memory": STORE_BYTES, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    host, _, port = where.removeprefix("ray://").rpartition(":")
     try:
+        if port.isdigit():  # which Ray would try for minutes
+            socket.create_connection((host, int(port)), ANSWER_S).close()
         ray.init(where, log_to_driver=False, logging_level="ERROR", **(here if where == LOCAL else {}))
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise UsageError(f"--ray {where}: no cluster answers there ({one_line(error)}); start one with `ray start --head`") from error
     with redirect_stdout(sys.stderr):  # its warnings of machines that are gone, the last of them at the end
         try:

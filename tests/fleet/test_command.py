@@ -24,7 +24,7 @@ Capsys = pytest.CaptureFixture[str]
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "drive_seg", "batch", *arguments, "--ray", "none", "--workers", "2"]
+    command = [sys.executable, "-m", "drive_seg", "batch", *arguments, "--ray", "none", "--workers", "1"]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
