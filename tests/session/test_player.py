@@ -14,6 +14,7 @@ import pytest
 from drive_seg.contracts import Frame, Result
 from drive_seg.errors import BackendError, DriveSegError, SinkError, SourceError, UsageError
 from drive_seg.overlay import Look, usual_look
+from drive_seg.session.history import Moment
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown
 from drive_seg.settings import Settings
@@ -129,10 +130,11 @@ def no_thread_left() -> Iterator[None]:
 
 
 def more(player: Player, frames: int = 3) -> None:
-    """Waits until so many frames have come."""
-    until(lambda: player.history(1))
-    last = player.history(1)[-1]
-    until(lambda: player.history(1)[-1].segment > last.segment or player.history(1)[-1].index >= last.index + frames)
+    """Waits until so many frames have come; another source forgets those of the one before."""
+    before: list[Moment] = []
+    until(lambda: before or before.extend(player.history(1)))
+    last = before[0]
+    until(lambda: (now := player.history(1)) and (now[0].segment > last.segment or now[0].index >= last.index + frames))
 
 
 def pause(player: Player) -> Shown:
