@@ -20,7 +20,7 @@ test-small: $(VENV)/.dev
 	QT_QPA_PLATFORM=offscreen ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(shell command -v taskset >/dev/null && echo taskset -c 0) \
 		$(BIN)/python -m pytest tests/backends --ignore tests/backends/tensorrt tests/network/test_pipeline.py tests/bench --ignore tests/bench/gpu tests/lab/test_quantize.py
 
-# Ten times as many damaged inputs as `make test` gives to everything that reads, other ones each time: some five minutes.
+# Ten times as many damaged inputs as `make test` gives to everything that reads, other ones each time: some eight minutes of a quiet core.
 fuzz: $(VENV)/.dev
 	FUZZ=10 QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_fuzz.py -o faulthandler_timeout=1200
 
