@@ -149,7 +149,8 @@ def _fitting(cores: int, threads: int) -> int:
 @contextmanager
 def _connected(where: str, cores: int) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # else Ray tells its makers of every cluster
-    if where == LOCAL and "RAY_AUTH_MODE" not in os.environ:  # nobody else may use it; unasked, Ray keeps a token in the user's home
+    # Nobody else may use it, and unasked Ray keeps a token in the user's home. It looks at these when it is imported.
+    if where == LOCAL and "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray
 
