@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Frame, Result
+from drive_seg.contracts import Frame, Result, Source
 from drive_seg.session.opening import open_session
 from drive_seg.settings import Settings
+from drive_seg.sources import open_source
 from tests.fakes import FakeBackend, FakeSource, FakeStage, make_bundle
 
 
@@ -44,9 +45,9 @@ class Stand:
         self.backends.append(Noting())
         return self.backends[-1]
 
-    def open_source(self, uri: str, **how: Any) -> FakeSource:
+    def open_source(self, uri: str, **how: Any) -> Source:
         self.sources.append({"uri": uri, **how})
-        return self.source()
+        return self.source() if uri == "drive" else open_source(uri, **how)
 
     def loaded(self) -> dict[str, list[int]]:
         """By stage, on which of the backends it was loaded."""

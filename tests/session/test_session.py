@@ -2,7 +2,6 @@
 
 import math
 import threading
-from collections.abc import Mapping
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_seg.backends import open_backend
-from drive_seg.classes import clear_palette
-from drive_seg.contracts import Backend, Frame, Result, SourceInfo, Stage
+from drive_seg.contracts import Frame, Result, SourceInfo
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import SinkError, SourceError, UsageError
 from drive_seg.network.engine import Engine
@@ -29,6 +26,7 @@ from drive_seg.sinks.background import DEPTH
 from drive_seg.sinks.masks import MaskWriter
 from drive_seg.sinks.recorder import Recorder
 from tests.fakes import FakeBackend, FakeSource, make_bundle, make_result
+from tests.session.conftest import Greys, Stand
 from tests.sources.clips import DATA
 from tests.waiting import PATIENCE_S
 
@@ -51,19 +49,19 @@ def test_every_frame_of_a_labelled_drive_comes_out_in_order() -> None:
     assert [summary[key] for key in ("model", "backend", "schedule", "mode")] == [DEFAULT_MODEL, "openvino", "every-frame", "sync"]
 
 
-def test_clockwork_makes_every_third_frame_a_key_frame() -> None:
-    results, summary = play(schedule="clockwork:3")
+def test_clockwork_makes_every_third_frame_a_key_frame(stand: Stand) -> None:
+    stand.source = lambda: Greys(6)
+    results, summary = stand.play(schedule="clockwork:3")
     assert [result.is_key for result in results] == [True, False, False] * 2
     assert summary["key_frame_rate"] == pytest.approx(1 / 3)
 
 
-def test_a_run_without_a_window_draws_as_the_window_does() -> None:
-    with open_session(settings(opacity=0.3)) as session:
+def test_a_run_without_a_window_draws_as_the_window_does(stand: Stand) -> None:
+    with open_session(stand.settings(opacity=0.3)) as session:
         assert session.pipeline is not None
         assert session.painter is not None
         engine = session.pipeline.engine
         assert session.painter.look == usual_look(engine.classes, engine.palette, 0.3)
-        assert session.painter.look.palette == clear_palette(engine.classes)
 
 
 class Watching(Observer):
@@ -102,13 +100,18 @@ def test_an_observer_that_has_enough_ends_the_session_before_the_next_frames_wor
     assert session.summary()["frames"] == 2
 
 
-def test_max_frames_stops_an_endless_source() -> None:
-    results, _ = play(source="demo:?size=128x96", max_frames=4)
+def test_max_frames_stops_an_endless_source(stand: Stand) -> None:
+    stand.source = lambda: Greys(1000)
+    results, _ = stand.play(max_frames=4)
     assert [result.frame.index for result in results] == [0, 1, 2, 3]
 
 
-def test_a_looping_source_begins_again_with_a_fresh_cache() -> None:
-    results, _ = play(source="demo:?size=128x96&frames=3", loop=True, max_frames=5, schedule="clockwork:10")
+def test_a_looping_source_begins_again_with_a_fresh_cache(stand: Stand, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(3):
+        cv2.imwrite(str(pictures / f"{i}.png"), np.full((48, 64, 3), 90, np.uint8))
+    results, _ = stand.play(source=str(pictures), loop=True, max_frames=5, schedule="clockwork:10")
     assert [(result.frame.segment, result.frame.index) for result in results] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
     assert [result.is_key for result in results] == [True, False, False, True, False]
     assert results[3].decision.reason == "jump"
@@ -138,9 +141,10 @@ def test_where_two_drives_are_joined_the_first_frame_of_the_second_waits_for_its
     assert all(result.frame.index - result.age_frames >= 5 for result in results[5:])
 
 
-def test_in_async_mode_the_deep_stage_runs_beside_and_no_thread_is_left() -> None:
+def test_in_async_mode_the_deep_stage_runs_beside_and_no_thread_is_left(stand: Stand) -> None:
     before = set(threading.enumerate())
-    results, summary = play(source="demo:?size=128x96&frames=40", mode="async", realtime=True)
+    stand.source = lambda: Greys(40)
+    results, summary = stand.play(mode="async", realtime=True)
     assert (summary["mode"], summary["schedule"]) == ("async", "every-frame")
     assert [result.cold for result in results] == [True] + [False] * (len(results) - 1)
     tracks = {span.track for result in results for span in result.spans if span.name == "high"}
@@ -149,71 +153,16 @@ def test_in_async_mode_the_deep_stage_runs_beside_and_no_thread_is_left() -> Non
     assert set(threading.enumerate()) <= before
 
 
-def test_the_stage_that_runs_beside_the_frames_is_the_only_one_that_is_not_urgent(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: dict[bool, set[str]] = {True: set(), False: set()}
-
-    def opened(*which: str | None, urgent: bool = True, **how: Any) -> Backend:
-        backend = open_backend(*which, urgent=urgent, **how)
-        load = backend.load
-
-        def noted(onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> Stage:
-            loaded[urgent].add(Path(onnx_path).name.partition(".")[0])
-            return load(onnx_path, input_shapes)
-
-        monkeypatch.setattr(backend, "load", noted)
-        return backend
-
-    monkeypatch.setattr("drive_seg.session.opening.open_backend", opened)
-    play(mode="async", max_frames=1)
-    assert loaded == {True: {"low", "high", "head"}, False: {"high"}}
-
-
-@pytest.mark.parametrize(("mode", "threads", "high", "others"), [("sync", 3, {3}, {3}), ("async", 3, {1, 2}, {2}), ("async", 1, {1}, {1})])
-def test_in_async_mode_the_deep_stage_has_one_of_the_threads(
-    monkeypatch: pytest.MonkeyPatch, mode: str, threads: int, high: set[int], others: set[int]
-) -> None:
-    counts: dict[bool, set[int | None]] = {True: set(), False: set()}  # by whether it is `high`
-
-    def opened(*which: str | None, threads: int | None, **how: Any) -> Backend:
-        backend = open_backend(*which, threads=threads, **how)
-        load = backend.load
-
-        def noted(onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> Stage:
-            counts[Path(onnx_path).name.startswith("high")].add(threads)
-            return load(onnx_path, input_shapes)
-
-        monkeypatch.setattr(backend, "load", noted)
-        return backend
-
-    monkeypatch.setattr("drive_seg.session.opening.open_backend", opened)
-    play(mode=mode, threads=threads, precision="fp32", max_frames=1)  # told, or each precision would be tried
-    assert counts == {True: high, False: others}
-
-
-@pytest.mark.parametrize(
-    ("mode", "said"),
-    [("sync", f"{DEFAULT_MODEL} has one cached stage"), ("async", "leave the flag out"), ("async:2", "leave the flag out")],
-)
-def test_rates_stage_by_stage_are_refused_where_they_cannot_be_kept(mode: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        play(schedule="clockwork:1,2,4", mode=mode)
-
-
-def test_pipelining_uses_the_context_of_the_frame_before() -> None:
-    results, summary = play(schedule="clockwork:pipelined")
-    assert [result.age_frames for result in results] == [0, 1, 1, 1, 1, 1]
-    assert (summary["mode"], summary["key_frame_rate"]) == ("pipelined", 1.0)
-
-
-def test_a_recording_has_every_frame_at_its_time_and_masks_are_class_ids(tmp_path: Path) -> None:
-    results, _ = play(output=tmp_path / "out.mp4", save_masks=tmp_path / "masks")
+def test_a_recording_has_every_frame_at_its_time_and_masks_are_class_ids(stand: Stand, tmp_path: Path) -> None:
+    stand.source = lambda: Greys(6)
+    results, _ = stand.play(output=tmp_path / "out.mp4", save_masks=tmp_path / "masks")
     with av.open(str(tmp_path / "out.mp4")) as container:
         times = [float(frame.time) for frame in container.decode(video=0) if frame.time is not None]
     assert times == pytest.approx([i / 30 for i in range(6)], abs=1e-3)
     masks = sorted((tmp_path / "masks").iterdir())
     assert [mask.name for mask in masks] == [f"{i:06}.png" for i in range(6)]
     mask = np.asarray(cv2.imread(str(masks[2]), cv2.IMREAD_UNCHANGED))
-    wanted = cv2.resize(results[2].labels, (128, 96), interpolation=cv2.INTER_NEAREST)
+    wanted = cv2.resize(results[2].labels, (64, 48), interpolation=cv2.INTER_NEAREST)
     assert np.array_equal(mask, wanted)
 
 
@@ -251,35 +200,32 @@ def test_a_file_waits_for_a_writer_that_cannot_keep_up_and_a_camera_does_not(
     assert (recorded, masks) == (count, count) if not live else max(recorded, masks) <= DEPTH + 1
 
 
-def test_a_picture_that_changes_size_midway_is_segmented_at_its_own(tmp_path: Path) -> None:
+def test_a_picture_that_changes_size_midway_is_segmented_at_its_own(stand: Stand, tmp_path: Path) -> None:
+    tmp_path = tmp_path / "pictures"
+    tmp_path.mkdir()
     for i, shape in enumerate([(96, 128), (96, 128), (128, 96)]):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((*shape, 3), 90, np.uint8))
-    results, _ = play(source=str(tmp_path), schedule="clockwork:10", save_masks=tmp_path / "masks")
+    results, _ = stand.play(source=str(tmp_path), schedule="clockwork:10", save_masks=tmp_path / "masks")
     assert results[2].decision.reason == "size"
     assert np.asarray(cv2.imread(str(tmp_path / "masks" / "000002.png"), 0)).shape == (128, 96)
 
 
-def broken(monkeypatch: pytest.MonkeyPatch, **how: object) -> FakeSource:
-    source = FakeSource(count=3, **how)  # type: ignore[arg-type]
-    monkeypatch.setattr("drive_seg.session.opening.open_source", lambda uri, **how: source)
-    return source
-
-
-def test_a_broken_source_ends_the_run_with_its_error_and_no_thread_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    broken(monkeypatch, error=SourceError("lens fell off"))
+def test_a_broken_source_ends_the_run_with_its_error_and_no_thread_left(stand: Stand, tmp_path: Path) -> None:
+    stand.source = lambda: FakeSource(3, error=SourceError("lens fell off"))
     before = set(threading.enumerate())
     with pytest.raises(SourceError, match="lens fell off"):
-        play(output=tmp_path / "out.mp4")
+        stand.play(output=tmp_path / "out.mp4")
     assert set(threading.enumerate()) <= before
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert len(list(container.decode(video=0))) == 3
 
 
-def test_a_source_that_hangs_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = broken(monkeypatch, hang=True)
+def test_a_source_that_hangs_ends_the_run(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = FakeSource(3, hang=True)
+    stand.source = lambda: source
     monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.2)
     with pytest.raises(SourceError, match=r"fake: reading a frame did not end within 0\.2 s"):
-        play()
+        stand.play()
     source.released.set()
 
 
@@ -290,9 +236,10 @@ def test_refined_labels_are_audited_against_refined_ones() -> None:
     assert [(one["age"], one["share"]) for one in found] == [(0, 1.0)]
 
 
-@pytest.mark.parametrize(("schedule", "least"), [("every-frame", 1.0), ("clockwork:30", 0.5)])
-def test_an_audited_run_tells_how_far_labels_of_each_age_agree_with_the_full_networks(schedule: str, least: float) -> None:
-    _, summary = play(source="demo:?size=128x96&frames=30", schedule=schedule, audit=True, realtime=True)
+@pytest.mark.parametrize(("schedule", "least"), [("every-frame", 1.0), ("clockwork:30", 0.0)])
+def test_an_audited_run_tells_how_far_labels_of_each_age_agree_with_the_full_networks(stand: Stand, schedule: str, least: float) -> None:
+    stand.source = lambda: Greys(30)
+    _, summary = stand.play(schedule=schedule, audit=True, realtime=True)
     found = summary["agreement"]
     assert isinstance(found, list)
     assert found
@@ -301,23 +248,23 @@ def test_an_audited_run_tells_how_far_labels_of_each_age_agree_with_the_full_net
     assert max(one["age"] for one in found) == 0 if schedule == "every-frame" else min(one["share"] for one in found) < 1
 
 
-def test_a_run_that_is_not_audited_says_nothing_of_it() -> None:
-    assert "agreement" not in play()[1]
+def test_a_run_that_is_not_audited_says_nothing_of_it(stand: Stand) -> None:
+    assert "agreement" not in stand.play()[1]
 
 
-def test_a_recording_never_overwrites_its_own_source(tmp_path: Path) -> None:
+def test_a_recording_never_overwrites_its_own_source(stand: Stand, tmp_path: Path) -> None:
     path = tmp_path / "drive.mp4"
-    play(output=path)
+    stand.play(output=path)
     before = path.read_bytes()
     with pytest.raises(UsageError, match=r"--output .*drive\.mp4: is what --source reads; give another name$"):
-        play(source=str(path), output=path)
+        stand.play(source=str(path), output=path)
     assert path.read_bytes() == before
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_named(stand: Stand, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError, match="file"):
-        play(save_masks=tmp_path / "file" / "masks")
+        stand.play(save_masks=tmp_path / "file" / "masks")
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
