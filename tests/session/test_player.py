@@ -92,7 +92,7 @@ class World:
         for name in ("one", "other"):
             make_bundle(folder / name)
         self.folder = folder
-        monkeypatch.setattr("drive_seg.session.player.open_source", self._open_source)
+        monkeypatch.setattr("drive_seg.session.steered.open_source", self._open_source)
         monkeypatch.setattr("drive_seg.session.opening.open_backend", self._open_backend)
 
     @property
@@ -149,8 +149,8 @@ def pause(player: Player) -> Shown:
     """Pauses; returns what is shown then."""
     player.pause()
     shown = None
-    while shown is None or player._last is not shown:  # what was under way still comes
-        shown = player._last
+    while shown is None or player._steered.news.last is not shown:  # what was under way still comes
+        shown = player._steered.news.last
         time.sleep(0.15)
     player.take()
     return shown
@@ -728,7 +728,7 @@ def test_a_failure_while_it_is_opened_leaves_what_runs_and_what_is_compared(worl
 
 
 def test_the_end_does_not_wait_for_what_hangs_while_it_is_opened(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drive_seg.session.player.OPENING_LIMIT_S", 0.1)
+    monkeypatch.setattr("drive_seg.session.steered.OPENING_LIMIT_S", 0.1)
     with world.playing() as player:
         world.gate.clear()
         player.change(backend="slow")
