@@ -1,10 +1,12 @@
 """The benchmark's figures against frames whose times are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from drive_seg.contracts import TIMED, Decision, Frame, Result
-from drive_seg.session.figures import Latencies, percentiles
+from drive_seg.session.figures import Figures, Latencies, Numbers, Rolling, percentiles
 
 
 def result(index: int, total_ms: float, is_key: bool, dropped: int = 0, cold: bool = False) -> Result:
@@ -53,3 +55,44 @@ def test_no_frame_at_all_is_no_division_by_zero() -> None:
 def test_the_thousandth_needs_a_thousand_values() -> None:
     assert percentiles(range(999))["p99.9"] is None
     assert percentiles(range(1001))["p99.9"] == pytest.approx(999.0)  # 0..1000: a value's place is its size
+
+
+def test_the_last_second_is_told_in_numbers_and_what_is_older_is_forgotten() -> None:
+    rolling = Rolling(span_s=1.0)
+    assert rolling.numbers(0.0) == Numbers()
+    rolling.add(result(0, 99.0, is_key=True, cold=True), 0.0)
+    for i, (ms, is_key, cold) in enumerate([(10.0, True, True), (20.0, False, False), (30.0, True, False), (40.0, False, False)], 1):
+        rolling.add(replace(result(i, ms, is_key, cold=cold), age_frames=i - 1), i * 0.25)
+    found = rolling.numbers(1.0)
+    assert found == Numbers(
+        count=4, fps=pytest.approx(3 / 0.75), p50_ms=25.0, p95_ms=pytest.approx(38.5), key_share=0.5, age_mean=1.5, age_max=3, cold=1,
+        high_ms=18.0,
+    )  # fmt: skip
+    assert rolling.numbers(1.5) == Numbers(2, 4.0, 35.0, pytest.approx(39.5), 0.5, 2.5, 3, 0, 28.0)
+    assert (rolling.numbers(1.8).count, rolling.numbers(1.8).fps, rolling.numbers(1.8).high_ms) == (1, 1.0, None)  # one in a second
+    assert rolling.numbers(2.0) == Numbers()
+
+
+def test_a_pipeline_and_its_comparison_are_counted_apart_and_what_differs_is_the_mean() -> None:
+    figures, one = Figures(), result(0, 5.0, is_key=True)
+    figures.add(one, None)
+    figures.add(one, replace(one, latency_ms={"total": 7.0}))
+    main, comparison = figures.numbers()
+    assert (main.count, comparison.count, comparison.p50_ms, figures.differing()) == (2, 1, 7.0, None)
+    figures.compare(one, replace(one, labels=np.ones((1, 1), np.uint8)))
+    figures.compare(one, one)
+    assert figures.differing() == 0.5
+    figures.forget_comparison()
+    assert (figures.numbers()[0].count, figures.numbers()[1], figures.differing()) == (2, Numbers(), None)
+
+
+def test_a_rate_has_no_pause_in_it_and_begins_with_a_frames_own_work() -> None:
+    latencies = Latencies()
+    latencies.add(replace(result(0, 5.0, is_key=False), latency_ms={"decode": 1.0, "total": 5.0, "overlay": 4.0}), now_s=1.0)
+    assert latencies.summary()["fps"] == pytest.approx(100)
+    latencies.add(result(1, 5.0, is_key=False), now_s=1.09)
+    assert latencies.summary()["fps"] == pytest.approx(20)
+    latencies.stand()
+    latencies.add(result(2, 9.0, is_key=False), now_s=500.0)  # 1 ms to decode, 9 to label
+    assert latencies.summary()["fps"] == pytest.approx(3 / 0.11)
+    assert Latencies(dropped_before=3).summary()["dropped"] == 0

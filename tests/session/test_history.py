@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from drive_seg.contracts import Decision, Frame, Result
 from drive_seg.errors import SinkError
 from drive_seg.session.history import LENGTH, History, moment_of, shares, write_csv
 from tests.fakes import make_result
@@ -17,6 +18,20 @@ def test_a_moment_is_what_the_result_says_without_its_pictures() -> None:
     assert (moment.reason, moment.text) == ("clock", "age 2 of 4")
     assert moment.shares.tolist() == [0.5, 0.25, 0.0]  # a quarter is void
     assert moment.shares.dtype == np.float32
+
+
+def test_nothing_that_is_told_of_a_frame_is_lost() -> None:
+    frame = Frame(np.zeros((8, 8, 3), np.uint8), 7, 1.5, segment=2)
+    decision = Decision(True, "score", "score 0.3", score=0.3, threshold=0.2)
+    result = Result(
+        frame, np.ones((2, 2), np.uint8), None, decision, 4, 133.0, cold=True, latency_ms={"total": 9.0, "low": 2.0}, dropped=5
+    )  # fmt: skip
+    moment = moment_of(result, 2)
+    assert (moment.index, moment.segment, moment.time_s, moment.age_frames, moment.dropped) == (7, 2, 1.5, 4, 5)
+    assert (moment.is_key, moment.cold, moment.reason, moment.text, moment.score, moment.threshold) == (
+        True, True, "score", "score 0.3", 0.3, 0.2,
+    )  # fmt: skip
+    assert (moment.total_ms, moment.latency_ms, moment.shares.tolist()) == (9.0, {"total": 9.0, "low": 2.0}, [0.0, 1.0])
 
 
 def test_shares_are_exact_for_large_pictures() -> None:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from drive_seg.contracts import Backend, SourceInfo
+from drive_seg.contracts import Backend, OnnxFile, Port, SourceInfo
 from drive_seg.errors import BackendError, SinkError, UsageError
 from drive_seg.network.engine import Engine
+from drive_seg.network.foreign import Foreign, ForeignEngine
 from drive_seg.network.refresh import Async, Delayed, Sync
 from drive_seg.session import opening
 from drive_seg.session.opening import open_session
+from drive_seg.session.paths import check_apart, reads
 from drive_seg.settings import Settings
 from drive_seg.sinks.masks import MaskWriter
 from drive_seg.sinks.recorder import Recorder
@@ -110,6 +112,47 @@ def test_what_a_network_without_a_card_is_told_is_for_that_alone(stand: Stand, t
         stand.play(class_names=tmp_path / "names.txt")
     with pytest.raises(UsageError, match=r"^net\.onnx: give --class-names FILE with the names of its classes, one a line$"):
         stand.play(model="net.onnx")
+
+
+def test_a_network_without_a_card_is_what_its_user_says_of_it(stand: Stand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    names, path = tmp_path / "names.txt", str(tmp_path / "net.onnx")
+    names.write_text("road\nsky\n")
+    file = OnnxFile(path, (Port("x", "float32", (1, 3, None, None)),), (Port("y", "float32", (1, 2, None, None)),), {})
+    monkeypatch.setattr("drive_seg.session.opening.read_onnx", {path: file}.__getitem__)
+    said = {"mean": (1.0, 2.0, 3.0), "std": (4.0, 5.0, 6.0), "channels": "bgr", "scale": 2.0, "input_size": (640, 480)}
+    settings = stand.settings(model=path, class_names=names, propagation="flow", **said)
+    found = opening.find_model(settings)
+    assert isinstance(found, Foreign)
+    assert [name.name for name in found.names] == ["road", "sky"]
+    assert (found.mean, found.std, found.channels, found.scale, found.size_hw) == (said["mean"], said["std"], "bgr", 2.0, (480, 640))
+    with opening.open_engine(found, settings) as engine:
+        assert isinstance(engine, ForeignEngine)
+    with pytest.raises(UsageError, match=r"--propagation attend: net\.onnx has no such"):
+        opening.open_engine(found, settings.model_copy(update={"propagation": "attend"}))
+    plain = opening.find_model(stand.settings(model=path, class_names=names))
+    assert isinstance(plain, Foreign)
+    assert (plain.mean, plain.std, plain.channels, plain.scale, plain.size_hw) == ((0, 0, 0), (1, 1, 1), "rgb", 1.0, None)
+
+
+def test_what_a_run_reads_is_told_by_the_flag_that_names_it(stand: Stand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("drive.mp4", "names.txt", "net.onnx", "net.onnx.data", "run.jsonl", "own.toml"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr("drive_seg.session.paths.external_files", lambda model: [Path(f"{model}.data")])
+    asked = {"source": str(tmp_path / "drive.mp4"), "class_names": tmp_path / "names.txt", "replay": tmp_path / "run.jsonl"}
+    settings = stand.settings(model=str(tmp_path / "net.onnx"), **asked).model_copy(update={"config": tmp_path / "own.toml"})
+    said = {(use.who, use.path.name) for use in reads(settings)}
+    assert said == {
+        ("--source", "drive.mp4"), ("--class-names", "names.txt"), ("--replay", "run.jsonl"), ("--config", "own.toml"),
+        ("--model", "net.onnx"), ("--model", "net.onnx.data"),
+    }  # fmt: skip
+    assert {use.path.name for use in reads(stand.settings())} >= {"card.json", "low.onnx", "high.onnx", "head.onnx"}
+    assert reads(stand.settings(source="demo:", model="nonesuch")) == []  # loading it tells
+    writes = check_apart(stand.settings(output="out.mp4", save_masks="masks", trace="t.jsonl", json="j.json"))
+    assert [(use.who, use.path.name) for use in writes] == [
+        ("--output", "out.mp4"), ("--save-masks", "masks"), ("--trace", "t.jsonl"), ("--json", "j.json"),
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match=r"--trace .*run\.jsonl: is what --replay reads"):
+        check_apart(stand.settings(replay=tmp_path / "run.jsonl", trace=tmp_path / "run.jsonl"))
 
 
 def test_a_record_decides_and_a_schedule_beside_it_is_refused(stand: Stand, tmp_path: Path) -> None:
@@ -240,7 +283,8 @@ def test_how_a_run_without_a_window_is_asked_for(stand: Stand) -> None:
     ):
         stand.sources.clear()
         with open_session(stand.settings(**values, give_up="30s"), print) as session:
-            assert stand.sources == [{"uri": "drive", "loop": loop, "give_up_s": 30.0, "tell": print}]
+            assert [source.pop("tell") is not None for source in stand.sources] == [True]
+            assert stand.sources == [{"uri": "drive", "loop": loop, "give_up_s": 30.0}]
             assert (session.max_frames, session.paints_always) == (most, always)
             assert session.capture is not None
             assert session.capture.looping is loop

@@ -190,6 +190,22 @@ def test_it_plays_at_the_sources_pace_and_closes_what_it_opened(world: World) ->
     player.close()
 
 
+def test_before_it_is_opened_there_is_nothing_to_tell(world: World) -> None:
+    player = world.player()
+    status = player.status()
+    assert (status.state, status.runs, status.headline, status.classes, status.palette) == ("opening", {}, "", (), ())
+    assert (status.source.name, status.position, status.seekable, status.paused, status.speed) == ("drive", None, False, False, 1.0)
+    assert (status.dropped, status.recording, status.comparison, status.auditing, status.trouble) == (0, None, None, False, None)
+    assert (player.take(), player.history(), player.agreement(), player.look.opacity) == (None, (), (), 0.5)
+    for nothing in (player.pause, player.resume, player.step):
+        nothing()
+    with pytest.raises(UsageError, match="drive: is not open yet; seek once it plays"):
+        player.seek(3)
+    with pytest.raises(UsageError, match="nothing was played yet; open it first"):
+        player.summary()
+    player.close()
+
+
 def test_new_frames_are_told_once_until_they_are_taken_and_never_after_the_end(world: World) -> None:
     calls: list[float] = []
     with world.playing() as player:
@@ -271,7 +287,7 @@ def test_at_the_end_everything_can_be_changed_and_a_seek_goes_back(world: World)
         player.seek(2)
         until(lambda: player.history(1)[-1].segment == 1)
         until(lambda: player.status().state == "ended")
-        assert next(moment.index for moment in player.history() if moment.segment == 1) == 2
+        assert 2 <= next(moment.index for moment in player.history() if moment.segment == 1) < 7  # the first may have been overtaken
         player.change(loop=True)
         until(lambda: player.history(1)[-1].segment >= 3)
         assert player.status().settings.loop
