@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: run test test-small fuzz mutants check wheel-check bench gpu-check gpu-wheels clean
+.PHONY: run test test-small fuzz soak faults mutants check wheel-check bench gpu-check gpu-wheels clean
 
 run: $(VENV)/.app
 	@if why=$$($(BIN)/python -m drive_seg.ui.display); then $(BIN)/python launch.py; else mkdir -p out && \
@@ -23,6 +23,16 @@ test-small: $(VENV)/.dev
 # Ten times as many damaged inputs as `make test` gives to everything that reads, other ones each time: some five minutes.
 fuzz: $(VENV)/.dev
 	FUZZ=10 QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_fuzz.py -o faulthandler_timeout=1200
+
+# Ten minutes: a million frames through a fake network, then the real one and a window in which everything is switched. Fails where memory,
+# threads, open files or the slowest frames grow, which out/soak.json has by eighth of the run. make soak SECONDS=60 is a shorter one.
+SECONDS ?= 600
+soak: $(VENV)/.dev
+	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak $(SECONDS)
+
+# What becomes of a run when a part of it raises, hangs or is slow, and after how long: the table of docs/reliability.md, in two minutes.
+faults: $(VENV)/.dev
+	@QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
 
 # Puts some 2400 faults into drive_seg/network, one after the other, and tells which of them no test in tests/network notices: half an
 # hour of a quiet machine. make mutants MUTANTS='drive_seg.network.cache*' takes some; .venv/bin/mutmut show NAME shows one.

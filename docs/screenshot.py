@@ -21,14 +21,15 @@ from PyQt6.QtGui import QImage
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
+from drive_seg.session.film import Versus
 from drive_seg.session.player import Player
 from drive_seg.settings import Settings
 from drive_seg.ui.app import run_window
-from drive_seg.ui.compose import Versus, View
+from drive_seg.ui.compose import View
 from drive_seg.ui.window import MainWindow
 
 IMAGES = Path("docs/images")
-RUN = {"source": "demo:?seed=7&size=960x540&frames=9000", "schedule": "clockwork:adaptive=0.1", "propagation": "flow"}
+RUN = {"source": "demo:?seed=7&size=960x540&frames=1800", "loop": True, "schedule": "clockwork:adaptive=0.1", "propagation": "flow"}
 FRAMES = 600
 MOST_BYTES, MOST_FILM_BYTES = 400_000, 3_000_000
 FILM_FPS = 8
@@ -164,7 +165,7 @@ def save(window: MainWindow, path: Path) -> None:
     left, top, width, height = (round(ratio * value) for value in (corner.x(), corner.y(), video.width(), video.height()))
     area = pixels[top : top + height, left : left + width]
     whole = area.copy()
-    for bits in range(2, 7):
+    for bits in range(3, 7):
         area[:] = (whole >> bits << bits) + (1 << bits - 1)
         Image.fromarray(pixels).save(path, optimize=True)
         if path.stat().st_size <= MOST_BYTES:

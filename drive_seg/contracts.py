@@ -129,7 +129,8 @@ class Ahead:
     obstacle: int | None  # the class that is there
     persons: int  # label pixels of people in the corridor
     person_row: int | None  # the lowest of them
-    person: bool = False  # somebody is there, by a rule that a flickering pixel does not meet (network.ahead.Presence)
+    seen: bool  # so many that they are a person, in this frame alone (network.ahead.SEEN)
+    person: bool = False  # somebody is there, by a rule that a flicker does not meet (network.ahead.Presence)
     event: Literal["begin", "end"] | None = None  # `person` is another one than in the frame before
 
 
@@ -327,6 +328,10 @@ class Network(Closing, Protocol):
     @property
     def cut(self) -> float:
         """A larger change than this is another scene."""
+
+    @property
+    def sure(self) -> float | None:
+        """0..1: a drive with a smaller mean confidence is unlike what was learned; None where that is not known."""
 
     @property
     def score(self) -> str | None:

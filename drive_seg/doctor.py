@@ -17,7 +17,7 @@ from rich.text import Text
 
 from drive_seg.backends import BACKENDS, describe_backend
 from drive_seg.backends.jetson import describe_jetson
-from drive_seg.backends.tensorrt.cuda import Gpu, find_gpu
+from drive_seg.backends.tensorrt.cuda import Gpu, find_gpu, gpu_here
 from drive_seg.backends.tensorrt.flavour import INSTALL, TITLES, find_flavour
 from drive_seg.backends.validation import cpu_name, one_line
 from drive_seg.errors import BackendError, DriveSegError
@@ -135,16 +135,9 @@ def _jetson() -> list[Finding]:
     return [Finding("Jetson", not free, said, "sudo nvpmodel -m 0 && sudo jetson_clocks, before anything is measured" if free else "")]
 
 
-def _gpu() -> Gpu | None:
-    try:
-        return find_gpu()
-    except BackendError:
-        return None
-
-
 def _tensorrt() -> Finding:
     """The packages, whether or not there is a GPU to use them; with one, whether they are made for it."""
-    what, gpu = "TensorRT packages", _gpu()
+    what, gpu = "TensorRT packages", gpu_here()
     try:
         flavours = {package: find_flavour(package=package) for package in TITLES if _present(package)}
     except BackendError as error:
@@ -181,7 +174,7 @@ def _major(version: str) -> int:
 
 def _other_gpu_backends() -> list[Finding]:
     """With a GPU: whether what else is installed uses it. A CPU's wheel does not say that there is another."""
-    if not _gpu():
+    if not gpu_here():
         return []
     remedies = {
         "torch": "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu130 (cu126 for a driver for CUDA 12)",

@@ -21,7 +21,7 @@ class DriveSegError(Exception):
     exit_code = 1
 
     def __init__(self, line: str) -> None:
-        super().__init__(redacted(line))
+        super().__init__(redacted("".join(one if one.isprintable() else repr(one)[1:-1] for one in line)))  # names may hold anything
 
 
 class UsageError(DriveSegError):

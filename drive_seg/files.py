@@ -257,10 +257,21 @@ class Beside:
             self.part.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
+        _begun.add(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.drop()
+        _begun.discard(self)
+
+
+_begun: set[Beside] = set()  # as contexts
+
+
+def drop_begun() -> None:
+    """For a process that ends without leaving its contexts: what a context of Beside was to fill is removed."""
+    for beside in tuple(_begun):
+        beside.drop()
 
 
 def write(path: Path, content: str | bytes, overwrite: bool = False) -> None:

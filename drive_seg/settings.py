@@ -167,7 +167,7 @@ class Settings(BaseModel):
         str | None,
         Flag(NETWORK, "NAME", "of its arithmetic", "int8 where the bundle prefers it, else the fastest", choices=PRECISIONS),
     ] = None
-    threads: Annotated[int | None, Field(ge=1), Flag(NETWORK, "N", "CPU threads of the network", "all cores")] = None
+    threads: Annotated[int | None, Field(ge=1, le=1024), Flag(NETWORK, "N", "CPU threads of the network", "all cores")] = None
     refine: Annotated[
         str | None,
         BeforeValidator(_borders),
@@ -206,6 +206,7 @@ class Settings(BaseModel):
             names=("-o",),
         ),
     ] = None
+    captions: Annotated[bool, Flag(OUTPUT, "", "draw classes, latency and age of the features into what is recorded")] = False
     save_masks: Annotated[Place | None, Flag(OUTPUT, "DIR", "write each frame's class ids as a PNG")] = None
     trace: Annotated[Place | None, Flag(OUTPUT, "FILE", "write a JSON line a frame, or what ui.perfetto.dev shows: x.perfetto.json")] = None
     json_file: Annotated[Place | None, Field(alias="json"), Flag(OUTPUT, "FILE", "write the figures as JSON")] = None
@@ -231,7 +232,7 @@ class Settings(BaseModel):
             return cls(**({**_read(config), **given, "config": config} if config else given))  # type: ignore[arg-type]
         except ValidationError as error:
             first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
+            key = str(first["loc"][0])  # what follows are pydantic's names for the types that it tried
             where = f"--{key.replace('_', '-')}" if key in given or not config else f"{config}: {key}"
             if first["type"] == "extra_forbidden":
                 known = ", ".join(sorted(field.alias or name for name, field in cls.model_fields.items()))

@@ -4,8 +4,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from types import TracebackType
+from functools import partial
+from types import MethodType, TracebackType
 from typing import Any, Self, TypeVar
+from weakref import WeakMethod
 
 from drive_seg.errors import DriveSegError
 from drive_seg.workers import Mailbox, Overflow, Worker
@@ -29,8 +31,12 @@ class Watched:
     """What is done step by step in one thread, to which a step costs two writes of an attribute. Looked at from `watch` to `leave`."""
 
     def __init__(self, hung: Callable[[str], None], limit_s: float | None = None) -> None:
-        """`hung` is called once for a step that hangs, in a thread of its own, with "NAME did not end within N s"; LIMIT_S by default."""
-        self._hung, self._limit_s = hung, limit_s
+        """`hung` is called once for a step that hangs, in a thread of its own, with "NAME did not end within N s"; LIMIT_S by default.
+
+        A method's object is not held: it holds this, and would be a circle that only the collector ends.
+        """
+        self._hung: Callable[[], Callable[[str], None] | None] = WeakMethod(hung) if isinstance(hung, MethodType) else lambda: hung
+        self._limit_s = limit_s
         self._step: Step | None = None
 
     @property
@@ -56,8 +62,8 @@ class Watched:
         step.counted_s += tick_s
         if step.counted_s >= self.limit_s:
             step.told = True
-            if text := self.hangs:
-                Worker(f"hung {step.name}", lambda: self._hung(text)).start()
+            if (text := self.hangs) and (hung := self._hung()):
+                Worker(f"hung {step.name}", partial(hung, text)).start()
 
     def watch(self) -> None:
         _watchdog.add(self)

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from drive_seg.contracts import Array, Decision, Frame, Image, Labels, Result, SourceInfo, Tensors, TensorSpec
+from drive_seg.contracts import CONFIDENCE, RUNNER_UP, Array, Decision, Frame, Image, Labels, Result, SourceInfo, Tensors, TensorSpec
 from drive_seg.network.card import Bundle, load_bundle, sha256
 from tests.waiting import PATIENCE_S
 
@@ -264,7 +264,9 @@ class FakeBackend:
             if "part" in inputs:
                 outputs["labels"][:, height * 2 :] = inputs["part"].mean()
 
-        return {"labels": np.zeros((1, height * 4, width * 4), np.uint8)}, compute
+        outputs = {name: np.zeros((1, height * 4, width * 4), np.uint8) for name in ("labels", CONFIDENCE, RUNNER_UP)}
+        outputs[CONFIDENCE][:] = 204  # 80 %, which nobody reads who has not asked for it
+        return outputs, compute
 
     def calls(self, stage: str) -> int:
         return sum(one.calls for one in self.loaded[stage])

@@ -158,11 +158,20 @@ def test_names_that_are_no_utf_8(here: Path, capsys: pytest.CaptureFixture[str])
         {"mode": "async:" + DIGITS},
         {"deadline": "9" * 400 + "fps"},
         {"min_time": "inf"},
+        {"threads": "9" * 20},
     ],
 )
 def test_numbers_that_are_none(given: dict[str, str]) -> None:
     with pytest.raises(UsageError):
         Settings.load(None, given)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\udcff.mp4", "\x1b[31mred.mp4", "a\0b"])
+def test_a_name_of_any_characters_is_one_plain_line(here: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    for flag in ("--source", "--class-names", "--output"):
+        said = refused(capsys, "run", "--headless", "--model", "x.onnx", "--json", "nodir/j", flag, name)
+        assert said.isprintable()
+        assert "[" not in said.partition(":")[0]
 
 
 @pytest.mark.parametrize("what", ["mean", "std"])

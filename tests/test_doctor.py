@@ -128,7 +128,8 @@ def with_gpu(
         def __init__(self, package: str) -> None:
             self.package, self.title, self.targets = package, f"{TITLES[package]} 10.13", ("8.6", "8.9", "12.0")
 
-    monkeypatch.setattr(doctor, "find_gpu", lambda: Gpu(0, "NVIDIA GPU", capability, driver))
+    for place in ("drive_seg.doctor", "drive_seg.backends.tensorrt.cuda"):
+        monkeypatch.setattr(f"{place}.find_gpu", lambda: Gpu(0, "NVIDIA GPU", capability, driver))
     monkeypatch.setattr(doctor, "_present", lambda package: package in packages)
     monkeypatch.setattr(doctor, "find_flavour", lambda package: Flavour(package))
     monkeypatch.setattr(doctor, "_version", lambda package: bindings)
@@ -206,7 +207,8 @@ def test_other_backends_that_leave_the_gpu_alone_are_named(monkeypatch: pytest.M
     def none() -> Gpu:
         raise BackendError("no NVIDIA driver; install it")
 
-    monkeypatch.setattr(doctor, "find_gpu", none)
+    for place in ("drive_seg.doctor", "drive_seg.backends.tensorrt.cuda"):
+        monkeypatch.setattr(f"{place}.find_gpu", none)
     assert doctor._other_gpu_backends() == []
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from drive_seg.errors import DriveSegError, SinkError, UsageError
-from drive_seg.files import Beside, Use, expanded, require_apart, require_writable, write
+from drive_seg.files import Beside, Use, drop_begun, expanded, require_apart, require_writable, write
 
 ROOT = Path(__file__).parents[1]
 
@@ -189,3 +189,12 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
         with pytest.raises(DriveSegError, match=said):
             require_writable([Use("--json", tmp_path / name, "write")], overwrite=False)
     require_writable([Use("--json", tmp_path / "file", "write"), Use("--trace", tmp_path / "new", "write")], overwrite=True)
+
+
+def test_a_process_that_ends_at_once_leaves_nothing_half_written(tmp_path: Path) -> None:
+    (tmp_path / "kept.json").write_text("before")
+    with Beside(tmp_path / "run.json"), Beside(tmp_path / "kept.json", overwrite=True) as kept:
+        kept.file.write(b"half")
+        drop_begun()
+        assert [path.name for path in tmp_path.iterdir()] == ["kept.json"]
+    assert (tmp_path / "kept.json").read_text() == "before"

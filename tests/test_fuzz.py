@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from safetensors.numpy import save
 
 from drive_seg.backends import read_onnx
 from drive_seg.bench.compare import compare_files
@@ -23,6 +25,7 @@ from drive_seg.bench.matrix import read_matrix
 from drive_seg.classes import read_class_names
 from drive_seg.errors import DriveSegError
 from drive_seg.lab.evaluate.datasets import find_pairs
+from drive_seg.lab.train.checkpoint import read_recipe
 from drive_seg.lab.train.recipe import Recipe
 from drive_seg.network.card import load_bundle
 from drive_seg.network.foreign import describe
@@ -31,9 +34,11 @@ from drive_seg.redaction import redacted
 from drive_seg.settings import FLAGS, Settings
 from drive_seg.sinks.tracer import read_decisions
 from drive_seg.sources import files_of
+from drive_seg.sources.file import FileSource
 from drive_seg.sources.pictures import BadPicture, read_bgr, read_stored
 from tests.bench.test_matrix import turn
 from tests.fakes import KEYED, make_bundle
+from tests.sources.clips import write_video
 
 ROOT = Path(__file__).parents[1]
 TIMES = int(os.environ.get("FUZZ", "1"))
@@ -106,6 +111,24 @@ def _pictures(path: Path) -> None:
             read(path)
 
 
+def _video(path: Path) -> None:
+    with FileSource(path) as source:
+        for index in (0, 3):
+            source.seek(index)
+            for _ in range(20):
+                if source.read() is None:
+                    break
+
+
+def video(ending: str) -> bytes:
+    with TemporaryDirectory() as folder:
+        return write_video(Path(folder) / f"v{ending}", [index / 30 for index in range(6)], size_hw=(32, 48)).read_bytes()
+
+
+def checkpoint() -> bytes:
+    return bytes(save({"average.x": np.zeros(3, np.float32)}, {"step": "3", "recipe": json.dumps({"classes": ["road", "car"]})}))
+
+
 READERS: dict[str, tuple[str, bytes, Callable[[Path], object], int]] = {  # the file's name, a real one, who reads it, how many
     "settings": ("f.toml", CONFIG, lambda path: Settings.load(path, {}), 1200),
     "recipe": ("f.toml", (ROOT / "recipes" / "camvid.toml").read_bytes(), Recipe.load, 1000),
@@ -118,6 +141,9 @@ READERS: dict[str, tuple[str, bytes, Callable[[Path], object], int]] = {  # the 
     "PNG": ("f.png", picture(".png"), _pictures, 400),
     "JPEG": ("f.jpg", picture(".jpg"), _pictures, 300),
     "WebP": ("f.webp", picture(".webp"), _pictures, 300),
+    "MP4": ("f.mp4", video(".mp4"), _video, 200),
+    "TS": ("f.ts", video(".ts"), _video, 200),
+    "checkpoint": ("f.safetensors", checkpoint(), read_recipe, 200),
 }
 
 

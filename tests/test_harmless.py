@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from drive_seg import cli
+from drive_seg.cli.flags import alone_in
 
 ROOT = Path(__file__).parents[1]
 SHORT = "demo:?size=128x96&frames=3"
@@ -259,6 +260,35 @@ def test_no_output_lies_within_another(home: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("flag", ["--json", "--save-masks", "--model", "--source", "--output", "--config"])
 def test_a_name_that_is_too_long_is_one_line(home: Path, capsys: pytest.CaptureFixture[str], flag: str) -> None:
     assert "255 bytes" in refused(capsys, home, "run", "--headless", "--source", SHORT, flag, "n" * 256)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train r.toml --out keep.mp4", "train-temporal camvid t.toml --out keep.mp4/x", "zoo r.toml --out keep.mp4",
+        "export keep.mp4 --out keep.json", "quantize camvid --images plain --calib keep.mp4", "sweep --clip set --out keep.mp4",
+        "bench --schedule every-frame --schedule clockwork:4 --out keep.mp4",
+    ],
+)  # fmt: skip
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(home: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    pytest.importorskip("torch", reason="the workshop needs torch: pip install 'drive-seg[lab]'")
+    for name in ("r", "t"):
+        recipe = ROOT / "recipes" / {"r": "camvid.toml", "t": "temporal.toml"}[name]
+        (home / f"{name}.toml").write_bytes(recipe.read_bytes())
+    before = contents(home)
+    code, said = run(capsys, *command.split())
+    (line,) = [line for line in said.splitlines() if line.startswith("drive-seg: ")]
+    assert (code, contents(home)) == (1, before), line
+    assert f"; give another --{'calib' if 'calib' in command else 'out'}" in line
+
+
+def test_no_two_trainings_share_a_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="the workshop needs torch: pip install 'drive-seg[lab]'")
+    (home / "r.toml").write_bytes((ROOT / "recipes" / "camvid.toml").read_bytes())
+    with alone_in(home / "run"):
+        code, said = run(capsys, "train", "r.toml", "--out", "run")
+        assert (code, "is being written by another run" in said) == (2, True), said
+    assert contents(home / "run") == {}
 
 
 def test_an_export_replaces_no_file_unasked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,13 @@ def write_network(folder: Path) -> Path:
 
     (folder / "names.txt").write_text("\n".join(NAMES))
     return Path(Form().write(folder / "net.onnx"))
+
+
+@pytest.fixture(scope="module")
+def still() -> Iterator[drive_seg.Segmenter]:
+    """The default network, to which one picture is nothing to the next."""
+    with drive_seg.load() as segmenter:
+        yield segmenter
 
 
 def test_importing_it_imports_nothing_else() -> None:
@@ -92,9 +100,8 @@ def test_it_is_the_programs_own_way() -> None:
     assert all(np.array_equal(a.network_labels, b.labels) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_a_result_at_the_frames_size_and_by_class() -> None:
-    with drive_seg.load() as segmenter:
-        result = segmenter(next(drive_seg.frames(DRIVE)))
+def test_a_result_at_the_frames_size_and_by_class(still: drive_seg.Segmenter) -> None:
+    segmenter, result = still, still(next(drive_seg.frames(DRIVE)))
     small = result.network_labels
     assert result.labels.shape == (240, 320)
     assert np.array_equal(result.labels[::4, ::4], cv2.resize(small, (320, 240), interpolation=cv2.INTER_NEAREST)[::4, ::4])
@@ -150,8 +157,8 @@ def test_a_streams_array_may_be_written_to_again() -> None:
     pictures = [frame.image for frame in drive_seg.frames(DRIVE)]
     with drive_seg.load(schedule="clockwork:4", propagation="flow", input_size=(320, 240)) as segmenter:
         apart = [segmenter(picture, stream=True).network_labels for picture in pictures]
-    buffer, same = np.empty_like(pictures[0]), []
-    with drive_seg.load(schedule="clockwork:4", propagation="flow", input_size=(320, 240)) as segmenter:
+        segmenter(pictures[0])  # a still picture, behind which another stream begins
+        buffer, same = np.empty_like(pictures[0]), []
         for picture in pictures:
             buffer[:] = picture
             same.append(segmenter(buffer, stream=True).network_labels)
@@ -161,10 +168,9 @@ def test_a_streams_array_may_be_written_to_again() -> None:
 @pytest.mark.parametrize(
     "array", [PICTURE[:, ::-1], np.asfortranarray(PICTURE), np.zeros((7, 900, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)]
 )
-def test_any_size_and_memory_order_will_do(array: Any) -> None:
-    with drive_seg.load() as segmenter:
-        assert segmenter(array).labels.shape == array.shape[:2]
-        assert segmenter(drive_seg.Frame(array, 0, 0.0)).labels.shape == array.shape[:2]
+def test_any_size_and_memory_order_will_do(still: drive_seg.Segmenter, array: Any) -> None:
+    assert still(array).labels.shape == array.shape[:2]
+    assert still(drive_seg.Frame(array, 0, 0.0)).labels.shape == array.shape[:2]
 
 
 @pytest.mark.parametrize(
@@ -184,13 +190,12 @@ def test_any_size_and_memory_order_will_do(array: Any) -> None:
         ([[1, 2, 3]], "a list is no picture; .* Frame"),
     ],
 )
-def test_what_is_no_picture_is_named_with_what_makes_one_of_it(given: Any, said: str) -> None:
-    with drive_seg.load() as segmenter:
+def test_what_is_no_picture_is_named_with_what_makes_one_of_it(still: drive_seg.Segmenter, given: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        still(given)
+    if isinstance(given, np.ndarray):
         with pytest.raises(UsageError, match=said):
-            segmenter(given)
-        if isinstance(given, np.ndarray):
-            with pytest.raises(UsageError, match=said):
-                segmenter(drive_seg.Frame(given, 0, 0.0))
+            still(drive_seg.Frame(given, 0, 0.0))
 
 
 @pytest.mark.parametrize(

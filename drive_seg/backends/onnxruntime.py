@@ -117,7 +117,9 @@ class OnnxRuntimeBackend:
             raise
         except Exception as error:  # its exceptions share no base of their own
             shapes = {key: list(shape) for key, shape in input_shapes.items()}
-            raise BackendError(f"ONNX Runtime cannot load {name} at {shapes}: {one_line(error)}") from error
+            raise BackendError(
+                f"ONNX Runtime cannot load {name} at {shapes}: {one_line(error)}; choose another backend, or export it again"
+            ) from error
         self._quantised = self._quantised or _is_quantised(onnx_path)
         self.precision = "int8" if self._quantised else self._floats
         return stage

@@ -116,7 +116,9 @@ class OpenVinoBackend:
             return OpenVinoStage(name, compiled, outputs, inputs)
         except RuntimeError as error:
             shapes = {own: list(shape) for own, shape in input_shapes.items()}
-            raise BackendError(f"OpenVINO cannot load {name} at {shapes} on {self._where}: {one_line(error)}") from error
+            raise BackendError(
+                f"OpenVINO cannot load {name} at {shapes} on {self._where}: {one_line(error)}; choose another backend, or export it again"
+            ) from error
 
     def _properties(self) -> dict[str, str]:
         properties = {

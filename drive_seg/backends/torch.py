@@ -63,40 +63,39 @@ class _Step:
             del values[name]
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How a backend's stages run."""
+
+    device: torch.device
+    low: torch.dtype | None  # which convolutions and products are computed in; None leaves them
+    threads: int
+    graphs: bool | None  # as TorchBackend says, and the following two
+    urgent: bool
+    compiled: bool
+
+
 class TorchStage:
     """A folded graph, node by node in torch; call it from one thread at a time.
 
     The outputs are the stage's own C-contiguous arrays: the next call overwrites them.
     """
 
-    def __init__(
-        self,
-        name: str,
-        graph: _Graph,
-        input_shapes: Mapping[str, tuple[int, ...]],
-        device: Any,
-        low: Any,
-        threads: int,
-        graphs: bool | None,
-        urgent: bool,
-        compiled: bool,
-    ) -> None:
-        self._name = name
-        self._device = device
-        self._threads = threads
+    def __init__(self, name: str, graph: _Graph, input_shapes: Mapping[str, tuple[int, ...]], how: _How) -> None:
+        self._name, self._threads, device = name, how.threads, how.device
         shapes = {key: tuple(input_shapes[key]) for key in graph.inputs}
         blank = {key: torch.zeros(shapes[key], dtype=dtype) for key, dtype in graph.inputs.items()}
         self.inputs = tuple(TensorSpec(key, _numpy_name(dtype), shapes[key]) for key, dtype in graph.inputs.items())
         self._check = Inputs(name, self.inputs)
         with torch.inference_mode():
-            self._steps, self._fixed, dry = _plan(name, graph, blank, device, low)
+            self._steps, self._fixed, dry = _plan(name, graph, blank, device, how.low)
             on_gpu = device.type == "cuda"
             self._buffers = {key: torch.zeros(dry[key].shape, dtype=dt, pin_memory=on_gpu) for key, dt in graph.outputs.items()}
             self._gpu: GpuRun | None = None
             if on_gpu:
                 given = {key: tensor.pin_memory() for key, tensor in blank.items()}
-                steps = compile_steps(self._run) if compiled else self._run
-                self._gpu = GpuRun(name, steps, given, self._buffers, device, graphs, urgent)
+                steps = compile_steps(self._run) if how.compiled else self._run
+                self._gpu = GpuRun(name, steps, given, self._buffers, device, how.graphs, how.urgent)
         self._results: dict[str, Array] = {key: buffer.numpy() for key, buffer in self._buffers.items()}
         self.outputs = tuple(TensorSpec(key, array.dtype.name, array.shape) for key, array in self._results.items())
         self._closed = False
@@ -161,16 +160,15 @@ class TorchBackend:
         where = (device or ("cuda" if torch.cuda.is_available() else "cpu")).lower()
         if where != "cpu" and not (_gpus() and where in {"cuda", *_gpus()}):
             raise BackendError(f"torch has no device {where!r} here; it has {', '.join(('cpu', *_gpus()))}")
-        self._device = torch.device(where)
-        check_options(self.name, precision, threads, _precisions(self._device), where)
-        self._low = precision or ("fp16" if self._device.type == "cuda" else "fp32")
-        self.precision = self._low
+        on = torch.device(where)
+        check_options(self.name, precision, threads, _precisions(on), where)
+        self._floats = precision or ("fp16" if on.type == "cuda" else "fp32")
+        self.precision = self._floats
         self._quantised = False
         self.int8 = wants_int8(precision, pays=False)
-        self._threads = thread_count(threads)
-        self._graphs, self._urgent, self._compiled = graphs, urgent, compiled
-        self.device = cpu_label(self._threads) if where == "cpu" else f"{where} ({torch.cuda.get_device_name(self._device)})"
-        if self._device.type == "cuda":
+        self._how = _How(on, _LOW[self._floats], thread_count(threads), graphs, urgent, compiled)
+        self.device = cpu_label(self._how.threads) if where == "cpu" else f"{where} ({torch.cuda.get_device_name(on)})"
+        if on.type == "cuda":
             torch.backends.cudnn.benchmark = True  # shapes are fixed
             torch.backends.cudnn.allow_tf32 = False  # else "fp32" would silently be TF32
 
@@ -180,17 +178,17 @@ class TorchBackend:
         try:
             graph = _read(name, onnx_path)
             fix_dimensions(name, graph.dims, input_shapes)
-            low = _LOW[self._low]
-            options = self._graphs, self._urgent, self._compiled
-            stage = TorchStage(name, graph, input_shapes, self._device, low, self._threads, *options)
+            stage = TorchStage(name, graph, input_shapes, self._how)
             self._quantised = self._quantised or any(node.op == "QuantizeLinear" for node in graph.nodes)
-            self.precision = "int8" if self._quantised else "fp32" if self._low == "int8" else self._low
+            self.precision = "int8" if self._quantised else "fp32" if self._floats == "int8" else self._floats
             return stage
         except BackendError:
             raise
         except Exception as error:  # protobuf's, onnx's and torch's share no base
             shapes = {key: list(shape) for key, shape in input_shapes.items()}
-            raise BackendError(f"torch cannot load {name} at {shapes}: {one_line(error)}") from error
+            raise BackendError(
+                f"torch cannot load {name} at {shapes}: {one_line(error)}; choose another backend, or export it again"
+            ) from error
 
 
 def compile_steps(steps: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]) -> Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]:
@@ -272,7 +270,9 @@ def _plan(
                 steps.append(_bind(node, known, device, low))
                 steps[-1].run(values)
         except (RuntimeError, TypeError, ValueError, IndexError, KeyError) as error:
-            raise BackendError(f"torch cannot run {node.op} (node {node.name!r} of {stage}): {one_line(error)}") from error
+            raise BackendError(
+                f"torch cannot run {node.op} (node {node.name!r} of {stage}): {one_line(error)}; choose another backend"
+            ) from error
     fixed = {name: known[name].to(device) for name in graph.outputs if name in known}
     last = {name: step for step in steps for _, name in step.slots}
     last = {name: step for step in steps for name in _unread(step, last)} | last  # what nobody reads goes at once

@@ -15,9 +15,8 @@ from typing import Any
 
 import psutil
 
-from drive_seg.backends.tensorrt.cuda import find_gpu
+from drive_seg.backends.tensorrt.cuda import gpu_here
 from drive_seg.backends.validation import cpu_name, one_line
-from drive_seg.errors import BackendError
 
 PACKAGES = ("drive-seg", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "torch", "tensorrt", "tensorrt_rtx")
 # of nvmlDeviceGetCurrentClocksThrottleReasons (NVML API reference, nvmlClocksThrottleReasons)
@@ -37,17 +36,14 @@ def provenance(command: str, packages: Sequence[str] = PACKAGES) -> dict[str, An
 
 def describe() -> dict[str, Any]:
     """The CPU, its physical cores, the threads of it that this process may use, memory, the operating system's kernel, and the GPU."""
-    try:
-        gpu: str | None = find_gpu().name
-    except BackendError:
-        gpu = None
+    gpu = gpu_here()
     return {
         "cpu": cpu_name(),
         "cores": psutil.cpu_count(logical=False),
         "threads": len(_cpus()),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "kernel": f"{platform.system()} {platform.release()}",
-        "gpu": gpu,
+        "gpu": gpu and gpu.name,
     }
 
 

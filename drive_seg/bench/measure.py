@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from drive_seg.bench.machine import Gauges, Usage
-from drive_seg.bench.tally import BenchmarkSettings, Tally, Timing, spread
+from drive_seg.bench.tally import Tally, Timing, spread
 from drive_seg.contracts import KINDS, TIMED, Frame, Result, SourceInfo
 from drive_seg.errors import SourceError
 from drive_seg.session.audit import Agreement
@@ -28,7 +28,7 @@ class Measurement:
 
     ran: Mapping[str, str]  # Pipeline.runs
     source: SourceInfo
-    settings: BenchmarkSettings
+    settings: Settings  # with `realtime` for a live source too
     timings: tuple[Timing, ...]
     seconds: float  # of counting
     warmup: int
@@ -77,7 +77,7 @@ class Measurement:
     def _source(self) -> dict[str, Any]:
         height, width = self.source.size_hw
         return {
-            "name": self.source.name, "width": width, "height": height, "paced": self.settings.paced, "round_frames": self.round_frames,
+            "name": self.source.name, "width": width, "height": height, "paced": self.settings.realtime, "round_frames": self.round_frames,
             "rounds": self.rounds, "whole": self.whole,
         }  # fmt: skip
 
@@ -97,14 +97,14 @@ def _by_kind(timings: Iterable[Timing]) -> dict[str, list[float]]:
     return values
 
 
-def deadline(timings: Sequence[Timing], settings: BenchmarkSettings, dropped: int) -> dict[str, Any] | None:
+def deadline(timings: Sequence[Timing], settings: Settings, dropped: int) -> dict[str, Any] | None:
     """Frames that came too late: by frame to labels; where frames come at their own time by capture to labels, and lost ones are missed."""
-    if settings.deadline_ms is None:
+    if settings.deadline is None:
         return None
-    late = sum((one.labels_ms if settings.paced else one.ms["total"]) > settings.deadline_ms for one in timings)
-    missed, due = (late + dropped, len(timings) + dropped) if settings.paced else (late, len(timings))
-    by = "capture to labels" if settings.paced else "frame to labels"
-    return {"ms": settings.deadline_ms, "by": by, "missed": missed, "due": due, "share": missed / due if due else None}
+    late = sum((one.labels_ms if settings.realtime else one.ms["total"]) > settings.deadline for one in timings)
+    missed, due = (late + dropped, len(timings) + dropped) if settings.realtime else (late, len(timings))
+    by = "capture to labels" if settings.realtime else "frame to labels"
+    return {"ms": settings.deadline, "by": by, "missed": missed, "due": due, "share": missed / due if due else None}
 
 
 def tracks(timings: Iterable[Timing], seconds: float) -> dict[str, float]:
@@ -176,7 +176,7 @@ def _decoding(measured: Measurement) -> str:
         return ""
     decode, total = (median(one.ms.get(name, 0.0) for one in measured.timings) for name in ("decode", "total"))
     waited = sum(one.wait_ms for one in measured.timings) / 1e3 / measured.seconds if measured.seconds > 0 else 0.0
-    if measured.settings.paced:  # waiting is what it should do
+    if measured.settings.realtime:  # waiting is what it should do
         if decode <= 1e3 / measured.source.fps:
             return ""
         return f"bound by decoding: a frame takes {decode:.1f} ms to decode and comes every {1e3 / measured.source.fps:.1f} ms"
@@ -231,9 +231,9 @@ def measure(session: Session, settings: Settings, gauges: Gauges, clock: Callabl
     """
     assert session.capture is not None
     source = session.capture.source
-    wanted = BenchmarkSettings.of(settings, source.info.live)
+    settings = settings.model_copy(update={"realtime": settings.realtime or source.info.live})
     loops = session.capture.looping and not source.info.live
-    benchmark = Benchmark(Tally(wanted, source.info.frame_count if loops else None, clock()), gauges, clock)
+    benchmark = Benchmark(Tally(settings, source.info.frame_count if loops else None, clock()), gauges, clock)
     session.observers = {"benchmark": benchmark, **session.observers}  # the first to be asked, and to be closed
     session.run()
     tally = benchmark.tally
@@ -242,7 +242,7 @@ def measure(session: Session, settings: Settings, gauges: Gauges, clock: Callabl
     return Measurement(
         ran=session.pipeline.runs,
         source=source.info,
-        settings=wanted,
+        settings=settings,
         timings=tuple(tally.timings),
         seconds=tally.seconds,
         warmup=tally.warmup,

@@ -18,23 +18,6 @@ ROUND_FRAMES = 1800  # of a looped source; longer ones are not counted in whole 
 
 
 @dataclass(frozen=True, slots=True)
-class BenchmarkSettings:
-    """How much is measured."""
-
-    warmup: int | None = None  # frames; None: until stable
-    min_frames: int = 1000
-    min_time_s: float = 10.0
-    max_frames: int | None = None  # that are counted, no more and no fewer, whatever the minimum says
-    deadline_ms: float | None = None
-    paced: bool = False  # frames come at their own time: a camera's, or a file's played in real time
-
-    @classmethod
-    def of(cls, settings: Settings, live: bool) -> "BenchmarkSettings":
-        paced = live or settings.realtime
-        return cls(settings.warmup, settings.min_frames, settings.min_time, settings.max_frames, settings.deadline, paced)
-
-
-@dataclass(frozen=True, slots=True)
 class Timing:
     """One counted frame."""
 
@@ -102,8 +85,9 @@ class Tally:
     is counted.
     """
 
-    def __init__(self, settings: BenchmarkSettings, round_frames: int | None, now_s: float) -> None:
-        """`round_frames`: of a looped source; None for one without an end."""
+    def __init__(self, settings: Settings, round_frames: int | None, now_s: float) -> None:
+        """`realtime` of the settings: frames come at their own time, as a camera's do. `round_frames`: of a looped source; None for one
+        without an end."""
         self._settings, self._start_s, self._seen = settings, now_s, 0
         self.round_frames = round_frames if round_frames and round_frames <= ROUND_FRAMES else None
         self._round = _Round()
@@ -137,17 +121,17 @@ class Tally:
         if settings.max_frames is not None:
             self.whole = whole and count >= settings.max_frames
             return count < settings.max_frames
-        enough = count >= settings.min_frames and elapsed_s >= settings.min_time_s
+        enough = count >= settings.min_frames and elapsed_s >= settings.min_time
         if enough and (whole or self.round_frames is None):
             self.whole = whole
             return False
-        return elapsed_s < max(LONGEST_S, settings.min_time_s)
+        return elapsed_s < max(LONGEST_S, settings.min_time)
 
     def add(self, result: Result, wait_ms: float, now_s: float) -> None:
         self._seen += 1
         if self._seen == 1:  # the clock starts with the first frame's own work
             self.began_s = now_s - work_s(result)
-        if self._round.restarted and self.timings and not self._settings.paced:
+        if self._round.restarted and self.timings and not self._settings.realtime:
             self._rewound_s += wait_ms / 1e3
             wait_ms = 0.0
         self.timings.append(timing(result, wait_ms, now_s - self.began_s))

@@ -18,7 +18,7 @@ from drive_seg.cli.evaluate import evaluate
 from drive_seg.cli.export import export
 from drive_seg.cli.flags import err
 from drive_seg.cli.gpu_check import gpu_check
-from drive_seg.cli.headless import abandon
+from drive_seg.cli.headless import abandon, salvage
 from drive_seg.cli.models import models
 from drive_seg.cli.options import Command
 from drive_seg.cli.quantize import quantize
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] | N
 
     watchdog.last_resort = abandon
     try:
-        with ended_by_signals(interrupted):
+        with ended_by_signals(interrupted, salvage):
             code = (command or typer.main.get_command(app))(arguments, prog_name="drive-seg", standalone_mode=False, obj=arguments)
         _exit(code if isinstance(code, int) else 0)
     except BaseException as error:

@@ -1,6 +1,7 @@
 """`drive-seg batch`: a folder of drives, by several workers or a cluster, that may be killed at any moment and goes on."""
 
 import json
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from drive_seg.cli.headless import print_note
 from drive_seg.cli.options import OF_NETWORK, OF_TIME, Flags, takes
 from drive_seg.errors import SourceError, Stopped, UsageError
 from drive_seg.files import Held, expanded
+from drive_seg.redaction import redacted
 from drive_seg.settings import OUTPUT, Settings
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ class Told:
 
     def __init__(self, events: bool) -> None:
         self.before = 0  # drives that were finished before
-        self._events = events
+        self._events, self._stream = events, sys.stdout  # which is Ray's warnings' as well, unless it is somebody else's meanwhile
         columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.1f} %"), TextColumn("{task.fields[rates]}")
         self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err, disable=events)
         self._task = TaskID(0)
@@ -140,8 +142,7 @@ class Told:
 
     def __call__(self, event: dict[str, Any]) -> None:
         if self._events:
-            out.print(json.dumps(event), soft_wrap=True, markup=False)
-            out.file.flush()
+            print(redacted(json.dumps(event)), file=self._stream, flush=True)
         kind, drive = event["event"], event.get("drive", "")
         if kind == "survey":
             self._frames[drive] = event["frames"]
@@ -149,14 +150,17 @@ class Told:
             self._rates[event["by"]] = event["frames"] / event["took_s"] if event["took_s"] else 0.0
             share = event["frames"] / frames if (frames := self._frames.get(drive)) else 1.0
             self._bar.advance(self._task, self._bytes.get(drive, 0) * share)
-        elif kind == "lost" and not self._events:
-            err.print(f"{drive}: a worker ended: {event['error']}", soft_wrap=True)
         elif kind == "file":
             self._done, self._failed = self._done + 1, self._failed + bool(event["error"])
             self._seconds += event["frames"] / event["fps"] if event["fps"] else 0.0
-            if event["error"] and not self._events:
-                err.print(event["error"], soft_wrap=True)
-        rates = "+".join(f"{rate:.0f}" for rate in self._rates.values()) if len(self._rates) <= 8 else f"{sum(self._rates.values()):.0f}"
+        if kind in ("piece", "file"):
+            self._show()
+        if kind in ("lost", "file") and event["error"] and not self._events:
+            err.print(f"{drive}: a worker ended: {event['error']}" if kind == "lost" else event["error"], soft_wrap=True)
+
+    def _show(self) -> None:
+        many = len(self._rates) > 8
+        rates = f"{sum(self._rates.values()):.0f}" if many else "+".join(f"{rate:.0f}" for rate in self._rates.values())
         described = f"{self._done} of {len(self._bytes)} drives"
         self._bar.update(self._task, description=described, rates=f"{rates} frames/s" if rates else "")
 

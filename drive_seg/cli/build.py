@@ -28,8 +28,6 @@ def build(
     """Compile bundles for an NVIDIA GPU before their first run; without one, for the GPUs that TensorRT for RTX knows."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from drive_seg.lab.build.compile import compile_bundle
-
     settings, frame_hw = Settings.load(None, {"backend": "tensorrt", "precision": "fp16", **flags}), _frame_hw(frame_size)
     if settings.backend != "tensorrt":
         raise UsageError(f"--backend {settings.backend}: compiles when it is run; only tensorrt is built ahead")
@@ -50,7 +48,7 @@ def build(
 
         made = AheadOfTime(settings.precision, tell, show)
         for bundle in found:
-            compile_bundle(bundle, made, settings.input_size[::-1] if settings.input_size else None, frame_hw)
+            made.build(bundle, settings.input_size[::-1] if settings.input_size else None, frame_hw)
     out.print(f"{len(made.entries)} engines by {made.what}, in {made.folder}", soft_wrap=True, markup=False)
 
 

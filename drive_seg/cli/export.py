@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from drive_seg.cli.flags import Debug, check_outputs, out, read_by, require_lab
+from drive_seg.cli.flags import Debug, check_outputs, made_folder, out, require_lab
 from drive_seg.cli.options import Flags, takes
 from drive_seg.contracts import STAGES
-from drive_seg.files import expanded
+from drive_seg.files import Use
 from drive_seg.network import card as bundles
 
 
@@ -23,10 +23,10 @@ def export(
     require_lab()
     from drive_seg.lab.build.export import export_bundle
 
-    out_dir = expanded(out_dir)
-    made = [out_dir / name for name in (bundles.CARD, *(f"{stage}.onnx" for stage in STAGES))]
-    check_outputs(read_by("CHECKPOINT", checkpoint), {"--out": made if out_dir.exists() else []}, bool(flags))
-    card = export_bundle(checkpoint, out_dir)
+    folder = made_folder(out_dir)
+    made = [folder / name for name in (bundles.CARD, *(f"{stage}.onnx" for stage in STAGES))]
+    check_outputs([Use("CHECKPOINT", checkpoint, "read")], {"--out": made}, bool(flags))
+    card = export_bundle(checkpoint, folder)
     out.print(
         f"{out_dir}: {card.parameters / 1e6:.1f} M parameters, {sum(s.gflop for s in card.stages.values()):.1f} GFLOP", soft_wrap=True
     )

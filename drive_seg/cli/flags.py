@@ -1,6 +1,7 @@
 """What the commands share: two flags, the two consoles, and how figures are written to a file."""
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from drive_seg.errors import SinkError, UsageError
-from drive_seg.files import Beside, Use, expanded, require_apart, require_writable
+from drive_seg.files import Beside, Held, Use, expanded, require_apart, require_writable
 from drive_seg.redaction import redacted
 from drive_seg.settings import Settings
 from drive_seg.sources.pictures import is_picture
@@ -37,13 +38,26 @@ def typed(context: typer.Context) -> str:
     return shlex.join(("drive-seg", *map(redacted, context.obj)))
 
 
-def made_folder(path: Path) -> Path:
-    """What --out names. Raises SinkError."""
+def made_folder(path: Path, flag: str = "--out") -> Path:
+    """What the flag names, as a folder in which files can be made. Raises UsageError, SinkError."""
     try:
         (folder := expanded(path)).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SinkError(f"{path}: cannot be made ({error.strerror}); give another --out") from error
+        raise SinkError(f"{path}: cannot be made ({error.strerror}); give another {flag}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SinkError(f"{path}: nothing can be written there; give another {flag}")
     return folder
+
+
+@contextmanager
+def alone_in(path: Path) -> Iterator[Path]:
+    """What --out of a training names: nobody else trains there meanwhile. Raises UsageError, SinkError."""
+    folder = made_folder(path)
+    held = Held(folder / "training.lock", folder)
+    try:
+        yield folder
+    finally:
+        held.release()
 
 
 def require_lab(*packages: str) -> None:
@@ -93,10 +107,11 @@ def check_outputs(reads: Iterable[Use], writes: Mapping[str, Iterable[Path | Non
 
 
 def read_by(flag: str, *paths: Path | None) -> Iterator[Use]:
-    """Files, and the pictures in folders."""
+    """Files, and the pictures in folders; those in folders that cannot be read are not read later either."""
     for path in paths:
         if path and path.is_dir():
-            yield from (Use(flag, one, "read") for one in path.rglob("*") if is_picture(one))
+            found = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+            yield from (Use(flag, one, "read") for one in found if is_picture(one))
         elif path:
             yield Use(flag, path, "read")
 

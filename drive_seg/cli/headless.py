@@ -11,6 +11,7 @@ from rich.text import Text
 from drive_seg.cli.flags import err, out
 from drive_seg.contracts import Result
 from drive_seg.errors import DriveSegError
+from drive_seg.files import drop_begun
 from drive_seg.session.observer import Observer
 from drive_seg.settings import Settings
 from drive_seg.sources.capture import Capture
@@ -51,6 +52,7 @@ class Events(Observer):
 def announced(settings: Settings) -> Iterator["Session"]:
     """Opened and announced, to be run. Raises what opening it raises."""
     from drive_seg.session.opening import open_session
+    from drive_seg.session.unlike import Unlike
     from drive_seg.workers import ended_by_signals
 
     with ExitStack() as stack:
@@ -59,10 +61,11 @@ def announced(settings: Settings) -> Iterator["Session"]:
         assert session.capture is not None
         assert session.pipeline is not None
         close = session.capture.close
-        stack.enter_context(ended_by_signals(lambda _: close(), lambda: session.salvage(SALVAGE_S)))
+        stack.enter_context(ended_by_signals(lambda _: close(), lambda: salvage(session)))
         session.hung = lambda _, error: abandon(error, session)
         err.print(f"{session.capture.source.info.name} · {session.pipeline.headline}", soft_wrap=True, markup=False)
         print_note(session.pipeline.engine.note)
+        session.observers["unlike"] = Unlike(session.pipeline.engine.sure, print_note)
         session.observers["progress"] = progress = Progress(session.capture)
         stack.enter_context(err.status(progress))
         session.observers["events"] = Events()
@@ -73,10 +76,16 @@ def announced(settings: Settings) -> Iterator["Session"]:
 def abandon(error: DriveSegError, session: "Session | None" = None) -> NoReturn:
     """Ends the process, whose main thread hangs: what was recorded until now is kept. Of any thread."""
     err.print(f"drive-seg: {error}", soft_wrap=True, markup=False)
-    if session:
-        session.salvage(SALVAGE_S)
+    salvage(session)
     out.file.flush()
     os._exit(error.exit_code)
+
+
+def salvage(session: "Session | None" = None) -> None:
+    """Before the process ends at once: completes what was recorded, and removes what is half written."""
+    if session:
+        session.salvage(SALVAGE_S)
+    drop_begun()
 
 
 def print_note(note: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from drive_seg.cli.flags import Debug, out, require_lab
+from drive_seg.cli.flags import Debug, check_outputs, made_folder, out, read_by, require_lab
 from drive_seg.errors import UsageError
 from drive_seg.network import card as bundles
 
@@ -25,7 +25,7 @@ def quantize(
 ) -> None:
     """Make int8 stages for a bundle, measure what they cost and gain, and let its card prefer them if they are worth it."""
     require_lab()
-    from drive_seg.lab.build.compare import judge
+    from drive_seg.lab.build.compare import FILES, judge
     from drive_seg.lab.build.quantize import quantize_bundle, spread
     from drive_seg.lab.evaluate.accuracy import from_pairs
     from drive_seg.lab.evaluate.pairs import read_picture
@@ -33,6 +33,12 @@ def quantize(
     if (check_images is None) != (check_labels is None):
         raise UsageError("give --check-images and --check-labels, or neither")
     folder, card = bundles.locate(model), bundles.load_bundle(model).card
+    record = made_folder(calib / card.name, "--calib")
+    check_outputs(
+        (*read_by("--images", images), *read_by("--check-images", check_images), *read_by("--check-labels", check_labels)),
+        {"--calib": [record / name for name in FILES]},
+        overwrite=True,
+    )
     made = quantize_bundle(folder, images, frames, floats or ())
     checked = (check_images, check_labels) if check_images and check_labels else None
     command = ["drive-seg", "quantize", model, "--images", str(images), "--frames", str(frames)]
@@ -41,6 +47,6 @@ def quantize(
     seen = (
         (lambda: from_pairs(checked, card.classes)) if checked else lambda: ((read_picture(path), None) for path in spread(images, frames))
     )
-    report = judge(folder, made, seen, calib / card.name, shlex.join(command))
+    report = judge(folder, made, seen, record, shlex.join(command))
     out.print(f"{folder}: {report['why']}", soft_wrap=True, markup=False)
-    out.print(f"wrote {calib / card.name}", soft_wrap=True, markup=False)
+    out.print(f"wrote {record}", soft_wrap=True, markup=False)

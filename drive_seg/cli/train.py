@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from drive_seg.cli.flags import Debug, SkipBad, out, require_lab
+from drive_seg.cli.flags import Debug, SkipBad, alone_in, out, require_lab
 
 
 def train(
@@ -30,7 +30,8 @@ def train(
     from drive_seg.lab.train.recipe import Recipe
 
     taught = Recipe.load(recipe, architecture=architecture, epochs=epochs, hold_out=hold_out or None)
-    trained = learn(taught, out_dir, restart, save_every_s=save_every, skip_bad=skip_bad)
-    plot_log(out_dir / "log.jsonl", out_dir / "log.png")
+    with alone_in(out_dir) as folder:
+        trained = learn(taught, folder, restart, save_every_s=save_every, skip_bad=skip_bad)
+        plot_log(folder / "log.jsonl", folder / "log.png")
     said = "" if trained.miou is None else f", mIoU {trained.miou:.4f} on the validation pictures"
     out.print(f"{trained.checkpoint}: {trained.steps} steps{said}", soft_wrap=True, markup=False)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from drive_seg.cli.flags import Debug, out, require_lab
+from drive_seg.cli.flags import Debug, alone_in, out, require_lab
 from drive_seg.network import card as bundles
 
 
@@ -23,6 +23,7 @@ def train_temporal(
 
     bundle, settings = bundles.load_bundle(model), TemporalRecipe.load(recipe)
     network = read_network(bundle)
-    learned = distill(bundle, network, settings, out_dir)
+    with alone_in(out_dir) as folder:
+        learned = distill(bundle, network, settings, folder)
     card = attach(bundle, network, load_temporal(learned.checkpoint, network, settings.propagations))
     out.print(f"{bundle.folder}: propagations {', '.join(card.propagations)}; run `drive-seg quantize` again", soft_wrap=True, markup=False)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from drive_seg.cli.flags import Debug, err, out, require_lab
+from drive_seg.cli.flags import Debug, alone_in, err, out, require_lab
 
 
 def zoo(
@@ -22,5 +22,7 @@ def zoo(
     from drive_seg.lab.build.zoo import DRIVES, NETWORKS, survey
     from drive_seg.lab.train.recipe import Recipe
 
-    survey(Recipe.load(recipe), only or NETWORKS, drive or DRIVES, out_dir, lambda line: err.print(line, soft_wrap=True, markup=False))
+    taught = Recipe.load(recipe)
+    with alone_in(out_dir) as folder:
+        survey(taught, only or NETWORKS, drive or DRIVES, folder, lambda line: err.print(line, soft_wrap=True, markup=False))
     out.print(f"wrote {out_dir / 'zoo.md'}", soft_wrap=True, markup=False)

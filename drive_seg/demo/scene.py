@@ -6,7 +6,8 @@ the road can be asked for in any order.
 
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
+from functools import lru_cache, partial
+from weakref import proxy
 
 import numpy as np
 
@@ -125,8 +126,9 @@ class Scene:
         self.route: Route = make_route(rng, lane_u=-1.5)
         self._lead = (float(rng.uniform(14, 18)), rng.uniform(0, 6.28, 2), int(rng.integers(64)))
         self._streams = self._make_streams()
-        self._block = lru_cache(_CACHED)(self._make_block)
-        self._member = lru_cache(_CACHED)(self._make_member)
+        this = proxy(self)  # not held by its own caches, which only the collector would end
+        self._block = lru_cache(_CACHED)(partial(Scene._make_block, this))
+        self._member = lru_cache(_CACHED)(partial(Scene._make_member, this))
 
     def things(self, view: View) -> list[Thing]:
         """What stands or moves between a little behind the camera and as far as it is worth drawing, in no order."""

@@ -21,7 +21,7 @@ def write_manifest(records: Records) -> int:
     except ImportError as error:
         raise UsageError(f"{MANIFEST} needs pyarrow; pip install 'drive-seg[fleet]', and the same command writes it") from error
     classes = sorted({name for record in _records(records) for name in record["areas"] or ()})
-    areas = pa.struct([(name, pa.float32()) for name in classes])
+    areas = pa.struct([(name, pa.float32()) for name in classes]) if classes else pa.null()  # Parquet has no empty struct
     text, whole_number, number = pa.string(), pa.int64(), pa.float64()
     latency = pa.struct([(name, number) for name in ("p50", "p95", "p99", "max")])
     runs = pa.struct([(name, text) for name in ("model", "backend", "precision", "schedule", "mode", "propagation")])

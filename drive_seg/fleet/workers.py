@@ -4,10 +4,12 @@ Either is given one job at a time and answers with a Future; one that ends under
 """
 
 import os
+import secrets
 import signal
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing import get_context, parent_process
@@ -90,7 +92,9 @@ class Actor:
         self._ray, self._actor = ray, made.remote(order)
 
     def do(self, job: str, *args: Any) -> Future[Any]:
-        asked: Future[Any] = self._actor.do.remote(job, *args).future()
+        # To begin it may have to be placed elsewhere first, which is waited for; other work somebody else does meanwhile.
+        retries = -1 if job == "begin" else 0
+        asked: Future[Any] = self._actor.do.options(max_task_retries=retries).remote(job, *args).future()
         return asked
 
     def again(self) -> None:
@@ -119,17 +123,21 @@ def hired(order: Order, count: int | None, where: str | None) -> Iterator[Crew]:
         if where == NONE or not find_spec("ray"):
             workers: list[Worker] = [Process(order) for _ in range(count or _fitting(thread_count(None), threads))]
             absent = "" if where == NONE else f"; Ray, which also does it on many machines, is not installed ({INSTALL})"
-            note = f"{len(workers)} processes of {threads} thread{'s' * (threads > 1)}{absent}"
+            note = f"{_many(len(workers), 'process')} of {_many(threads, 'thread')}{absent}"
         else:
             ray = stack.enter_context(_connected(where or LOCAL, threads * (count or _fitting(thread_count(None), threads))))
             cores = int(ray.cluster_resources().get("CPU", 0))
             gpus = int((order.settings.device or "").lower().startswith("cuda") or order.settings.backend == "tensorrt")
             workers = [Actor(order, ray, threads, gpus) for _ in range(count or _fitting(cores, threads))]
             nodes = sum(node["Alive"] for node in ray.nodes())
-            note = f"{len(workers)} actors of Ray, {threads} thread{'s' * (threads > 1)} each, on {nodes} node{'s' * (nodes > 1)}"
+            note = f"{_many(len(workers), 'actor')} of Ray with {_many(threads, 'thread')}, on {_many(nodes, 'node')}"
         for worker in workers:
             stack.callback(worker.close)
         yield Crew(tuple(workers), note)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{('es' if what.endswith('s') else 's') * (count != 1)}"
 
 
 def _fitting(cores: int, threads: int) -> int:
@@ -139,6 +147,8 @@ def _fitting(cores: int, threads: int) -> int:
 @contextmanager
 def _connected(where: str, cores: int) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # else Ray tells its makers of every cluster
+    if where == LOCAL and "RAY_AUTH_MODE" not in os.environ:  # nobody else may use it; unasked, Ray keeps a token in the user's home
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray
 
     here = {"num_cpus": cores, "object_store_memory": STORE_BYTES, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -146,7 +156,8 @@ def _connected(where: str, cores: int) -> Iterator[Any]:
         ray.init(where, log_to_driver=False, logging_level="ERROR", **(here if where == LOCAL else {}))
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise UsageError(f"--ray {where}: no cluster answers there ({one_line(error)}); start one with `ray start --head`") from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # its warnings of machines that are gone, the last of them at the end
+        try:
+            yield ray
+        finally:
+            ray.shutdown()

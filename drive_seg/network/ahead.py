@@ -20,7 +20,7 @@ ROUNDED = 1e-6
 TAKEN = (
     0.1  # of the corridor's width in a row: where so much is no road, the row is not free. The corridor is as wide in metres in every row
 )
-NARROWEST = 4  # label pixels: above the row in which the corridor is as narrow, nothing is looked at
+NARROWEST = 1 / 60  # of the picture's width: where the corridor is no wider, nothing is looked at
 SEEN = 1 / 4000  # of the picture's pixels: fewer of people's are no person
 OF_LAST, BEGINS_AT = (
     5,
@@ -73,7 +73,7 @@ class Mask:
 
 @lru_cache(maxsize=8)
 def mask_of(corridor: Corridor, size_hw: tuple[int, int]) -> Mask:
-    """The pixels whose middle is in the triangle, where it is wider than NARROWEST. Raises UsageError where nothing is left of it."""
+    """The pixels whose middle is in the triangle, where it is wider than NARROWEST. Raises UsageError where nothing is left."""
     height, width = size_hw
     y, x = np.mgrid[0:height, 0:width] + 0.5
     inside = np.full(size_hw, True)
@@ -81,11 +81,12 @@ def mask_of(corridor: Corridor, size_hw: tuple[int, int]) -> Mask:
     for (ax, ay), (bx, by) in ((left, apex), (apex, right), (right, left)):
         inside &= (bx - ax) * (y - ay) - (by - ay) * (x - ax) >= 0
     widths = inside.sum(1)
-    inside[widths <= NARROWEST] = False
-    rows = np.flatnonzero(widths > NARROWEST)
+    wide = widths > max(1, NARROWEST * width)
+    inside[~wide] = False
+    rows = np.flatnonzero(wide)
     if not rows.size:
-        raise UsageError(f"the corridor has no row wider than {NARROWEST} pixels of labels of {width}x{height}; make it larger")
-    return Mask(inside.astype(np.uint8), np.where(widths > NARROWEST, widths, 0), int(rows[0]), int(rows[-1]))
+        raise UsageError(f"the corridor has no row that is wide enough in labels of {width}x{height}; make it larger")
+    return Mask(inside.astype(np.uint8), np.where(wide, widths, 0), int(rows[0]), int(rows[-1]))
 
 
 def look_ahead(labels: Labels, corridor: Corridor, roles: Labels) -> Ahead:
@@ -102,7 +103,7 @@ def look_ahead(labels: Labels, corridor: Corridor, roles: Labels) -> Ahead:
     known = cv2.countNonZero((kinds > _VOID).view(np.uint8) & mask.inside)
     taken, persons = np.asarray(cv2.medianBlur((kinds > _ROAD).view(np.uint8), 3), np.uint8) & mask.inside, cv2.countNonZero(person)
     ends = _counts(taken) >= np.maximum(1, np.ceil(TAKEN * mask.widths))
-    if sees_person(persons, labels.size):
+    if seen := persons >= max(1, SEEN * labels.size):
         ends, taken = ends | (_counts(person) > 0), taken | person
     row = _lowest(ends)
     near = slice(0, 0) if row is None else slice(max(0, row - 2), row + 1)
@@ -115,6 +116,7 @@ def look_ahead(labels: Labels, corridor: Corridor, roles: Labels) -> Ahead:
         obstacle=None if row is None else int(np.bincount(labels[near][taken[near] > 0]).argmax()),
         persons=persons,
         person_row=_lowest(_counts(person)),
+        seen=seen,
     )
 
 
@@ -154,11 +156,6 @@ def at_size(ahead: Ahead, size_hw: tuple[int, int]) -> Ahead:
 
     polygon = tuple((round(x * across, 2), round(y * down, 2)) for x, y in ahead.polygon)
     return replace(ahead, size_hw=size_hw, polygon=polygon, row=row_of(ahead.row), person_row=row_of(ahead.person_row))
-
-
-def sees_person(persons: int, pixels: int) -> bool:
-    """Whether so many pixels of people in the corridor are a person, of labels of so many pixels: SEEN of them, and at least one."""
-    return persons >= max(1, SEEN * pixels)
 
 
 class Presence:

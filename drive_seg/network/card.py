@@ -87,6 +87,7 @@ class Card(_Strict):
     labels: str  # the tensor of the last stage with uint8 class ids (1, h, w)
     change: str  # the tensor of the first stage that is compared from frame to frame to find a scene cut
     cut: float = Field(CUT, gt=0)  # and a larger `cache.change` of it is one
+    sure: Annotated[float, Field(gt=0, lt=1)] | None = None  # less is the mean confidence of a drive unlike those learned; None: unknown
     score: str | None = None  # the first stage's tensor with the predicted share of labels that differ from the key frame's, one number
     key_inputs: dict[Annotated[str, Field(pattern="^key_")], KeyInputCard] = {}  # by the input's name
     propagations: tuple[str, ...] = FOR_ALL  # how the context may be propagated to a frame

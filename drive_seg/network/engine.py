@@ -105,7 +105,7 @@ class Engine(Closing):
             raise UsageError(f"--propagation {propagation}: {card.name} has no such; it has {', '.join(card.propagations)}")
         self.bundle, self.backend, self.note = bundle, backend, bundle.note
         self.name, self.classes, self.palette, self.change, self.score = card.name, card.classes, card.palette, card.change, card.score
-        self.cut = card.cut
+        self.cut, self.sure = card.cut, card.sure
         self.stages = card.stages
         self.stale = card.heads.get(propagation, card.stages["head"])  # the head of frames that are not the key frame
         self.cached = card.cached

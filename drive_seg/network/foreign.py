@@ -319,7 +319,7 @@ class Whole:
 class ForeignEngine(Closing):
     """A Network (contracts.py) of one ONNX file. Owned by one thread."""
 
-    change, cut, score = "scene", CUT, None
+    change, cut, sure, score = "scene", CUT, None, None
     cached: tuple[StageName, ...] = ("high",)
     deep_takes = ("image",)
 

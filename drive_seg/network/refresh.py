@@ -109,10 +109,10 @@ class Async:
         self._deep: Deep | None = None
         self._fitted_hw = (0, 0)
         self._jobs: Mailbox[tuple[Key, Tensors, Deep]] = Mailbox(1, Overflow.WAIT)
-        self._keys: Mailbox[Key] = Mailbox(1, Overflow.WAIT)
+        self._keys = keys = Mailbox[Key](1, Overflow.WAIT)
         self._under_way = self._in_vain = False
         self._apart = Apart()
-        self._watched = Watched(lambda text: self._keys.close(hangs(network, text)))
+        self._watched = Watched(lambda text: keys.close(hangs(network, text)))
         self._worker = Worker("high", self._work, on_error=self._keys.close).start()
 
     @property

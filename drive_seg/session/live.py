@@ -10,7 +10,7 @@ from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.schedule import Pipelined, check_fits
 from drive_seg.session import opening
 from drive_seg.settings import Settings
-from drive_seg.workers import Closed, Worker, on_all_cpus
+from drive_seg.workers import Closed, Worker, give_back, on_all_cpus
 
 PATIENCE_S = 10.0  # what nobody wants any more ends where it next tells something; what does not is left alone
 SCHEDULED = {"schedule", "replay"}  # the settings that a pipeline can change and stay the same
@@ -228,6 +228,7 @@ class LivePipeline:
         before, self.pipeline, self.settings, self.broken = self.pipeline, made, settings, False
         if before:
             before.close()
+            give_back()
 
     def _drop(self) -> None:
         if self._opening:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from drive_seg.contracts import Ahead, Corridor, Labels, Result
-from drive_seg.network.ahead import Presence, at_size, look_ahead, role_table, sees_person
+from drive_seg.network.ahead import Presence, at_size, look_ahead, role_table
 from drive_seg.session.observer import Observer
 
 MOST_EVENTS = 10_000  # that are kept
@@ -42,15 +42,15 @@ class Lookout(Observer):
 
     def see(self, labels: Labels, result: Result) -> Ahead:
         """The same of other labels of the result's frame."""
-        frame, ahead = result.frame, look_ahead(labels, self.corridor, self._roles)
+        frame = result.frame
+        ahead = at_size(look_ahead(labels, self.corridor, self._roles), frame.size_hw)
         now, before = (frame.segment, frame.index), self._presence.there
-        seen, ahead = sees_person(ahead.persons, labels.size), at_size(ahead, frame.size_hw)
         if now == self._last:
             return replace(ahead, person=before)
         if self._last and frame.segment != self._last[0]:
             self._presence.forget()
             before = False
-        self._last, there = now, self._presence.add(seen)
+        self._last, there = now, self._presence.add(ahead.seen)
         self._frames += 1
         self._with_person += there
         self._free += ahead.share or 0.0

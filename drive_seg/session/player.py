@@ -6,6 +6,7 @@ from pathlib import Path
 from drive_seg.overlay import Look, Painter
 from drive_seg.session.audit import Agreement
 from drive_seg.session.commands import checked
+from drive_seg.session.film import Film
 from drive_seg.session.history import Moment
 from drive_seg.session.live import FIELDS, with_pipeline
 from drive_seg.session.status import Shown, Status
@@ -82,6 +83,7 @@ class Player:
             numbers=numbers,
             comparison_numbers=other_numbers if other else None,
             trouble=now.news.trouble,
+            unlike=now.unlike.mean,
         )
 
     def history(self, last: int = 600) -> tuple[Moment, ...]:
@@ -111,6 +113,15 @@ class Player:
     @look.setter
     def look(self, look: Look) -> None:
         self._steered.session.painter = Painter(look)
+
+    @property
+    def film(self) -> Film:
+        """What a recording shows."""
+        return self._steered.film
+
+    @film.setter
+    def film(self, film: Film) -> None:
+        self._steered.film = film
 
     @property
     def painter(self) -> Painter:

@@ -52,6 +52,9 @@ class Session:
         )
         self.painter: Painter | None = None  # draws the overlay, on every frame or where a sink wants it
         self.paints_always = False
+        self.films: Callable[[Result, Result | None], Result] | None = (
+            None  # draws more into what the sinks get: a frame and its comparison
+        )
         self.max_frames: int | None = None
         self.auditor: Auditor | None = None  # one of the observers, or was: what it found can still be read
         self._watched, self._stage_of = Watched(self._hung, limit_s), "network"
@@ -85,8 +88,9 @@ class Session:
             if (result := self.step(frame)) is None:
                 continue
             comparison = self.step_comparison(frame)
+            told = self._attempt("recorder", partial(self.films, result, comparison)) if self.films and "recorder" in self.sinks else None
             for name, sink in tuple(self.sinks.items()):
-                self._attempt(name, partial(sink.put, result))
+                self._attempt(name, partial(sink.put, told or result))
             self._count(result)
             for name, observer in tuple(self.observers.items()):
                 self._attempt(name, partial(observer.on_result, result, comparison))

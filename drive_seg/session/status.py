@@ -77,6 +77,7 @@ class Status:
     numbers: Numbers
     comparison_numbers: Numbers | None
     trouble: Trouble | None  # the newest
+    unlike: float | None = None  # mean confidence of the last seconds, while the drive is unlike what the network learned
 
 
 class News:

@@ -17,14 +17,16 @@ from drive_seg.session.commands import Commands
 from drive_seg.session.comparison import Comparison
 from drive_seg.session.current import CurrentSource
 from drive_seg.session.figures import Figures
+from drive_seg.session.film import Film, filmed
 from drive_seg.session.history import History, moment_of
 from drive_seg.session.live import LivePipeline, differing_fields, with_pipeline
 from drive_seg.session.paths import check_apart, check_paths
 from drive_seg.session.session import Session
 from drive_seg.session.status import News, Shown
+from drive_seg.session.unlike import Unlike
 from drive_seg.settings import Settings
 from drive_seg.sources import open_source
-from drive_seg.workers import Closed, Worker, on_all_cpus
+from drive_seg.workers import Closed, Worker, give_back, on_all_cpus
 
 CLOSE_LIMIT_S = 60.0  # the frame under way, and a recording's end, on a machine that is busy
 OPENING_LIMIT_S = 5.0  # what is being opened ends by itself, where nobody waits any more
@@ -40,9 +42,9 @@ class Steered:
         self.news, self.commands = News(), Commands()
         self.source = CurrentSource(settings.source, self._end)
         self.main, self.comparison = LivePipeline(leads=True, check=self._check), Comparison(self._check)
-        self.figures, self.history = Figures(), History()
+        self.figures, self.history, self.unlike = Figures(), History(), Unlike(None)
         self.session = self._new_session()
-        self.session.painter = Painter(Look((), settings.opacity))
+        self.session.painter, self.film = Painter(Look((), settings.opacity)), Film(settings.captions)  # set by any thread
         self._obey: dict[str, Callable[[Any], object]] = {  # by what a command is called, and its failure
             "change": self._change,
             "comparison": self._compare,
@@ -129,7 +131,14 @@ class Steered:
         return Worker("pipeline", work, on_error=partial(self.news.tell, "network"))
 
     def _end(self, name: str, close: Callable[[], None]) -> None:
-        self._ending = [worker for worker in self._ending if worker.alive] + [Worker(name, close).start()]
+        """In a thread of its own, where it may hang; then it is forgotten, and its memory given back."""
+        closing = [close]
+
+        def end() -> None:
+            closing.pop()()
+            give_back()
+
+        self._ending = [worker for worker in self._ending if worker.alive] + [Worker(name, end).start()]
 
     def _check(self) -> None:
         if self._closing.is_set():
@@ -139,7 +148,7 @@ class Steered:
 
     def _new_session(self) -> Session:
         session = Session(None, self)
-        session.failed, session.hung = self._failed, self._hung
+        session.failed, session.hung, session.films = self._failed, self._hung, self._filmed
         return session
 
     @property
@@ -169,6 +178,7 @@ class Steered:
     def _came(self, result: Result, comparison: Result | None) -> None:
         self.history.add(moment_of(result, len(self._network[0])))
         self.figures.add(result, comparison)
+        self.unlike.on_result(result, comparison)
         self._frame_hw = result.frame.size_hw
         self._show(result, comparison)
         self._count += 1
@@ -217,7 +227,7 @@ class Steered:
         elif wanted.loop != self.settings.loop:
             source.capture.looping = wanted.loop
             self._keep(loop=wanted.loop)
-        if "corridor" in updates:
+        if "corridor" in updates and "source" not in updates:  # else it is that source's, once it plays
             self._keep(corridor=wanted.corridor)
             self.news.attempt("ahead", self._look_ahead)
             if still := self._still:
@@ -288,7 +298,7 @@ class Steered:
         pipeline = self.main.pipeline
         assert pipeline is not None
         before, self.session.pipeline = self._network, pipeline
-        self._network = (pipeline.engine.classes, pipeline.engine.palette)
+        self._network, self.unlike = (pipeline.engine.classes, pipeline.engine.palette), Unlike(pipeline.engine.sure)
         if self.painter.look.palette == usual_look(*before).palette:
             look = self.painter.look
             hidden = look.hidden if self._network[0] == before[0] else frozenset[int]()
@@ -371,6 +381,11 @@ class Steered:
             settings = self.settings.model_copy(update={"overwrite": False})
             self.session.sinks["recorder"] = opening.open_recorder(path, settings, self.source.info)
             self._recording = path
+
+    def _filmed(self, result: Result, comparison: Result | None) -> Result:
+        session = self.session
+        assert session.pipeline is not None
+        return filmed(result, session.pipeline, comparison, session.comparison, self.painter, self.film)
 
     # -- what fails
 

@@ -123,7 +123,7 @@ class Recorder(BackgroundWriter):
         except av.error.FFmpegError as error:
             raise self._failed(error) from error
         finally:
-            self._container = self._stream = None  # in them are the encoder's threads, and we are in a circle that only the collector ends
+            self._container = self._stream = None  # in them are the encoder's threads, and whoever recorded may hold us still
             self._beside.leave()
 
     def _failed(self, error: Exception) -> SinkError:

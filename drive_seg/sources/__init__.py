@@ -103,7 +103,7 @@ KINDS = (  # the first that is meant is opened
     Kind("0, /dev/video0", "a camera", lambda uri: re.fullmatch(CAMERA, uri), _open_camera),
     Kind("demo:", "the drive that the program draws", lambda uri: uri.startswith("demo:"), _open_demo),
     Kind("rtsp://…, http://…", "a network stream", lambda uri: re.match(STREAM, uri), _open_stream),
-    Kind("bag.mcap?topic=/camera/image_raw", "a camera in a ROS 2 bag", lambda uri: re.match(BAG, uri), _open_bag, _bag_file),
+    Kind("bag.mcap?topic=/front", "a camera in a ROS 2 bag", lambda uri: re.match(BAG, uri), _open_bag, _bag_file),
     Kind("DIR, 'DIR/*.png'", "a folder or quoted glob of pictures", _has_pictures, _open_pictures, _pictures),
     Kind("drive.mp4", "a video file", lambda uri: not re.match(SCHEME, uri), _open_file, _played),
 )

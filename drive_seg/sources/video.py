@@ -282,7 +282,7 @@ def _drive(container: av.container.InputContainer, probe: bool) -> VideoStream:
     """The track that the container is about. Raises Unplayable."""
     tracks = [track for track in container.streams.video if track.codec_context is not None]
     if not tracks:
-        names = sorted({track.name or track.type for track in container.streams})
+        names = sorted({getattr(track, "name", "") or track.type for track in container.streams})  # one of an unknown codec has no name
         raise Unplayable(f"it holds no picture that can be decoded here, only {', '.join(names) or 'nothing'}")
     moving = [track for track in tracks if not track.disposition & PICTURES] or tracks
     if len(moving) > 1 and probe:

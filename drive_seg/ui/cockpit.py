@@ -21,13 +21,14 @@ from drive_seg.network.propagate import FOR_ALL, HOLD
 from drive_seg.overlay import Look
 from drive_seg.session import corridors
 from drive_seg.session.corridors import corridor_of
+from drive_seg.session.film import Versus, same_ids
 from drive_seg.session.history import LENGTH, Moment
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.sinks.snapshot import Labelled
 from drive_seg.ui import pixel
 from drive_seg.ui.choices import nudged, translate
-from drive_seg.ui.compose import Versus, View, compose, same_ids
+from drive_seg.ui.compose import View, compose
 from drive_seg.ui.keeping import CLOSE_LIMIT_S, Keeper, Memory
 from drive_seg.ui.truth import Truth, known
 from drive_seg.workers import Worker
@@ -52,6 +53,7 @@ class Cockpit(QObject):
         self.player, self.memory = player, memory
         self.status: Status = player.status()
         self.view, self.versus, self.divider = View.OVERLAY, Versus.SPLIT, 0.5
+        self._film(captions=self.status.settings.captions or memory.flag("captions", False))
         self.comparison: Mapping[str, object] = memory.comparison or PLAIN  # who is compared with when comparing begins
         self.comparing = False  # as it was asked for: opening the second pipeline takes its time
         self.clear = self._usually_clear()
@@ -125,6 +127,8 @@ class Cockpit(QObject):
         if trouble.what in ("change", "network") and self._requested.keys() == {"backend"} and self._requested["backend"]:
             self._failed[str(self._requested["backend"]), self.status.settings.model] = trouble.text
         self._requested.clear()
+        if isinstance(asked := self.status.settings.corridor, tuple):
+            self.corridor = asked
         if trouble.what == "comparison":
             self.comparing = self.status.comparison is not None
 
@@ -234,6 +238,7 @@ class Cockpit(QObject):
         Raises UsageError where one cannot be written so.
         """
         wanted = {**self._requested, "opacity": self.look.opacity, "audit": self.status.auditing, "output": self.status.recording}
+        wanted["captions"] = self.player.film.captions
         return shlex.join(("python", "launch.py", *map(redaction.redacted, self.status.settings.model_copy(update=wanted).arguments())))
 
     # -- playing
@@ -390,6 +395,7 @@ class Cockpit(QObject):
 
     def toggle_difference(self) -> None:
         self.versus = Versus.SPLIT if self.versus is Versus.DIFFERENCE else Versus.DIFFERENCE
+        self._film(versus=self.versus)
         self._seen()
 
     def toggle_audit(self) -> None:
@@ -445,6 +451,7 @@ class Cockpit(QObject):
 
     def set_divider(self, share: float) -> None:
         self.divider = min(max(share, 0.0), 1.0)
+        self._film(divider=self.divider)
         self.redraw.emit()
 
     def set_opacity(self, opacity: float) -> None:
@@ -495,6 +502,15 @@ class Cockpit(QObject):
 
     def toggle_record(self) -> None:
         self._try(self.keeper.toggle_record)
+
+    def toggle_captions(self) -> None:
+        self._film(captions=not self.player.film.captions)
+        self.memory.keep(captions=self.player.film.captions)
+        self.changed.emit()
+
+    def _film(self, **changes: object) -> None:
+        """A recording shows a comparison as the window does."""
+        self.player.film = replace(self.player.film, **changes)  # type: ignore[arg-type]
 
     def _compared(self, shown: Shown) -> Labelled | None:
         """The comparison's side of a snapshot; other classes have their own colours."""

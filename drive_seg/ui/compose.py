@@ -1,17 +1,15 @@
 """What the picture area shows of a frame: overlay, mask, picture, errors or doubt, alone, split between two ways, or where they differ."""
 
-from collections.abc import Sequence
 from enum import Enum
 
 import cv2
 import numpy as np
 
-from drive_seg.classes import VOID
 from drive_seg.contracts import Image, Labels
 from drive_seg.overlay import Look, Painter
+from drive_seg.session.film import Versus, dark, difference, enlarged, split
 from drive_seg.session.status import Shown
 
-DIFFERENT = (255, 40, 200)  # RGB: in no palette of a data set
 RIGHT, WRONG = (0, 114, 178), (230, 120, 0)  # RGB, told apart by every eye (Okabe, Ito 2008)
 
 
@@ -23,14 +21,6 @@ class View(Enum):
     DOUBT = "doubt"  # where the network tells its confidence
 
 
-class Versus(Enum):
-    """How a frame and its other stand in one picture."""
-
-    SPLIT = "split"
-    DIFFERENCE = "difference"
-
-
-_DIFFERENCE = Painter(Look(palette=((0, 0, 0), DIFFERENT), opacity=0.85, hidden=frozenset({0})))
 _ERRORS = Painter(Look(palette=(RIGHT, WRONG, (0, 0, 0)), opacity=0.6, hidden=frozenset({2})))
 
 
@@ -80,57 +70,21 @@ def scaled(image: Image, size_hw: tuple[int, int]) -> Image:
     return image
 
 
-def same_ids(classes: Sequence[str], other: Sequence[str]) -> Labels | None:
-    """(256,) the id among `classes` by the other's, void where there is none of that name; None where all are the same already."""
-    if tuple(other) == tuple(classes):
-        return None
-    ids = np.full(256, VOID, np.uint8)
-    for number, name in enumerate(other):
-        if name in classes:
-            ids[number] = classes.index(name)
-    return ids
-
-
-def split(left: Labels, right: Labels, size_hw: tuple[int, int], divider: float) -> Labels:
-    """At the frame's size, so that the border is where the divider is."""
-    column = round(size_hw[1] * min(max(divider, 0.0), 1.0))
-    merged = enlarged(left, size_hw).copy()
-    merged[:, column:] = enlarged(right, size_hw)[:, column:]
-    return merged
-
-
-def difference(image: Image, labels: Labels, other: Labels) -> Image:
-    """The picture in dark grey, and on it the pixels that the two label otherwise."""
-    other = enlarged(other, (labels.shape[0], labels.shape[1]))
-    return _DIFFERENCE.paint(_dark(image), (labels != other).astype(np.uint8))
-
-
 def errors(image: Image, labels: Labels, truth: Labels | None, classes: int) -> Image:
     """The picture in dark grey, and on it what is right and what is wrong; nothing where the truth is void, or there is none."""
     if truth is None:
-        return _dark(image)
+        return dark(image)
     size_hw = image.shape[0], image.shape[1]
     truth = enlarged(truth, size_hw)
-    return _ERRORS.paint(_dark(image), np.where(truth < classes, truth != enlarged(labels, size_hw), 2).astype(np.uint8))
+    return _ERRORS.paint(dark(image), np.where(truth < classes, truth != enlarged(labels, size_hw), 2).astype(np.uint8))
 
 
 def doubt(image: Image, shown: Shown, divider: float) -> Image:
     """The picture in dark grey, and on it how unsure the network is: nothing where it is sure, brightest at half sure or less."""
     told = [one.confidence.steps for one in (shown.result, shown.comparison) if one and one.confidence]
     if not told:
-        return _dark(image)
+        return dark(image)
     size_hw = image.shape[0], image.shape[1]
     steps = told[0] if len(told) == 1 else split(told[0], told[1], size_hw, divider)
     heat = cv2.applyColorMap(cv2.convertScaleAbs(cv2.bitwise_not(steps), alpha=2), cv2.COLORMAP_INFERNO)
-    return np.asarray(cv2.add(_dark(image), cv2.resize(heat, size_hw[::-1], interpolation=cv2.INTER_LINEAR)), np.uint8)
-
-
-def _dark(image: Image) -> Image:
-    grey = cv2.convertScaleAbs(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), alpha=0.55)
-    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
-
-
-def enlarged(labels: Labels, size_hw: tuple[int, int]) -> Labels:
-    if labels.shape == size_hw:
-        return labels
-    return cv2.resize(labels, size_hw[::-1], interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
+    return np.asarray(cv2.add(dark(image), cv2.resize(heat, size_hw[::-1], interpolation=cv2.INTER_LINEAR)), np.uint8)

@@ -137,11 +137,10 @@
     <message><source>doubt</source><translation>Zweifel</translation></message>
     <message><source>Confidence</source><translation>Sicherheit</translation></message>
     <message><source> · person</source><translation> · Person</translation></message>
-    <message><source> · person, row {0}</source><translation> · Person, Zeile {0}</translation></message>
     <message><source>Free up to</source><translation>Frei bis</translation></message>
     <message><source>Road in corridor</source><translation>Straße im Korridor</translation></message>
     <message><source>its top</source><translation>zur Spitze</translation></message>
-    <message><source>row {0} of {1} · {2}</source><translation>Zeile {0} von {1} · {2}</translation></message>
+    <message><source>row {0} · {1}</source><translation>Zeile {0} · {1}</translation></message>
 </context>
 <context>
     <name>ScheduleBox</name>
@@ -227,7 +226,9 @@
     <message><source>Take a snapshot</source><translation>Schnappschuss</translation></message>
     <message><source>Save this frame: picture, overlay, mask and its numbers as JSON</source><translation>Dieses Bild speichern: Bild, Überlagerung, Maske und seine Zahlen als JSON</translation></message>
     <message><source>Record</source><translation>Aufnehmen</translation></message>
-    <message><source>Record the overlay as a video until pressed again</source><translation>Die Überlagerung als Video aufnehmen, bis noch einmal gedrückt wird</translation></message>
+    <message><source>Record the overlay, or A and B as they are shown, as a video until pressed again</source><translation>Die Überlagerung, oder A und B wie gezeigt, als Video aufnehmen, bis noch einmal gedrückt wird</translation></message>
+    <message><source>Legend and latency in recordings</source><translation>Legende und Latenz in Aufnahmen</translation></message>
+    <message><source>Draw the classes, what runs, its latency and the age of its features into what is recorded</source><translation>Die Klassen, was läuft, dessen Latenz und das Alter der Merkmale in die Aufnahme zeichnen</translation></message>
     <message><source>Folder for snapshots and recordings …</source><translation>Ordner für Schnappschüsse und Aufnahmen …</translation></message>
     <message><source>Where snapshots and recordings are written</source><translation>Wohin Schnappschüsse und Aufnahmen geschrieben werden</translation></message>
     <message><source>Quit</source><translation>Beenden</translation></message>
@@ -392,6 +393,7 @@
     <message><source>{0}: cannot be made ({1}); choose another folder in the menu Source</source><translation>{0}: kann nicht angelegt werden ({1}); wählen Sie einen anderen Ordner im Menü Quelle</translation></message>
     <message><source>saved {0} in {1}</source><translation>gespeichert: {0} in {1}</translation></message>
     <message><source>?  all keys</source><translation>?  alle Tasten</translation></message>
+    <message><source>loading {0} …</source><translation>{0} wird geladen …</translation></message>
     <message><source>falling behind: {0:.0f} of {1:.0f} frames / s</source><translation>kommt nicht nach: {0:.0f} von {1:.0f} Bildern / s</translation></message>
     <message><source>recording {0} {1}</source><translation>nimmt auf: {0} {1}</translation></message>
     <message><source>Waiting for {0} …</source><translation>Warten auf {0} …</translation></message>
@@ -473,6 +475,7 @@
     <message><source>frame {0}: {1:.1%} of its pixels are wrong, of all frames so far {2:.1%}</source><translation>Bild {0}: {1:.1%} seiner Bildpunkte sind falsch, von allen Bildern bisher {2:.1%}</translation></message>
     <message><source>no other frame with a large error up to the end</source><translation>kein weiteres Bild mit großem Fehler bis zum Ende</translation></message>
     <message><source>blue: right · orange: wrong · grey: void</source><translation>blau: richtig · orange: falsch · grau: ungültig</translation></message>
+    <message><source>unlike what the network learned: {0:.0%} sure</source><translation>anders als das Gelernte: zu {0:.0%} sicher</translation></message>
     <message><source>dark: sure · bright: half sure or less</source><translation>dunkel: sicher · hell: halb sicher oder weniger</translation></message>
     <message><source>Go to a frame</source><translation>Gehe zu einem Bild</translation></message>
     <message><source>Frame, 0 to {0}</source><translation>Bild, 0 bis {0}</translation></message>

@@ -8,6 +8,7 @@ from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QMainWindow, QMenu, QSplitter, QWidget
 
 from drive_seg.redaction import redacted
+from drive_seg.session.film import told_apart
 from drive_seg.session.status import Status
 from drive_seg.ui.actions import ACTIONS, MENUS
 from drive_seg.ui.bars import Transport, TroubleBar, clock
@@ -88,9 +89,11 @@ class Layout:
         """`behind`: frames a second shown and due, where the machine is too slow; `recording_s`: for how long."""
         words, colour, away = state_name(status.state), state_colour(theme, status.state), status.away
         if status.state.startswith("loading"):
-            words, colour = f"{status.state} …", theme.accent
+            words, colour = translate("ui", "loading {0} …").format(status.state.removeprefix("loading ")), theme.accent
         if away and status.state in ("connecting", "reconnecting"):
             words = translate("ui", "{0} since {1}, try {2}").format(words, away.since, away.tries)
+        if status.unlike is not None:
+            words, colour = translate("ui", "unlike what the network learned: {0:.0%} sure").format(status.unlike), theme.warn
         if behind:
             words, colour = translate("ui", "falling behind: {0:.0f} of {1:.0f} frames / s").format(*behind), theme.warn
         self.state.setText(f"● {words}")
@@ -170,8 +173,7 @@ def state_name(state: str) -> str:
 
 def tags(runs: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, str]:
     """What stands left and right of the divider: what the two do not share."""
-    told = [key for key in ("model", "schedule", "mode", "propagation", "precision", "backend") if runs.get(key) != other.get(key)]
-    a, b = (" · ".join(one.get(key, "") for key in told or ["schedule"]) for one in (runs, other))
+    a, b = told_apart(runs, other, between=" · ")
     return f"A  {a}", f"B  {b}"
 
 

@@ -189,14 +189,13 @@ class Panel(QWidget):
             return {}
         road = free = None
         if result and (ahead := result.ahead):
-            classes, (height, _) = self._cockpit.status.classes, ahead.size_hw
+            classes = self._cockpit.status.classes
             road = NONE if ahead.share is None else f"{ahead.share:.0%}"
             free = self.tr("its top")
             if ahead.row is not None:
                 what = classes[ahead.obstacle] if ahead.obstacle is not None and ahead.obstacle < len(classes) else NONE
-                free = self.tr("row {0} of {1} · {2}").format(ahead.row, height, what)
-            if ahead.person:
-                road += self.tr(" · person, row {0}").format(ahead.person_row) if ahead.person_row is not None else self.tr(" · person")
+                free = self.tr("row {0} · {1}").format(ahead.row, what)
+            road += self.tr(" · person") if ahead.person else ""
         return {self.tr("Road in corridor"): road, self.tr("Free up to"): free}
 
 

@@ -18,14 +18,14 @@ AXIS_PX = 50
 
 
 class Curve(QGraphicsItem):
-    """A line through points, with a gap where a number is not finite. pyqtgraph's own takes five times as long, for bounds that nobody asks for."""
+    """A line through points, with a gap where one is not finite. pyqtgraph's own also reckons bounds, for five times as long."""
 
     def __init__(self, pen: QPen) -> None:
         super().__init__()
         self._pen, self._path = pen, QPainterPath()
         self._x = self._y = np.zeros(0)
 
-    def setData(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    def setData(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:  # type: ignore[override]  # as pyqtgraph has it
         self._x, self._y = x, y
         self._path = pg.functions.arrayToQPath(x, y, connect="finite") if len(x) else QPainterPath()
         self.update()
@@ -147,8 +147,8 @@ class Plot(QWidget):
         area = self.areas[at]
         if area.box.isVisible() != shown:
             self.view.ci.layout.setRowStretchFactor(at, self._heights[at] if shown else 0)
-            for item in (area.axis, area.box):
-                item.setVisible(shown)
+            for item in (area.axis, area.box):  # by these two an axis changes its width as well
+                item.show() if shown else item.hide()
 
     def x_range(self, low: float, high: float) -> None:
         self.areas[0].box.setXRange(low, high, padding=0)

@@ -8,7 +8,7 @@ from PyQt6.QtGui import QColor, QPainter, QPen, QPolygonF
 from drive_seg.contracts import Ahead, Corridor
 
 GRIP_PX, REACH_PX = 6.0, 14.0  # of a point that can be dragged: its radius, and from how far away it is taken
-FREE, CORRIDOR, PERSON = "#009E73", "#FFFFFF", "#D55E00"  # told apart by every eye (Okabe, Ito 2008)
+FREE, CORRIDOR, PERSON = "#009E73", "#FFFFFF", "#FF1744"  # the last is none of the strip's colours (Okabe, Ito 2008)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def paint(painter: QPainter, road: Road, where: QRectF, chosen: int | None) -> N
     if ahead and ahead.polygon:
         height, width = ahead.size_hw
         _shape(painter, QPolygonF([_at(where, x / width, y / height) for x, y in ahead.polygon]), FREE, 60)
-    person = ahead is not None and (ahead.person or ahead.person_row is not None)
+    person = ahead is not None and (ahead.person or ahead.seen)
     colour = PERSON if person else CORRIDOR
     left, right, apex = (_at(where, *point) for point in road.corridor)
     _shape(painter, QPolygonF([left, apex, right]), colour, 50 if person else 0)

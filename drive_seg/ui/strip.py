@@ -168,7 +168,7 @@ class Strip(QWidget):
         if known:
             self._lines["confidence"].setData(x, told)
             low = np.floor(10 * float(np.nanmin(told))) / 10  # or a drive's ups and downs are a flat line below 1
-            self.confidences.scale(low - 0.01, 1.0, [(low, self.tr("sure {0:.0%}").format(low))])
+            self.confidences.scale(low, 1.0, [((1 + low) / 2, self.tr("sure {0:.0%}").format((1 + low) / 2))])
 
     def at(self, x_px: float) -> Moment | None:
         """The frame under a place of the plot, counted from the plot's left edge in pixels."""

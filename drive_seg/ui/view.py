@@ -270,9 +270,15 @@ class VideoView(QWidget):
             across, down = ARROWS[Qt.Key(event.key())]
             step = WIDE_STEP if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else STEP
             x, y = self.road.corridor[self.chosen]
-            self._move(self.chosen, x + across * step, y + down * step, done=True)
+            self._move(self.chosen, x + across * step, y + down * step, done=False)
             return
         super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent | None) -> None:
+        if event and self.chosen is not None and self.road and event.key() in ARROWS and not event.isAutoRepeat():
+            self.corridor_moved.emit(self.road.corridor, True)
+            return
+        super().keyReleaseEvent(event)
 
     def choose_next_point(self) -> None:
         """Left foot, right foot, apex, none, in turn."""

@@ -11,7 +11,7 @@ import pytest
 
 from drive_seg.bench.machine import Gauges, Usage
 from drive_seg.bench.measure import Measurement, deadline, measure, notes, tracks
-from drive_seg.bench.tally import BenchmarkSettings, Timing
+from drive_seg.bench.tally import Timing
 from drive_seg.contracts import Result, Source, SourceInfo
 from drive_seg.errors import SourceError
 from drive_seg.network.engine import Engine
@@ -35,7 +35,7 @@ def one(ms: float, kind: str = "other", labels_ms: float | None = None, wait_ms:
 
 
 def measured(
-    timings: Sequence[Timing], usage: Usage = QUIET, seconds: float = 10.0, settings: BenchmarkSettings | None = None, **told: Any
+    timings: Sequence[Timing], usage: Usage = QUIET, seconds: float = 10.0, settings: Settings | None = None, **told: Any
 ) -> Measurement:
     source = SourceInfo("drive.mp4", (48, 64), 30.0, live=False)
     rest: dict[str, Any] = {
@@ -47,7 +47,7 @@ def measured(
         "whole": False,
         "dropped": 0,
     } | told
-    return Measurement(RAN, source, settings or BenchmarkSettings(), tuple(timings), seconds, usage=usage, **rest)
+    return Measurement(RAN, source, settings or Settings(), tuple(timings), seconds, usage=usage, **rest)
 
 
 def test_the_figures_of_known_frames() -> None:
@@ -73,11 +73,11 @@ def test_what_latencies_tells_is_all_there() -> None:
 
 def test_deadlines_are_missed_by_what_the_frames_came_for() -> None:
     frames = [one(ms, labels_ms=labels) for ms, labels in ((10, 20), (40, 50), (20, 34), (33, 33))]
-    back_to_back = deadline(frames, BenchmarkSettings(deadline_ms=33.0), dropped=0)
+    back_to_back = deadline(frames, Settings(deadline="33ms"), dropped=0)
     assert back_to_back == {"ms": 33.0, "by": "frame to labels", "missed": 1, "due": 4, "share": 0.25}
-    paced = deadline(frames, BenchmarkSettings(deadline_ms=33.0, paced=True), dropped=1)  # 50, 34, and the one that was lost, of five
+    paced = deadline(frames, Settings(deadline="33ms", realtime=True), dropped=1)  # 50, 34, and the one that was lost, of five
     assert paced == {"ms": 33.0, "by": "capture to labels", "missed": 3, "due": 5, "share": 0.6}
-    assert deadline(frames, BenchmarkSettings(), dropped=0) is None
+    assert deadline(frames, Settings(), dropped=0) is None
 
 
 def test_tracks_overlap() -> None:
@@ -107,7 +107,7 @@ STEADY = [one(10.0)] * 300
         (measured(STEADY, replace(QUIET, mhz=(4000.0, 4000.0, 3900.0, 3000.0, 3000.0, 3000.0))), "clock fell from 4000 to 3000 MHz"),
         (measured([one(10.0, wait_ms=12.0, decode_ms=20.0)] * 300), "bound by decoding: 36% of the time was waited"),
         (
-            measured([one(10.0, decode_ms=50.0, wait_ms=40.0)] * 300, settings=BenchmarkSettings(paced=True)),
+            measured([one(10.0, decode_ms=50.0, wait_ms=40.0)] * 300, settings=Settings(realtime=True)),
             "50.0 ms to decode and comes every 33.3 ms",
         ),
         (measured(STEADY, round_frames=101, rounds=2), "not whole rounds of the source: 300 frames of rounds of 101"),
@@ -123,7 +123,7 @@ def test_a_doubt_is_noted(told: Measurement, said: str) -> None:
     [
         measured(STEADY),
         measured([one(10.0), one(10.0), one(40.0, "key")] * 100),  # two kinds of frames are no drift
-        measured([one(10.0, wait_ms=30.0)] * 300, settings=BenchmarkSettings(paced=True)),  # a paced run waits
+        measured([one(10.0, wait_ms=30.0)] * 300, settings=Settings(realtime=True)),  # a paced run waits
         measured(STEADY, replace(QUIET, mhz=(4000.0, 3900.0, 3900.0))),
         measured([one(10.0)] * 303, round_frames=101, rounds=3, whole=True),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from drive_seg.bench.tally import LONGEST_S, ROUND_FRAMES, WARMUP_FRAMES, WARMUP_S, BenchmarkSettings, Tally, is_stable, timing
+from drive_seg.bench.tally import LONGEST_S, ROUND_FRAMES, WARMUP_FRAMES, WARMUP_S, Tally, is_stable, timing
 from drive_seg.contracts import Decision, Frame, Result, Span
 from drive_seg.settings import Settings
 
@@ -39,7 +39,7 @@ def play(tally: Tally, frames: Iterator[Frame], every_s: float = 0.01, total_ms:
 
 
 def test_counting_begins_after_the_frames_that_were_told_and_ends_at_the_minimum() -> None:
-    tally = Tally(BenchmarkSettings(warmup=7, min_frames=20, min_time_s=0), None, 0.0)
+    tally = Tally(Settings(warmup=7, min_frames=20, min_time=0), None, 0.0)
     assert play(tally, looped(10**9)) == 27
     assert (tally.warmup, len(tally.timings), tally.warm) == (7, 20, True)
     assert tally.timings[-1].at_s == pytest.approx(0.2)
@@ -47,27 +47,27 @@ def test_counting_begins_after_the_frames_that_were_told_and_ends_at_the_minimum
 
 
 def test_the_minimum_of_time_counts_too() -> None:
-    tally = Tally(BenchmarkSettings(warmup=0, min_frames=1, min_time_s=0.5), None, 0.0)
+    tally = Tally(Settings(warmup=0, min_frames=1, min_time=0.5), None, 0.0)
     play(tally, looped(10**9))
     assert len(tally.timings) == 51  # the first one's own work began before it was asked for
 
 
 @pytest.mark.parametrize("warmup", [0, 3, 10, 14])
 def test_a_looped_source_is_counted_in_whole_rounds_wherever_they_begin(warmup: int) -> None:
-    tally = Tally(BenchmarkSettings(warmup=warmup, min_frames=21, min_time_s=0), 10, 0.0)
+    tally = Tally(Settings(warmup=warmup, min_frames=21, min_time=0), 10, 0.0)
     play(tally, looped(10))
     assert (len(tally.timings), tally.rounds, tally.whole) == (30, 3, True)
 
 
 def test_a_frame_that_was_lost_does_not_make_a_round_longer() -> None:
-    tally = Tally(BenchmarkSettings(warmup=3, min_frames=1, min_time_s=0, paced=True), 10, 0.0)
+    tally = Tally(Settings(warmup=3, min_frames=1, min_time=0, realtime=True), 10, 0.0)
     play(tally, (one for one in looped(10) if (one.segment, one.index) != (1, 3)))
     assert (tally.whole, tally.rounds) == (True, 1)
     assert len(tally.timings) == 10  # 3 to 12, and the next one seen is 14
 
 
 def test_a_long_source_is_counted_to_the_minimum_only() -> None:
-    tally = Tally(BenchmarkSettings(warmup=0, min_frames=20, min_time_s=0), ROUND_FRAMES + 1, 0.0)
+    tally = Tally(Settings(warmup=0, min_frames=20, min_time=0), ROUND_FRAMES + 1, 0.0)
     play(tally, looped(ROUND_FRAMES + 1))
     assert (len(tally.timings), tally.round_frames, tally.whole) == (20, None, False)
 
@@ -76,25 +76,25 @@ def test_a_long_source_is_counted_to_the_minimum_only() -> None:
 @pytest.mark.parametrize("every_s", [0.01, 30.0])
 def test_max_frames_is_how_many_are_counted_whatever_the_warmup_and_the_minimum_and_the_time(warmup: int, every_s: float) -> None:
     for minimum in (1, 1000):
-        tally = Tally(BenchmarkSettings(warmup=warmup, min_frames=minimum, min_time_s=0, max_frames=18), 10, 0.0)
+        tally = Tally(Settings(warmup=warmup, min_frames=minimum, min_time=0, max_frames=18), 10, 0.0)
         assert play(tally, looped(10), every_s) == warmup + 18
         assert (len(tally.timings), tally.warmup, tally.rounds, tally.whole) == (18, warmup, 1, False)
 
 
 def test_max_frames_may_be_whole_rounds() -> None:
-    tally = Tally(BenchmarkSettings(warmup=5, max_frames=20), 10, 0.0)
+    tally = Tally(Settings(warmup=5, max_frames=20), 10, 0.0)
     play(tally, looped(10))
     assert (len(tally.timings), tally.rounds, tally.whole) == (20, 2, True)
 
 
 def test_a_network_that_is_too_slow_for_the_minimum_ends_after_its_time() -> None:
-    tally = Tally(BenchmarkSettings(warmup=0, min_frames=1000, min_time_s=10), None, 0.0)
+    tally = Tally(Settings(warmup=0, min_frames=1000, min_time=10), None, 0.0)
     play(tally, looped(10**9), every_s=2.0)
     assert LONGEST_S <= tally.seconds <= LONGEST_S + 4
 
 
 def test_opening_a_looped_source_anew_is_not_counted() -> None:
-    tally, now_s = Tally(BenchmarkSettings(warmup=0, min_frames=20, min_time_s=0), 10, 0.0), 0.0
+    tally, now_s = Tally(Settings(warmup=0, min_frames=20, min_time=0), 10, 0.0), 0.0
     for one in looped(10):
         wait_s = 1.0 if one.index == 10 else 0.001  # the second round's first frame
         now_s += wait_s
@@ -108,26 +108,26 @@ def test_opening_a_looped_source_anew_is_not_counted() -> None:
 
 
 def test_a_steady_network_is_warm_after_three_windows() -> None:
-    tally = Tally(BenchmarkSettings(min_frames=10, min_time_s=0), None, 0.0)
+    tally = Tally(Settings(min_frames=10, min_time=0), None, 0.0)
     play(tally, looped(10**9))
     assert (tally.warmup, tally.warm) == (72, True)
 
 
 def test_one_that_never_becomes_steady_is_counted_at_the_bound_and_says_so() -> None:
-    tally = Tally(BenchmarkSettings(min_frames=10, min_time_s=0), None, 0.0)
+    tally = Tally(Settings(min_frames=10, min_time=0), None, 0.0)
     for count, one in enumerate(looped(10**9)):
         if not tally.wants(one, count * 1e-3):
             break
         tally.add(result(one, total_ms=5.0 + count), 0.0, count * 1e-3)
     assert (tally.warmup, tally.warm) == (WARMUP_FRAMES, False)
-    slow = Tally(BenchmarkSettings(min_frames=10, min_time_s=0), None, 0.0)
+    slow = Tally(Settings(min_frames=10, min_time=0), None, 0.0)
     play(slow, looped(10**9), every_s=1.0)
     assert (slow.warmup, slow.warm) == (WARMUP_S, False)
 
 
 @pytest.mark.parametrize("every_s", [1e-3, 0.1, 5.0])
 def test_times_that_never_settle_leave_what_was_asked_for(every_s: float) -> None:
-    tally = Tally(BenchmarkSettings(max_frames=33), None, 0.0)
+    tally = Tally(Settings(max_frames=33), None, 0.0)
     for count, one in enumerate(looped(10**9)):
         if not tally.wants(one, count * every_s):
             break
@@ -138,8 +138,8 @@ def test_times_that_never_settle_leave_what_was_asked_for(every_s: float) -> Non
     assert tally.seconds == pytest.approx(33 * every_s)
 
 
-@pytest.mark.parametrize("settings", [BenchmarkSettings(warmup=50), BenchmarkSettings(warmup=20), BenchmarkSettings()])
-def test_frames_that_end_within_the_warmup_are_what_is_counted(settings: BenchmarkSettings) -> None:
+@pytest.mark.parametrize("settings", [Settings(warmup=50), Settings(warmup=20), Settings()])
+def test_frames_that_end_within_the_warmup_are_what_is_counted(settings: Settings) -> None:
     tally = Tally(settings, None, 0.0)
     for index in range(20):
         assert tally.wants(frame(index), index * 0.01)
@@ -161,7 +161,7 @@ def test_stable_is_judged_by_kind() -> None:
 
 
 def test_dropped_frames_of_the_warmup_are_not_counted() -> None:
-    tally = Tally(BenchmarkSettings(warmup=2, min_frames=3, min_time_s=0, paced=True), None, 0.0)
+    tally = Tally(Settings(warmup=2, min_frames=3, min_time=0, realtime=True), None, 0.0)
     for index, dropped in enumerate([4, 7, 7, 8, 9]):
         assert tally.wants(frame(index), index)
         tally.add(result(frame(index), dropped=dropped), 0.0, index)
@@ -177,9 +177,3 @@ def test_a_frames_times_come_from_its_spans_own_clocks() -> None:
     assert one.labels_ms == pytest.approx(16.0)  # from 10.000 to the end of refine
     assert one.overlay_ms == pytest.approx(18.0)
     assert dict(one.tracks_ms) == {"capture": 4.0, "pipeline": pytest.approx(7.0), "high": 35.0}
-
-
-def test_what_the_settings_say() -> None:
-    settings = Settings.load(None, {"deadline": "30fps", "warmup": 4, "realtime": True})
-    assert BenchmarkSettings.of(settings, live=False) == BenchmarkSettings(4, 1000, 10.0, None, pytest.approx(1000 / 30), paced=True)
-    assert Settings.load(None, {"deadline": "33 ms"}).deadline == 33

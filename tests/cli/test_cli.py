@@ -37,6 +37,7 @@ from tests.waiting import PATIENCE_S, until
 ROOT = Path(__file__).parents[2]
 SHORT = "demo:?size=128x96&frames=5"
 SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+SIGNALS = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup and a shell's & have it
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -157,7 +158,7 @@ def test_the_road_ahead_is_told_at_the_end_and_written(capsys: pytest.CaptureFix
 
 
 def test_a_person_in_the_corridor_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    ahead = Ahead((360, 480), USUAL, (), 0.8, 210, 9, 50, 210, True, "begin")
+    ahead = Ahead((360, 480), USUAL, (), 0.8, 210, 9, 50, 210, True, True, "begin")
     events = Events()
     for index, one in enumerate((ahead, replace(ahead, event=None), replace(ahead, person=False, person_row=None, event="end"))):
         made = make_result(123 + index)

@@ -58,6 +58,22 @@ def order(model: str, tmp_path: Path) -> Callable[..., Order]:
     return make
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """The flags of a network that any process can run at once: a pixel's class is its brightest colour."""
+    onnx = pytest.importorskip("onnx")
+    from tests.backends.graphs import save
+
+    folder = tmp_path_factory.mktemp("tiny")
+    kind = onnx.TensorProto.FLOAT
+    node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], kernel_shape=[1, 1])
+    weights = np.eye(3, dtype=np.float32)[..., None, None]
+    net = save(folder / "tiny.onnx", [node], {"x": (kind, [1, 3, None, None])}, {"y": kind}, {"w": weights})
+    (folder / "names.txt").write_text("red\ngreen\nblue\n")
+    names = str(folder / "names.txt")
+    return ("--model", net, "--class-names", names, "--backend", "openvino", "--input-size", "96x64")
+
+
 class Inline:
     """A Worker without a process: what it is asked for it has done when it answers."""
 

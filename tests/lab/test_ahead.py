@@ -37,7 +37,6 @@ def test_rows_shares_and_classes() -> None:
     assert found["obstacle_alike"] == 0.5
     rows = np.arange(48) + 0.5
     widths = 2 * np.floor(rows * 64 / 96 + 0.5)
-    widths[widths <= 4] = 0
     taken = [widths[: end + 1].sum() / widths.sum() for end in (23, 11)]
     errors = [taken[0] - taken[1], 0, taken[0], -taken[0]]
     assert found["share"]["mean_error"] == pytest.approx(np.abs(errors).mean())

@@ -7,7 +7,7 @@ import pytest
 
 from drive_seg.contracts import Ahead, Corridor, Labels
 from drive_seg.errors import UsageError
-from drive_seg.network.ahead import NARROWEST, USUAL, Presence, at_size, checked, look_ahead, mask_of, moved, role_table, sees_person
+from drive_seg.network.ahead import USUAL, Presence, at_size, checked, look_ahead, mask_of, moved, role_table
 
 CLASSES = ("sky", "road", "pavement", "car", "person", "void")
 SKY, ROAD, PAVEMENT, CAR, PERSON, VOID = range(6)
@@ -26,14 +26,15 @@ def look(labels: Labels, corridor: Corridor = WIDE, classes: tuple[str, ...] = C
 
 
 def test_the_mask_has_the_pixels_whose_middle_is_in_the_triangle_and_no_row_that_is_too_narrow() -> None:
-    mask = mask_of(WIDE, (40, 80))
-    y, x = np.mgrid[0:40, 0:80] + 0.5
-    expected = np.abs(x - 40) <= y
-    expected[expected.sum(1) <= NARROWEST] = False
+    mask = mask_of(WIDE, (40, 240))
+    y, x = np.mgrid[0:40, 0:240] + 0.5
+    expected = np.abs(x - 120) <= 3 * y
+    assert expected.sum(1)[:2].tolist() == [4, 10]
+    expected[0] = False  # no more than a 60th of 240
     assert np.array_equal(mask.inside, expected)
     assert mask.widths.tolist() == expected.sum(1).tolist()
-    assert (mask.top, mask.bottom) == (2, 39)
-    assert mask_of(WIDE, (40, 80)) is mask  # computed once
+    assert (mask.top, mask.bottom) == (1, 39)
+    assert mask_of(WIDE, (40, 240)) is mask  # computed once
 
 
 def test_feet_of_different_height_and_a_corridor_that_leans() -> None:
@@ -136,8 +137,8 @@ def test_rows_and_corners_at_the_frames_size() -> None:
 
 
 def test_labels_that_are_too_small_for_it_are_refused() -> None:
-    with pytest.raises(UsageError, match="the corridor has no row wider than 4 pixels of labels of 8x6"):
-        mask_of(((0.4, 1.0), (0.6, 1.0), (0.5, 0.5)), (6, 8))
+    with pytest.raises(UsageError, match="the corridor has no row that is wide enough in labels of 8x6"):
+        mask_of(((0.45, 1.0), (0.55, 1.0), (0.5, 0.5)), (6, 8))
 
 
 @pytest.mark.parametrize(
@@ -196,4 +197,4 @@ def test_how_many_pixels_a_person_has() -> None:
     for height, seen in ((9, False), (10, True)):
         labels[100:110] = ROAD
         labels[100 : 100 + height, 200:202] = PERSON
-        assert sees_person(look(labels).persons, labels.size) is seen
+        assert look(labels).seen is seen

@@ -7,68 +7,27 @@ import gc
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import pytest
 
 from drive_seg.cli import app
-from drive_seg.contracts import Frame, Sink
-from drive_seg.errors import BackendError, DriveSegError, SinkError, SourceError
+from drive_seg.contracts import Frame
+from drive_seg.errors import BackendError
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
-from drive_seg.network.refresh import Async
 from drive_seg.network.schedule import parse_schedule
 from drive_seg.session.session import Session
-from drive_seg.sinks.masks import MaskWriter
-from drive_seg.sinks.recorder import Recorder
-from drive_seg.sinks.tracer import Tracer
-from drive_seg.sources.capture import Capture
-from drive_seg.workers import Closed, Overflow, Worker
-from tests.fakes import FakeBackend, FakeSource, FakeStage, make_bundle
+from drive_seg.workers import Closed
+from tests.fakes import FakeBackend, make_bundle
+from tests.faults import FRAMES, KINDS, PARTS, SINKS, Fault, FaultyBackend, frames
 from tests.session.test_player import Drive, World, more, trouble
 from tests.waiting import PATIENCE_S, until
-
-FRAMES = 6
-SINKS: dict[str, tuple[Callable[[Path], Sink], str]] = {  # and where each of them writes
-    "recorder": (lambda folder: Recorder(folder / "out.mp4"), "drive_seg.sinks.recorder.Recorder._encode"),
-    "masks": (lambda folder: MaskWriter(folder / "masks"), "drive_seg.sinks.masks.MaskWriter._write"),
-    "trace": (lambda folder: Tracer(folder / "run.jsonl"), "drive_seg.sinks.tracer.Tracer._append"),
-}
-
-
-class Fault:
-    """Something that raises, hangs until it is released, or is slow: from its second call on."""
-
-    def __init__(self, kind: str, error: Exception) -> None:
-        self.kind, self._error, self._calls, self._released = kind, error, 0, threading.Event()
-
-    def __call__(self) -> None:
-        self._calls += 1
-        if self._calls == 1:
-            return
-        if self.kind == "raise":
-            raise self._error
-        if self.kind == "hang":
-            assert self._released.wait(PATIENCE_S)
-        if self.kind == "slow":
-            time.sleep(0.02)
-
-    def release(self) -> None:
-        self._released.set()
-
-
-@pytest.fixture(params=["raise", "hang", "slow"])
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "hang":
-        monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.2)
-    return str(request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -78,63 +37,32 @@ def no_thread_left() -> Iterator[None]:
     until(lambda: set(threading.enumerate()) <= before)
 
 
-class FaultyBackend(FakeBackend):
-    """Runs a fault before one of its stages."""
-
-    def __init__(self, stage: str, fault: Fault) -> None:
-        super().__init__()
-        self.stage, self.fault = stage, fault
-
-    def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> FakeStage:
-        made = super().load(onnx_path, input_shapes)
-        if Path(onnx_path).name.startswith(self.stage):
-            compute = made._compute
-
-            def faulty(inputs: Any, outputs: Any) -> None:
-                self.fault()
-                compute(inputs, outputs)
-
-            made._compute = faulty
-        return made
+TOLD = {  # where it raises and where it hangs
+    **dict.fromkeys(
+        ("file", "camera"),
+        ("lens fell off; put it on again", "fake: reading a frame did not end within 0.2 s; check its cable or file and start again"),
+    ),
+    **{
+        part: (
+            "out of order; choose another",
+            f"net on fake: {part.partition(',')[0]} did not end within 0.2 s; choose another backend or model",
+        )
+        for part in ("low", "high", "head", "high, async")
+    },
+    **dict.fromkeys(SINKS, ("No space left on device; free space there", "writing a frame did not end within 0.2 s; look at the disk")),
+}
 
 
-def frames(count: int = FRAMES) -> Iterator[Frame]:
-    return (Frame(np.full((24, 32, 3), 100, np.uint8), i, i / 30) for i in range(count))
-
-
-def ended(session: Session) -> Worker:
-    worker = Worker("session", session.run).start()
-    assert worker.wait(PATIENCE_S)
-    return worker
-
-
-@pytest.mark.parametrize("stage", ["low", "high", "head"])
-@pytest.mark.parametrize("kind", ["raise", "hang", "slow"])
-def test_a_stage(stage: str, kind: str, tmp_path: Path) -> None:
-    """Only its own limit is short: the first frame of a recording may take longer."""
-    fault, told = Fault(kind, BackendError("out of order; choose another")), list[tuple[str, DriveSegError]]()
-    with Engine(make_bundle(tmp_path / "net"), FaultyBackend(stage, fault)) as engine:
-        session = Session(Pipeline(engine, parse_schedule("every-frame")), frames(), limit_s=0.2 if kind == "hang" else None)
-        session.sinks["recorder"] = recorder = Recorder(tmp_path / "out.mp4")
-
-        def hung(what: str, error: DriveSegError) -> None:
-            session.salvage(PATIENCE_S)
-            told.append((what, error))
-            fault.release()
-
-        session.hung = hung
-        worker = ended(session)
-        recorder.close()
-    if kind == "raise":
-        assert isinstance(worker.error, BackendError)
-    elif kind == "hang":
-        ((what, error),) = told
-        assert (what, str(error)) == ("network", f"net on fake: {stage} did not end within 0.2 s; choose another backend or model")
-        assert worker.error is None  # the stage that came back was the last
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_fails_ends_the_run_with_its_line(part: str, kind: str, tmp_path: Path) -> None:
+    found = PARTS[part](kind, tmp_path, 0.2 if kind == "hang" else None)
+    if kind == "slow":
+        assert (found.line, found.frames) == ("", 10 * FRAMES if part == "high, async" else FRAMES)
     else:
-        assert (told, worker.error) == ([], None)
-    with av.open(str(tmp_path / "out.mp4")) as container:
-        assert len(list(container.decode(video=0))) == (FRAMES if kind == "slow" else 1)
+        assert TOLD[part][KINDS.index(kind)] in found.line
+    if part in ("low", "high", "head") and kind != "slow":
+        assert found.frames == 1
 
 
 def test_a_stage_that_nobody_lives_on_without_ends_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,81 +78,6 @@ def test_a_stage_that_nobody_lives_on_without_ends_the_command(tmp_path: Path, m
     with pytest.raises(Closed):  # where it came back after all; else the process has ended
         app.main([], command)
     assert told == ["net on fake: low did not end within 0.2 s; choose another backend or model"]
-
-
-def test_the_deep_stage_beside_the_frames(kind: str, tmp_path: Path) -> None:
-    fault = Fault(kind, BackendError("out of order; choose another"))
-    backend = FaultyBackend("high", fault)
-    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
-        fault()  # the first frame's is the engine's own
-        pipeline = Pipeline(engine, parse_schedule("every-frame"), refresher=Async(engine, backend))
-        session = Session(pipeline, paced(200 if kind == "slow" else 100_000))
-        worker = ended(session)
-        fault.release()
-        pipeline.close()
-    assert (
-        str(worker.error or "")
-        == {
-            "raise": "out of order; choose another",
-            "hang": "net on fake: high did not end within 0.2 s; choose another backend or model",
-            "slow": "",
-        }[kind]
-    )
-
-
-def paced(count: int) -> Iterator[Frame]:
-    for frame in frames(count):
-        time.sleep(0.002)
-        yield frame
-
-
-def test_a_source(kind: str, tmp_path: Path) -> None:
-    class Drive(FakeSource):
-        def read(self) -> Frame | None:
-            fault()
-            return super().read()
-
-    fault = Fault(kind, SourceError("lens fell off; put it on again"))
-    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
-        capture = Capture(Drive(FRAMES), Overflow.WAIT, realtime=False)
-        session = Session(Pipeline(engine, parse_schedule("every-frame")), capture)
-        worker = ended(session)
-        capture.close()
-        fault.release()
-    assert (
-        str(worker.error or "")
-        == {
-            "raise": "lens fell off; put it on again",
-            "hang": "fake: reading a frame did not end within 0.2 s; check its cable or file and start again",
-            "slow": "",
-        }[kind]
-    )
-
-
-@pytest.mark.parametrize("name", SINKS)
-def test_a_writer(name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It hangs while frames come, and with the mailbox full; the frames end with it."""
-    make, where = SINKS[name]
-    fault, (module, _, method) = Fault(kind, OSError(28, "No space left on device")), where.rpartition(".")
-    owner = getattr(__import__(module.rpartition(".")[0], fromlist=["it"]), module.rpartition(".")[2])
-    written = getattr(owner, method)
-
-    def write(self: object, *given: object) -> None:
-        fault()
-        written(self, *given)
-
-    monkeypatch.setattr(owner, method, write)
-    with Engine(make_bundle(tmp_path / "net"), FakeBackend()) as engine:
-        session = Session(Pipeline(engine, parse_schedule("every-frame")), frames(20))
-        session.sinks[name] = sink = make(tmp_path)
-        worker = ended(session)
-        fault.release()
-        sink.close()
-    if kind == "slow":
-        assert worker.error is None
-    else:
-        assert isinstance(worker.error, SinkError)
-        assert ("writing a frame did not end within 0.2 s" if kind == "hang" else "No space left on device") in str(worker.error)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import av
@@ -16,6 +16,8 @@ from drive_seg.errors import Absent, BackendError, DriveSegError, SinkError, Sou
 from drive_seg.network.ahead import USUAL
 from drive_seg.overlay import Look, usual_look
 from drive_seg.session.corridors import keep
+from drive_seg.session.film import Film
+from drive_seg.session.opening import open_session
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown
 from drive_seg.settings import Settings
@@ -179,6 +181,7 @@ def test_it_plays_at_the_sources_pace_and_closes_what_it_opened(world: World) ->
         moments, status = player.history(10), player.status()
         assert [moment.index for moment in moments] == sorted(moment.index for moment in moments)
         assert moments[-1].index > start
+        assert [moment.shares.shape for moment in moments] == [(len(player.status().classes),)] * len(moments)
         assert (status.state, status.runs["model"], status.source.name) == ("playing", "one", "fake")
         assert status.numbers.fps > 0
         got = shown(player)
@@ -510,6 +513,46 @@ def test_the_look_is_recorded_and_what_is_jumped_over_is_not(world: World, monke
         count = len(tape.results)
         more(player)
         assert (len(tape.results), player.status().recording) == (count, None)
+
+
+def test_a_recording_of_a_comparison_shows_both_as_the_film_says(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tape = Tape()
+    monkeypatch.setattr("drive_seg.session.opening.open_recorder", lambda *_: tape)
+    with world.playing(schedule="clockwork:1000") as player:
+        player.look = Look(tuple((number, 0, 0) for number in range(256)), opacity=1.0)  # a label is its red
+        player.record(tmp_path / "out.mp4")
+        player.compare({"schedule": "every-frame"})
+
+        def newest() -> tuple[Result, np.ndarray]:
+            result = tape.results[-1]
+            assert result.overlay is not None
+            return result, result.overlay[..., 2]
+
+        until(lambda: tape.results and newest()[0].age_frames > 1 and len(set(newest()[1][0, [0, -1]].tolist())) == 2)
+        result, red = newest()
+        assert red[0, 0] == result.labels[0, 0]
+        assert red[0, -1] == 100 + result.frame.index % 40
+        player.film = Film(divider=1.0, captions=True)
+        until(lambda: newest()[1][0, 0] < newest()[1][20, -8])
+        player.compare(None)
+        player.film = Film()
+        until(lambda: (newest()[1] == newest()[0].labels[0, 0]).all())
+        assert player.status().trouble is None
+
+
+def test_captions_are_drawn_without_a_window_too(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("drive_seg.session.opening.open_source", lambda *_, **__: Drive(3))
+    pictures: list[np.ndarray] = []
+    for captions in (False, True):
+        tape = Tape()
+        monkeypatch.setattr("drive_seg.session.opening.open_recorder", lambda *_, tape=tape: tape)
+        given = {"model": str(world.folder / "one"), "output": tmp_path / "out.mp4", "captions": captions}
+        with open_session(Settings.load(None, given)) as session:
+            session.run()
+        assert len(tape.results) == 3
+        pictures.append(np.asarray(tape.results[-1].overlay))
+    assert (pictures[0] == pictures[0][0, 0]).all()
+    assert (pictures[1] != pictures[0]).any()
 
 
 def test_a_recording_cannot_begin_over_its_own_source(world: World, tmp_path: Path) -> None:
@@ -854,7 +897,7 @@ def test_the_shipped_bundle_is_changed_while_it_plays_and_recorded(pictures: Pat
     asked = {"output": tmp_path / "out.mp4", "save_masks": tmp_path / "masks", "trace": tmp_path / "run.jsonl"}
     with real(source="demo:?size=128x96&frames=1000", model="camvid", **asked) as player:  # the one with learned propagations
         player.change(source=str(pictures), loop=True)
-        for change in ({"schedule": "clockwork:4"}, {"propagation": "attend", "mode": "async"}, {"mode": "sync", "refine": True}):
+        for change in ({"schedule": "clockwork:4"}, {"propagation": "attend", "mode": "async"}, {"mode": "sync", "refine": "edges"}):
             player.change(**change)
             until(lambda: all(str(getattr(player.status().settings, name)) == str(value) for name, value in change.items()))  # noqa: B023
             more(player, 3)
@@ -943,3 +986,22 @@ def test_each_source_has_the_corridor_that_was_set_for_it(world: World) -> None:
         assert player.history(1)[-1].ahead.corridor == USUAL  # type: ignore[union-attr]
         player.change(source="other")
         until(lambda: (now := player.history(1)) and now[-1].ahead and now[-1].ahead.corridor == CORRIDOR)
+        player.change(source="nowhere", corridor=((0.2, 1.0), (0.8, 1.0), (0.5, 0.1)))
+        assert "nowhere" in trouble(player, "source")
+        more(player)
+        assert player.history(1)[-1].ahead.corridor == CORRIDOR  # type: ignore[union-attr]
+
+
+def test_a_drive_of_which_the_network_is_unsure_is_unlike_what_it_learned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drive_seg.session.opening.with_confidence", lambda path, labels: nullcontext(path))
+    make_bundle(world.folder / "one", sure=0.9)
+    with world.playing(confidence=True) as player:
+        player.speed(8.0)
+        until(lambda: player.status().unlike is not None)
+        assert player.status().unlike == pytest.approx(0.8)
+        assert player.history(1)[0].confidence == pytest.approx(0.8)
+        player.change(confidence=False)
+        until(lambda: not player.status().settings.confidence)
+        assert player.status().unlike is None
+        player.seek(0)  # and what was told before is not told of what comes
+        until(lambda: player.history(1)[0].confidence is None)

@@ -274,3 +274,10 @@ def test_a_file_that_is_gone_cannot_be_gone_back_in(tmp_path: Path) -> None:
         path.unlink()
         with pytest.raises(SourceError, match=r"drive\.h264: no such file"):
             source.seek(0)
+
+
+def test_a_track_of_a_codec_that_nobody_knows(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "drive.mp4", [index / 30 for index in range(6)])
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(SourceError, match=r"drive\.mp4: it holds no picture that can be decoded here, only video; convert it"):
+        FileSource(path)

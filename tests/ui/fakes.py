@@ -11,6 +11,7 @@ from drive_seg.errors import UsageError
 from drive_seg.overlay import Look, Painter
 from drive_seg.session.audit import Agreement
 from drive_seg.session.figures import Numbers, Rolling
+from drive_seg.session.film import Film
 from drive_seg.session.history import Moment, moment_of
 from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.settings import Settings
@@ -40,7 +41,7 @@ class FakePlayer:
             speed=1.0, dropped=0, recording=None, comparison=None, differing=None, auditing=False, numbers=Numbers(),
             comparison_numbers=None, trouble=None,
         )  # fmt: skip
-        self.look = Look(self.now.palette, self.now.settings.opacity)
+        self.look, self.film = Look(self.now.palette, self.now.settings.opacity), Film()
 
     @property
     def painter(self) -> Painter:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PyQt6.QtCore import QPoint, QPointF, Qt
-from PyQt6.QtGui import QStandardItemModel
+from PyQt6.QtGui import QColor, QStandardItemModel
 from PyQt6.QtWidgets import QFileDialog, QLabel
 from pytestqt.qtbot import QtBot
 
@@ -16,8 +16,10 @@ from drive_seg.network.card import Card, load_bundle, names
 from drive_seg.network.schedule import KINDS
 from drive_seg.session.audit import Agreement
 from drive_seg.session.figures import Numbers
+from drive_seg.session.film import DIFFERENT
+from drive_seg.ui.bars import key_marks
 from drive_seg.ui.choices import nudged
-from drive_seg.ui.compose import DIFFERENT, View
+from drive_seg.ui.compose import View
 from drive_seg.ui.pages.accuracy import AccuracyPage
 from drive_seg.ui.pages.areas import Areas
 from drive_seg.ui.pages.audit import AuditPage
@@ -329,3 +331,24 @@ def test_schedules_that_a_network_cannot_be_run_by_are_greyed_with_the_reason(qt
     ):
         box.show_schedule(text, "camvid", card)
         assert (box.kind.currentData(), not box.slider.isHidden()) == (shown, slides)
+
+
+def test_key_frames_are_marked_where_they_are_and_nothing_elsewhere() -> None:
+    keys = np.zeros(1001, np.bool_)
+    keys[[0, 500, 1000]] = True
+    marks = key_marks(keys, 101, QColor("#123456"))
+    assert (marks.width(), marks.height()) == (101, 1)
+    assert [x for x in range(101) if marks.pixelColor(x, 0).alpha()] == [0, 50, 100]
+    assert marks.pixelColor(50, 0).name() == "#123456"
+
+
+def test_what_is_around_the_picture_comes_up_to_date_in_turns(window: MainWindow, player: FakePlayer) -> None:
+    window._tick.stop()
+    window._next = 0
+    player.put(decided(5, "first", key=True))
+    shown: list[bool] = []
+    for _ in range(len(window._around)):
+        window._refresh_next()
+        shown.append("#5" in window.transport.place.text())
+    assert len(window.strip.moments) == 1
+    assert shown == [False, False, False, True]

@@ -22,8 +22,8 @@ from tests.waiting import PATIENCE_MS
 
 SET: Corridor = ((0.3, 0.9), (0.7, 0.9), (0.5, 0.4))
 CAR = list(CAMVID).index("car")
-FOUND = Ahead((48, 64), SET, ((4.0, 44.0), (4.0, 30.0), (60.0, 30.0), (60.0, 44.0)), 0.875, 29, CAR, 0, None)
-PEOPLE = replace(FOUND, persons=20, person_row=33, person=True)
+FOUND = Ahead((48, 64), SET, ((4.0, 44.0), (4.0, 30.0), (60.0, 30.0), (60.0, 44.0)), 0.875, 29, CAR, 0, None, False)
+PEOPLE = replace(FOUND, persons=20, person_row=33, seen=True, person=True)
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +154,16 @@ def test_another_source_has_its_own(window: MainWindow, player: FakePlayer) -> N
     assert player.now.settings.corridor == USUAL
 
 
+def test_a_source_that_cannot_be_opened_leaves_the_corridor_of_the_one_that_plays_on(window: MainWindow, player: FakePlayer) -> None:
+    before = player.now.settings
+    window.cockpit.open("1")
+    assert window.cockpit.corridor == USUAL
+    player.now = replace(player.now, settings=before)
+    player.fail("1: is not there; choose another", state="playing")
+    window.refresh()
+    assert window.cockpit.corridor == SET
+
+
 def test_what_was_saved_is_asked_for_on_the_command_line_and_copied_as_points(qtbot: QtBot, opened: Opened) -> None:
     keep("0", SET)
     player = FakePlayer(source="0", corridor="saved")
@@ -177,9 +187,9 @@ def test_a_place_where_it_cannot_be_kept_is_told(
 def test_the_panel_says_it_in_a_line(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     values = window.panel.facts.values
     send(qtbot, window, player)
-    assert (values["Road in corridor"].text(), values["Free up to"].text()) == ("88%", "row 29 of 48 · car")
+    assert (values["Road in corridor"].text(), values["Free up to"].text()) == ("88%", "row 29 · car")
     send(qtbot, window, player, 1, PEOPLE)
-    assert values["Road in corridor"].text() == "88% · person, row 33"
+    assert values["Road in corridor"].text() == "88% · person"
     send(qtbot, window, player, 2, replace(FOUND, row=None, obstacle=None))
     assert values["Free up to"].text() == "its top"
     window.cockpit.toggle_ahead()

@@ -94,7 +94,7 @@ def test_another_source_is_chosen_instead_of_one_that_does_not_come(qtbot: QtBot
     assert window.parts.state.text() == "● playing"
     camera.begin()
     until(qtbot, lambda: window.cockpit.update().source.name == camera.address and window.parts.state.text() == "● playing")
-    assert "connecting" not in window.parts.about.text()
+    until(qtbot, lambda: "connecting" not in window.parts.about.text())
 
 
 def test_a_wait_that_is_given_up(qtbot: QtBot, camera: Camera, start: Callable[..., MainWindow]) -> None:

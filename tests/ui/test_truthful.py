@@ -145,6 +145,7 @@ def test_falling_behind_is_said_in_words_and_colour(
         window.refresh()
         return window.parts.state.text()
 
+    assert after(0, 25.0, 100) == "● playing"
     assert after(0, 3.0, 100) == "● playing"  # at the beginning there are few of every second
     assert after(1, 3.0, 122) == "● playing"
     assert after(1.5, 3.0, 144) == "● falling behind: 3 of 25 frames / s"
@@ -153,6 +154,13 @@ def test_falling_behind_is_said_in_words_and_colour(
     assert after(1, 11.0, 144) == "● playing"
     assert after(3, 11.0, 144) == ("● playing" if live else "● falling behind: 11 of 25 frames / s")  # a camera in the dark gives fewer
     assert after(1, 24.6, 144, speed=2.0) == ("● playing" if live else "● falling behind: 25 of 50 frames / s")
+
+
+def test_a_drive_unlike_what_was_learned_is_said_in_words_and_colour(window: MainWindow, player: FakePlayer) -> None:
+    player.now = replace(player.now, unlike=0.814)
+    window.refresh()
+    assert window.parts.state.text() == "● unlike what the network learned: 81% sure"
+    assert window.theme.warn in window.parts.state.styleSheet()
 
 
 def test_a_recording_says_for_how_long(window: MainWindow, player: FakePlayer, monkeypatch: pytest.MonkeyPatch) -> None:

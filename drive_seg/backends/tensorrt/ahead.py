@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from drive_seg.backends.tensorrt.build import Progress
-from drive_seg.backends.tensorrt.cuda import Gpu, find_gpu
+from drive_seg.backends.tensorrt.cuda import gpu_here
 from drive_seg.backends.tensorrt.flavour import find_flavour
 from drive_seg.backends.tensorrt.paint import paint_network
 from drive_seg.backends.tensorrt.provider import EngineProvider, EngineRequest, Tell
@@ -13,6 +13,8 @@ from drive_seg.backends.tensorrt.store import Entry, Store
 from drive_seg.backends.validation import PRECISIONS, check_options
 from drive_seg.contracts import Stage, TensorSpec
 from drive_seg.errors import BackendError
+from drive_seg.network.card import Bundle
+from drive_seg.network.engine import Engine
 
 QUANTISED = tuple(name for name, precision in PRECISIONS.items() if precision.quantised)
 
@@ -38,6 +40,16 @@ class AheadOfTime:
         self.folder = provider.store.folder
         self._provider, self._tell, self._progress = provider, tell, progress
 
+    def build(self, bundle: Bundle, about_hw: tuple[int, int] | None = None, frame_hw: tuple[int, int] | None = None) -> None:
+        """Every stage of a bundle and the head of every propagation, for frames of `frame_hw` (default: `about_hw`, else the card's size).
+
+        Raises UsageError for an int8 that the bundle does not have, BackendError.
+        """
+        card = bundle.card
+        for propagation in card.propagations:
+            with Engine(bundle, self, propagation, about_hw) as engine:
+                engine.fit(frame_hw or about_hw or (card.input.height, card.input.width))
+
     def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> "BuiltStage":
         return self._build(EngineRequest(onnx_path, input_shapes, self.precision))
 
@@ -60,8 +72,7 @@ class BuiltStage:
     """A Stage, or a PaintStage, that knows its tensors and cannot be called."""
 
     def __init__(self, entry: Entry) -> None:
-        self.inputs: tuple[TensorSpec, ...] = entry.inputs
-        self.outputs: tuple[TensorSpec, ...] = entry.outputs
+        self.inputs, self.outputs = entry.about.inputs, entry.about.outputs
         self._name = entry.about.key.source
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
@@ -100,12 +111,5 @@ def local_provider(store: Store | None = None) -> EngineProvider:
 
     Raises BackendError when there is no TensorRT that can.
     """
-    gpu = _gpu_or_none()
+    gpu = gpu_here()
     return EngineProvider(find_flavour(here=gpu is not None), gpu, store or Store())
-
-
-def _gpu_or_none() -> Gpu | None:
-    try:
-        return find_gpu()
-    except BackendError:
-        return None

@@ -103,7 +103,7 @@ class TensorRtBackend:
             raise
         self._quantised = self._quantised or (entry.about.precision if entry.about.precision in QUANTISED else "")
         self.precision = self._quantised or entry.about.precision
-        return EngineRunner(name, entry.inputs, entry.outputs, engine, cuda, urgent, shared, timed)
+        return EngineRunner(name, entry.about.inputs, entry.about.outputs, engine, cuda, urgent, shared, timed)
 
     def _check(self, name: str, engine: Engine, entry: Entry) -> None:
         """That the engine has layers of its precision. What TensorRT does in fp32 on the way, such as a resize, is its own affair."""

@@ -120,6 +120,14 @@ def find_gpu(ordinal: int = 0) -> Gpu:
     return Gpu(ordinal, name.value.decode(), f"{major.value}.{minor.value}", newest)
 
 
+def gpu_here() -> Gpu | None:
+    """The first GPU, None where there is none that answers."""
+    try:
+        return find_gpu()
+    except BackendError:
+        return None
+
+
 _REMEDIES = {
     "OUT_OF_MEMORY": "the GPU's memory is full; close what else uses it (nvidia-smi lists it), or give a smaller --input-size",
     "NO_DEVICE": "the driver finds no GPU; check nvidia-smi",

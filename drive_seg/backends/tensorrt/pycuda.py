@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from drive_seg.backends.validation import one_line
 from drive_seg.contracts import Array
@@ -103,17 +103,10 @@ class PyCuda:
     def copy(self, to: int, pointer: int, size: int, stream: int) -> None:
         self._driver.memcpy_dtod_async(to, pointer, size, self._things[stream])
 
-    def begin_capture(self, stream: int) -> None:
-        raise BackendError("pycuda cannot capture CUDA graphs; pip install cuda-bindings")
-
-    def end_capture(self, stream: int) -> int:
-        raise BackendError("pycuda cannot capture CUDA graphs; pip install cuda-bindings")
-
-    def launch(self, graph: int, stream: int) -> None:
-        raise BackendError("pycuda cannot launch CUDA graphs; pip install cuda-bindings")
-
-    def destroy_graph(self, graph: int) -> None:
+    def _no_graphs(self, *_: int) -> NoReturn:
         raise BackendError("pycuda has no CUDA graphs; pip install cuda-bindings")
+
+    begin_capture = end_capture = launch = destroy_graph = _no_graphs
 
     def close(self) -> None:
         if self._context is not None:

@@ -67,14 +67,6 @@ class Entry:
     about: Sidecar
     plan: bytes
 
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        return self.about.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        return self.about.outputs
-
 
 @dataclass(frozen=True, slots=True)
 class StoredEngine:

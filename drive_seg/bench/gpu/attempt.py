@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from drive_seg.backends import open_backend
 from drive_seg.backends.validation import one_line
-from drive_seg.bench.gpu.load import border_bytes, close, count_kernels, load_stages, run_stages
+from drive_seg.bench.gpu.load import border_bytes, close, count_kernels, load_stages, run_stages, tried
 from drive_seg.contracts import Array, Backend, Frame, Result
 from drive_seg.errors import BackendError, DriveSegError
 from drive_seg.network.card import load_bundle
@@ -230,22 +231,13 @@ def ask_smi(what: Sequence[str] = SMI) -> dict[str, str]:
 
 def _main(told: str, made: str) -> None:
     job = Job(**json.loads(Path(told).read_text()))
-    found = _tried(attempt, job)
+    found = tried(lambda: attempt(job))
     Path(made).write_text(json.dumps(found))  # now: what comes may crash
     if "not_measured" in found:
         return
     for part, what in parts_of(job).items():
-        found[part] = _tried(what, job)
+        found[part] = tried(partial(what, job))
         Path(made).write_text(json.dumps(found))
-
-
-def _tried(what: Callable[[Job], dict[str, Any]], job: Job) -> dict[str, Any]:
-    try:
-        return what(job)
-    except DriveSegError as error:
-        return {"not_measured": str(error)}
-    except Exception as error:  # a vendor's own, whatever it is: the others are tried all the same
-        return {"not_measured": f"{type(error).__name__}: {one_line(error)}"}
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import numpy as np
 
 from drive_seg.backends.tensorrt.adapters import open_cuda
 from drive_seg.backends.tensorrt.cuda import Cuda, find_gpu
-from drive_seg.backends.validation import one_line
-from drive_seg.errors import BackendError, DriveSegError
+from drive_seg.bench.gpu.load import tried
+from drive_seg.errors import BackendError
 
 RUNS, WARM_UP = 2000, 200
 MANY = 100  # kernels in the greater of two graphs
@@ -108,13 +108,7 @@ def measure(frame_bytes: int) -> dict[str, Any]:
 
 
 def _main(made: str, frame_bytes: str) -> None:
-    try:
-        found = measure(int(frame_bytes))
-    except DriveSegError as error:
-        found = {"not_measured": str(error)}
-    except Exception as error:  # the package's own, whatever it is
-        found = {"not_measured": f"{type(error).__name__}: {one_line(error)}"}
-    Path(made).write_text(json.dumps(found))
+    Path(made).write_text(json.dumps(tried(lambda: measure(int(frame_bytes)))))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,21 @@ import numpy as np
 from drive_seg.backends.tensorrt.runtime import TensorRtStage
 from drive_seg.backends.validation import PRECISIONS, one_line
 from drive_seg.contracts import Array, Backend, Stage
-from drive_seg.errors import BackendError
+from drive_seg.errors import BackendError, DriveSegError
 from drive_seg.network.card import Bundle, Card
 from drive_seg.network.engine import key_shapes, run_int8
 
 WATCHED = 10  # frames under the profiler
+
+
+def tried(what: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What it finds, or {"not_measured": why}."""
+    try:
+        return what()
+    except DriveSegError as error:
+        return {"not_measured": str(error)}
+    except Exception as error:  # a vendor's own, whatever it is: the others are tried all the same
+        return {"not_measured": f"{type(error).__name__}: {one_line(error)}"}
 
 
 # ---- the GPU's limits

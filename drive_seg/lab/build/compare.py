@@ -13,7 +13,7 @@ import numpy as np
 
 from drive_seg.backends import describe_backend, open_backend
 from drive_seg.contracts import Frame, Image, Labels, Result
-from drive_seg.errors import SinkError
+from drive_seg.files import write
 from drive_seg.lab.build.export import write_card
 from drive_seg.lab.build.quantize import Calibration
 from drive_seg.lab.evaluate.tables import figure, markdown_table
@@ -26,6 +26,7 @@ from drive_seg.network.schedule import Clockwork, EveryFrame
 from drive_seg.network.score import Confusion, differing
 from drive_seg.session.session import Session
 
+FILES = ("frames.json", "ranges.json", "report.json", "report.md")  # what is written
 RUNTIMES = ("openvino", "onnxruntime")  # the first decides what the card prefers
 LOSS = 0.005  # of mIoU that int8 may cost
 RUNS, WARM_UP, ROUND = 240, 20, 20  # timed frames, frames before them, different pictures among them
@@ -139,13 +140,10 @@ def judge(
         "precision": precision,
         "why": why,
     }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, value in (("frames", calibration.frames), ("ranges", calibration.ranges), ("report", report)):
-            (out / f"{name}.json").write_text(json.dumps(value, indent=2) + "\n")
-        (out / "report.md").write_text(render(report))
-    except OSError as error:
-        raise SinkError(f"{out}: cannot be written ({error.strerror}); give another --calib") from error
+    out.mkdir(parents=True, exist_ok=True)
+    told = [json.dumps(value, indent=2) + "\n" for value in (calibration.frames, calibration.ranges, report)]
+    for name, text in zip(FILES, (*told, render(report)), strict=True):
+        write(out / name, text, overwrite=True)
     return report
 
 

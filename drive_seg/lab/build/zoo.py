@@ -12,6 +12,7 @@ import cv2
 from drive_seg.backends import open_backend
 from drive_seg.contracts import Frame, Image
 from drive_seg.errors import UsageError
+from drive_seg.files import write
 from drive_seg.lab.build.export import export_bundle
 from drive_seg.lab.build.quantize import quantize_bundle, spread
 from drive_seg.lab.evaluate.pairs import read_picture
@@ -113,8 +114,8 @@ def survey(recipe: Recipe, names: Sequence[str], drives: Sequence[str], out: Pat
     found = time_in_turns(list(bundles.values()), pictures)
     for entry in entries:
         entry.p50_ms = found[str(folders[entry.name])]
-    (out / "zoo.json").write_text(json.dumps([asdict(entry) | {"mean": entry.mean} for entry in entries], indent=2) + "\n")
-    (out / "zoo.md").write_text(render(entries, drives))
+    write(out / "zoo.json", json.dumps([asdict(entry) | {"mean": entry.mean} for entry in entries], indent=2) + "\n", overwrite=True)
+    write(out / "zoo.md", render(entries, drives), overwrite=True)
     return entries
 
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from drive_seg.classes import VOID
 from drive_seg.contracts import Ahead, Corridor, Labels, Result
-from drive_seg.network.ahead import sees_person
 from drive_seg.session.lookout import Event, Lookout
 from drive_seg.session.observer import Observer
 
@@ -21,15 +20,12 @@ class RoadAhead(Observer):
         self._true, self._told = Lookout(corridor, classes), Lookout(corridor, classes)
         self._classes = len(classes)
         self._pairs: list[tuple[Ahead, Ahead]] = []  # true and told
-        self._seen: list[tuple[bool, bool]] = []  # whether a person is, in this frame alone
 
     def on_result(self, result: Result, comparison: Result | None) -> None:
         truth = result.frame.labels
         assert truth is not None
         labels = unscored(result.labels, truth, self._classes)
-        true, told = self._true.see(truth, result), self._told.see(labels, result)
-        self._pairs.append((true, told))
-        self._seen.append((sees_person(true.persons, truth.size), sees_person(told.persons, labels.size)))
+        self._pairs.append((self._true.see(truth, result), self._told.see(labels, result)))
 
     def figures(self) -> Mapping[str, Any]:
         """`ahead`: rows as shares of the picture's height, differences as told minus true; None where there is nothing to compare."""
@@ -46,7 +42,7 @@ class RoadAhead(Observer):
                 "row_missed": sum(true.row is not None and told.row is None for true, told in self._pairs),
                 "row_invented": sum(true.row is None and told.row is not None for true, told in self._pairs),
                 "obstacle_alike": float(np.mean(alike)) if alike else None,
-                "person_seen": _hits(self._seen),
+                "person_seen": _hits([(true.seen, told.seen) for true, told in self._pairs]),
                 "person": _hits([(true.person, told.person) for true, told in self._pairs]),
                 "events": _matched(self._true.events, self._told.events),
             }

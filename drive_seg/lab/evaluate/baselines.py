@@ -14,7 +14,7 @@ class LabelCache(Closing):
     """A Network (contracts.py) whose deep stage is the whole of another, and whose context is its labels: held they are copied, with `flow`
     they are warped. The other one stays the caller's."""
 
-    note, change, cut, score = "", "still", float("inf"), None  # no tensor to tell a cut by: a drive without one
+    note, change, cut, sure, score = "", "still", float("inf"), None, None  # no tensor to tell a cut by: a drive without one
     cached: tuple[StageName, ...] = ("high",)
     deep_takes, deep_gives = ("image",), ("labels",)
 

@@ -50,7 +50,7 @@ class Areas(Page):
             curve.setData(ago - ago[-1], shares[:, number])
         shown = [number for number in range(count) if number not in look.hidden]
         top = round_up(max(0.01, float(shares[:, shown].max()) if shown else 0.01))
-        self.area.scale(0, top, [(0, "0"), (top / 2, f"{top / 2:.1%}"), (top * 0.97, f"{top:.0%}")])
+        self.area.scale(0, top, [(0, "0"), (top / 2, f"{50 * top:g}%"), (top * 0.97, f"{100 * top:g}%")])
         self.plot.x_range(min(-1.0, float(-ago[-1])), 0)
 
     def _restyle(self, palette: tuple[tuple[int, int, int], ...], hidden: frozenset[int]) -> None:

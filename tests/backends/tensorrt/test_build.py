@@ -25,10 +25,8 @@ def rtx() -> Flavour:
 
 
 def compiled(folder: Path, precision: str, store: Store, said: list[str]) -> AheadOfTime:
-    from drive_seg.lab.build.compile import compile_bundle
-
     made = AheadOfTime(precision, said.append, provider=local_provider(store))
-    compile_bundle(bundle(folder), made, SIZE)
+    made.build(bundle(folder), SIZE)
     return made
 
 
@@ -46,7 +44,7 @@ def test_every_stage_and_head_compiles_twice_to_the_same_bytes(rtx: Flavour, fol
     steady = [entry for entry in first.entries if "recurrent" not in entry.about.key.source]
     assert len(steady) == len(files) - ("recurrent" in card.heads)
     assert [entry.plan for entry in steady] == [entry.plan for entry in again.entries if "recurrent" not in entry.about.key.source]
-    made = {spec.name: (spec.dtype, spec.shape) for entry in first.entries for spec in (*entry.inputs, *entry.outputs)}
+    made = {spec.name: (spec.dtype, spec.shape) for entry in first.entries for spec in (*entry.about.inputs, *entry.about.outputs)}
     assert made[card.input.name] == ("uint8", (1, *SIZE, 3))
     assert made[card.labels][0] == "uint8"
     assert {kind for name, (kind, _) in made.items() if name not in (card.input.name, card.labels)} == {"float32"}

@@ -74,8 +74,8 @@ def test_it_compiles(tmp_path: Path, precision: str) -> None:
 
     made.load_painter(Low(), "image", (156, 276))
     (entry,) = made.entries
-    assert [(spec.name, spec.dtype, spec.shape) for spec in entry.outputs] == [("overlay", "uint8", (1, 720, 1280, 3))]
-    assert [spec.name for spec in entry.inputs] == list(INPUTS)
+    assert [(spec.name, spec.dtype, spec.shape) for spec in entry.about.outputs] == [("overlay", "uint8", (1, 720, 1280, 3))]
+    assert [spec.name for spec in entry.about.inputs] == list(INPUTS)
 
 
 def test_the_frame_is_taken_from_where_it_is_and_one_copy_leaves() -> None:

@@ -72,5 +72,5 @@ def test_frames_of_any_size_compile(tmp_path: Path, precision: str) -> None:
         assert (stage.inputs[0].dtype, stage.inputs[0].shape) == ("uint8", (1, *frame_hw, 3))
     assert len(made.entries) == 4
     assert {entry.about.precision for entry in made.entries} == {precision}
-    assert len({stage.outputs, *(entry.outputs for entry in made.entries)}) == 1
+    assert len({stage.outputs, *(entry.about.outputs for entry in made.entries)}) == 1
     assert not [line for line in said if "again" in line]  # no other size's engine is called stale

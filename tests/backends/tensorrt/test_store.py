@@ -40,7 +40,7 @@ def test_what_was_put_is_found_again(tmp_path: Path) -> None:
     store.put(KEY, BUILT)
     found = Store(tmp_path).find(KEY)
     assert isinstance(found, Entry)
-    assert (found.plan, found.inputs, found.outputs) == (BUILT.plan, BUILT.inputs, BUILT.outputs)
+    assert (found.plan, found.about.inputs, found.about.outputs) == (BUILT.plan, BUILT.inputs, BUILT.outputs)
     assert (found.about.precision, found.about.layers, found.about.build_s) == ("fp16", {"convolution": {"fp16": 3}}, 1.5)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".plan"]  # nothing half-written is left
 

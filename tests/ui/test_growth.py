@@ -1,0 +1,64 @@
+"""What is switched or recorded again and again in the window leaves nothing behind: no thread, no open file, no memory."""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from drive_seg.network.pipeline import Pipeline
+from drive_seg.network.refresh import Async
+from drive_seg.sinks.recorder import Recorder
+from drive_seg.sources.capture import Capture
+from tests.session.test_player import World, more
+from tests.soak import MORE, SWITCHES, Held, window
+from tests.waiting import until
+
+TIMES = 50
+
+
+@contextmanager
+def without_the_collector() -> Iterator[None]:
+    """Which may not come for minutes."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def test_what_was_switched_or_recorded_is_gone_without_the_collector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def there() -> list[int]:
+        return [sum(type(one) is kind for one in gc.get_objects()) for kind in (Capture, Pipeline, Async, Recorder)]
+
+    world = World(monkeypatch, tmp_path)
+    with without_the_collector(), world.playing(mode="async") as player:
+        for number in range(3):
+            player.record(path := tmp_path / f"{number}.mp4")
+            until(lambda path=path: player.recording == path)
+            player.change(source="drive", model=str(tmp_path / ("other", "one")[number % 2]))
+            until(lambda number=number: player.status().runs["model"] == ("other", "one")[number % 2])
+            more(player)
+            player.record(None)
+            until(lambda: player.recording is None)
+        until(lambda: max(there()) == 1)  # the last recorder is still a variable of the frame loop's
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*SWITCHES, "recording"])
+def test_fifty_times_in_the_window_leave_nothing_behind(qapp: object, name: str) -> None:
+    with without_the_collector(), window() as switches:
+        once: Callable[[], None] = switches.record if name == "recording" else partial(switches.there_and_back, name)
+        times = TIMES if name == "recording" else TIMES // 2
+        for _ in range(times // 5):  # libraries are loaded, and room is made, once
+            once()
+        before = Held.now()
+        for _ in range(times):
+            once()
+        until(lambda: Held.now().threads <= (1 + MORE) * before.threads)  # the last one's may be about to end
+        after = Held.now()
+        assert after.files <= (1 + MORE) * before.files
+        assert after.rss_mib <= (1 + MORE) * before.rss_mib
