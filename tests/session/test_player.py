@@ -17,6 +17,7 @@ from drive_seg.network.ahead import USUAL
 from drive_seg.overlay import Look, usual_look
 from drive_seg.session.corridors import keep
 from drive_seg.session.film import Film
+from drive_seg.session.history import Moment
 from drive_seg.session.opening import open_session
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown
@@ -141,10 +142,11 @@ def no_thread_left() -> Iterator[None]:
 
 
 def more(player: Player, frames: int = 3) -> None:
-    """Waits until so many frames have come."""
-    until(lambda: player.history(1))
-    last = player.history(1)[-1]
-    until(lambda: player.history(1)[-1].segment > last.segment or player.history(1)[-1].index >= last.index + frames)
+    """Waits until so many frames have come; another source forgets those of the one before."""
+    before: list[Moment] = []
+    until(lambda: before or before.extend(player.history(1)))
+    last = before[0]
+    until(lambda: (now := player.history(1)) and (now[0].segment > last.segment or now[0].index >= last.index + frames))
 
 
 def pause(player: Player) -> Shown:
