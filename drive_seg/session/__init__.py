@@ -1,8 +1,10 @@
 """One run: a source, its pipelines, sinks and observers, and the one loop that takes frames through them.
 
 session     the frame loop; headless, benchmark, evaluation and sweep iterate it, a window steers it
-player      a session steered while it runs, in a thread of its own: its commands, and what it says of itself
-live        a pipeline that is exchanged while it runs
+player      what a window asks of the session that it shows, and what that says of itself (status)
+steered     that session, in a thread of its own: frames, between two of them commands, and what fails is lived with
+current     the source that it plays, exchanged or waited for while it runs
+live        a pipeline that is exchanged while it runs; comparison has a second one
 lookout     watches the road ahead, in the corridor that was set for the source (corridors)
 opening     from settings to what a session is made of
 """

@@ -56,7 +56,6 @@ class Session:
             None  # draws more into what the sinks get: a frame and its comparison
         )
         self.max_frames: int | None = None
-        self.dropped_before = 0  # by the captures before this one
         self.auditor: Auditor | None = None  # one of the observers, or was: what it found can still be read
         self._watched, self._stage_of = Watched(self._hung, limit_s), "network"
         self._returning, self._abandoned = threading.Lock(), False  # with `hung` told: the stage that comes back all the same is the last
@@ -65,7 +64,7 @@ class Session:
     @property
     def dropped(self) -> int:
         """Frames that came and were overtaken by newer ones."""
-        return self.dropped_before + (self.capture.dropped if self.capture else 0)
+        return int(getattr(self.frames, "dropped", 0))
 
     def run(self) -> None:
         """Until the frames end, as many as were asked for have come, or an observer has enough. Raises what nobody lives on with."""

@@ -1,13 +1,18 @@
-"""What a player says of itself."""
+"""What a player says of itself: how it stands, the newest frame, the newest trouble."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from drive_seg.contracts import Away, Result, SourceInfo
 from drive_seg.errors import DriveSegError
 from drive_seg.session.figures import Numbers
 from drive_seg.settings import Settings
+from drive_seg.workers import Closed
+
+T = TypeVar("T")
 
 REMEDIES = {
     "source": "check it, or open another one",
@@ -73,3 +78,43 @@ class Status:
     comparison_numbers: Numbers | None
     trouble: Trouble | None  # the newest
     unlike: float | None = None  # mean confidence of the last seconds, while the drive is unlike what the network learned
+
+
+class News:
+    """The newest frame to be shown and the newest trouble, from the session's thread to whoever shows them."""
+
+    def __init__(self) -> None:
+        self.on_new: Callable[[], None] | None = None  # called by the session's thread, at most once until `take`
+        self.last: Shown | None = None  # whether it was taken or not; None before a source's first
+        self.trouble: Trouble | None = None
+        self._lock = threading.Lock()
+        self._waiting: Shown | None = None
+        self._called = False
+
+    def show(self, shown: Shown) -> None:
+        with self._lock:
+            self.last = self._waiting = shown
+            call, self._called = not self._called, True
+        if call and (on_new := self.on_new):
+            on_new()
+
+    def take(self) -> Shown | None:
+        """The newest that was not taken yet."""
+        with self._lock:
+            shown, self._waiting, self._called = self._waiting, None, False
+            return shown
+
+    def tell(self, what: str, error: BaseException) -> None:
+        """`what` failed, of REMEDIES."""
+        with self._lock:
+            self.trouble = Trouble.of(what, error, self.trouble)
+
+    def attempt(self, what: str, action: Callable[[], T]) -> T | None:
+        """What it returns; None where it raises, which is told. Raises Closed alone."""
+        try:
+            return action()
+        except Closed:
+            raise
+        except Exception as error:
+            self.tell(what, error)
+            return None

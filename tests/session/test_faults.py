@@ -86,7 +86,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
 
 
 def test_a_comparison_that_hangs_is_told_and_the_pipeline_plays_on_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drive_seg.session.player.Session", partial(Session, limit_s=0.5))
+    monkeypatch.setattr("drive_seg.session.steered.Session", partial(Session, limit_s=0.5))
     fault = Fault("hang", BackendError(""))
     monkeypatch.setattr(
         "drive_seg.session.opening.open_backend",
@@ -107,7 +107,7 @@ def test_a_comparison_that_hangs_is_told_and_the_pipeline_plays_on_by_itself(wor
 def test_a_stage_that_hangs_in_the_window_is_told_and_another_backend_plays_on(
     stage: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drive_seg.session.player.Session", partial(Session, limit_s=0.5))
+    monkeypatch.setattr("drive_seg.session.steered.Session", partial(Session, limit_s=0.5))
     fault = Fault("hang", BackendError(""))
     monkeypatch.setattr(
         "drive_seg.session.opening.open_backend",
@@ -126,7 +126,7 @@ def test_a_stage_that_hangs_in_the_window_is_told_and_another_backend_plays_on(
 
 
 def test_a_window_whose_network_hangs_is_closed_with_its_recording(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("drive_seg.session.player.Session", partial(Session, limit_s=0.5))
+    monkeypatch.setattr("drive_seg.session.steered.Session", partial(Session, limit_s=0.5))
     fault = Fault("hang", BackendError(""))
     monkeypatch.setattr("drive_seg.session.opening.open_backend", lambda name, **how: FaultyBackend("low", fault))
     try:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from drive_seg.contracts import Frame, Result
-from drive_seg.errors import BackendError, DriveSegError, SinkError, SourceError, UsageError
+from drive_seg.errors import Absent, BackendError, DriveSegError, SinkError, SourceError, UsageError
 from drive_seg.network.ahead import USUAL
 from drive_seg.overlay import Look, usual_look
 from drive_seg.session.corridors import keep
@@ -95,7 +95,7 @@ class World:
         for name in ("one", "other"):
             make_bundle(folder / name)
         self.folder = folder
-        monkeypatch.setattr("drive_seg.session.player.open_source", self._open_source)
+        monkeypatch.setattr("drive_seg.session.steered.open_source", self._open_source)
         monkeypatch.setattr("drive_seg.session.opening.open_backend", self._open_backend)
 
     @property
@@ -153,8 +153,8 @@ def pause(player: Player) -> Shown:
     """Pauses; returns what is shown then."""
     player.pause()
     shown = None
-    while shown is None or player._last is not shown:  # what was under way still comes
-        shown = player._last
+    while shown is None or player._steered.news.last is not shown:  # what was under way still comes
+        shown = player._steered.news.last
         time.sleep(0.15)
     player.take()
     return shown
@@ -209,6 +209,60 @@ def test_before_it_is_opened_there_is_nothing_to_tell(world: World) -> None:
     with pytest.raises(UsageError, match="nothing was played yet; open it first"):
         player.summary()
     player.close()
+
+
+def test_a_stream_whose_server_is_absent_is_waited_for_and_played_once_it_is_there(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, asked = threading.Event(), list[dict[str, object]]()
+
+    def absent() -> FakeSource:
+        raise Absent("nobody answers")
+
+    def awaited(name: str, **how: object) -> FakeSource:
+        asked.append({"name": name, **how})
+        assert there.wait(PATIENCE_S)
+        return Drive(first=60)
+
+    world.sources["stream"] = absent
+    monkeypatch.setattr("drive_seg.session.awaited.open_source", awaited)
+    with world.playing() as player:
+        player.change(source="stream", loop=True)
+        assert "it will be played once it is there" in trouble(player, "source")
+        more(player)  # what played before plays on
+        player.change(schedule="clockwork:5")
+        until(lambda: player.status().runs["schedule"] == "clockwork:5")
+        assert player.status().settings.source == "drive"
+        there.set()
+        until(lambda: player.status().settings.source == "stream")
+        more(player)
+        assert (player.status().settings.loop, player.status().runs["schedule"]) == (True, "clockwork:5")
+        assert {moment.segment for moment in player.history()} == {1}
+    assert [(one["name"], one["loop"]) for one in asked] == [("stream", True)]
+
+
+def test_before_anything_plays_what_is_asked_for_is_kept_for_the_stream(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = threading.Event()
+
+    def absent() -> FakeSource:
+        raise Absent("nobody answers")
+
+    def awaited(name: str, **how: object) -> FakeSource:
+        assert there.wait(PATIENCE_S)
+        return Drive()
+
+    world.sources["drive"] = absent
+    monkeypatch.setattr("drive_seg.session.awaited.open_source", awaited)
+    player = world.player()
+    try:
+        player.open()
+        assert (player.status().state, player.status().runs) == ("connecting", {})
+        player.change(schedule="clockwork:5")
+        until(lambda: player.status().settings.schedule == "clockwork:5")
+        there.set()
+        until(player.history)
+        assert player.status().runs["schedule"] == "clockwork:5"
+    finally:
+        there.set()
+        player.close()
 
 
 def test_new_frames_are_told_once_until_they_are_taken_and_never_after_the_end(world: World) -> None:
@@ -789,7 +843,7 @@ def test_a_failure_while_it_is_opened_leaves_what_runs_and_what_is_compared(worl
 
 
 def test_the_end_does_not_wait_for_what_hangs_while_it_is_opened(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drive_seg.session.player.OPENING_LIMIT_S", 0.1)
+    monkeypatch.setattr("drive_seg.session.steered.OPENING_LIMIT_S", 0.1)
     with world.playing() as player:
         world.gate.clear()
         player.change(backend="slow")
