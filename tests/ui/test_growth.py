@@ -58,7 +58,9 @@ def test_fifty_times_in_the_window_leave_nothing_behind(qapp: object, name: str)
         before = Held.now()
         for _ in range(times):
             once()
-        until(lambda: Held.now().threads <= (1 + MORE) * before.threads)  # the last one's may be about to end
-        after = Held.now()
-        assert after.files <= (1 + MORE) * before.files
-        assert after.rss_mib <= (1 + MORE) * before.rss_mib
+
+        def is_as_before(now: Held) -> bool:
+            return now.threads <= (1 + MORE) * before.threads and now.files <= (1 + MORE) * before.files
+
+        until(lambda: is_as_before(Held.now()))  # what was closed last may be about to end
+        assert Held.now().rss_mib <= (1 + MORE) * before.rss_mib
