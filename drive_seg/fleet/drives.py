@@ -15,6 +15,7 @@ from drive_seg.sources.images import VIDEOS
 from drive_seg.sources.pictures import natural_key
 
 OWN = ".batch"  # in the output folder: what is not done yet
+MANIFEST, BY_SECOND = "manifest.parquet", "seconds.parquet"
 GIVE = "give video files, folders of them, or a quoted glob such as 'drives/**/*.mp4'"
 
 
@@ -51,14 +52,14 @@ def find_drives(given: Sequence[str], out: Path) -> list[Drive]:
     UsageError, also where two files would share a folder, and SourceError for a folder that cannot be read.
     """
     plain = [path for word in given if (path := expanded(word)).is_file()]
-    above = Path(os.path.commonpath([path.absolute().parent for path in plain])) if plain else Path()
+    above = _above(plain) if plain else Path()
     found = dict[Path, Drive]()
     for word in given:
         root, paths = _named(expanded(word), above)
         for path in sorted(paths, key=natural_key):
             real = path.resolve()
             if real not in found and not real.is_relative_to(out.resolve()):
-                name = PurePosixPath(path.absolute().relative_to(root.absolute()).with_suffix("")).as_posix()
+                name = PurePosixPath(_straight(path).relative_to(_straight(root)).with_suffix("")).as_posix()
                 found[real] = Drive(str(path.absolute()), name, path.stat().st_size)
     if not found:
         raise UsageError(f"{' '.join(given)}: no video in there; {GIVE}")
@@ -80,7 +81,17 @@ def _named(path: Path, above: Path) -> tuple[Path, list[Path]]:
     found = [one for name in glob.glob(text, recursive=True) if (one := Path(name)).is_file()]  # noqa: PTH207 (pathlib's takes no absolute one)
     if not found:
         raise UsageError(f"{path}: no file has such a name; {GIVE}")
-    return fixed, found
+    return _above([fixed / "*", *found]), found
+
+
+def _straight(path: Path) -> Path:
+    """Without `..`, by which a result would lie outside the output folder. For names alone: behind a link it is another file."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 (pathlib's keeps the ..)
+
+
+def _above(paths: Sequence[Path]) -> Path:
+    """The folder in which they all lie."""
+    return Path(os.path.commonpath([_straight(path).parent for path in paths]))
 
 
 def _videos(folder: Path) -> Iterable[Path]:
@@ -102,8 +113,8 @@ def _check_names(drives: Sequence[Drive]) -> None:
     named = dict[tuple[str, ...], Drive]()
     for drive in sorted(drives, key=lambda one: one.name.count("/")):
         parts = tuple(unicodedata.normalize("NFC", part).casefold() for part in drive.name.split("/"))
-        if parts[0] == OWN:
-            raise UsageError(f"{drive.path}: its results would lie in {OWN}, which is the batch's own; rename it")
+        if parts[0] in (OWN, MANIFEST, BY_SECOND):
+            raise UsageError(f"{drive.path}: its results would lie in {parts[0]}, which is the batch's own; rename it")
         for length in range(1, len(parts) + 1):
             if other := named.get(parts[:length]):
                 where = f"would go to {other.name}/" if length == len(parts) else f"would lie in {other.name}/, which is the other's"

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from drive_seg.errors import UsageError
-from drive_seg.fleet.records import RECORD, SECONDS, Records, as_errors, read, whole
+from drive_seg.fleet.drives import BY_SECOND, MANIFEST
+from drive_seg.fleet.records import OF_DRIVE, RECORD, SECONDS, Records, as_errors, read, whole
 
-MANIFEST, BY_SECOND = "manifest.parquet", "seconds.parquet"
 GROUP = 50_000  # rows that are held in memory
 
 
@@ -53,7 +53,7 @@ def _groups(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _records(records: Records) -> Iterator[dict[str, Any]]:
-    yield from (record for folder in records.all() if (record := read(folder / RECORD)))
+    yield from (record for folder in records.all() if (record := read(folder / RECORD, *OF_DRIVE)))
 
 
 def _rows(records: Records) -> Iterator[dict[str, Any]]:

@@ -11,9 +11,10 @@ import json
 import os
 import shutil
 import uuid
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,15 @@ import numpy as np
 
 from drive_seg.errors import SinkError, UsageError
 from drive_seg.files import as_sink_error
-from drive_seg.fleet.drives import OWN, Drive, Piece
+from drive_seg.fleet.drives import BY_SECOND, MANIFEST, OWN, Drive, Piece
 from drive_seg.reading import parse_json
 from drive_seg.sources.video import Plan
 
 RECORD = "record.json"
 SECONDS = "seconds.csv"
+OF_DRIVE = "drive", "bytes", "error", "frames", "areas", "pieces"  # what every record of a drive has, and few other files of its name
+NO_RECORD = "is no record of a batch; move it elsewhere, or give another --out"
+OTHERS = "is there already, and is no result of a batch; give another --out"
 # what --save takes, and as which file or folder
 SAVES = {"masks": "masks", "overlay": "overlay.mp4", "areas": "areas.csv", "trace": "trace.jsonl"}
 
@@ -66,8 +70,13 @@ class Records:
         _made(self._own)
 
     def settings(self) -> dict[str, Any]:
-        """Those that the batch was begun with; {} at its beginning."""
-        return read(self._settings) or {}
+        """Those that the batch was begun with; {} at its beginning. Raises UsageError where somebody else's file is in its way."""
+        kept = read(self._settings, "asked", "pinned")
+        if kept and not (isinstance(kept["asked"], dict) and isinstance(kept["pinned"], dict)):
+            raise SinkError(f"{self._settings}: {NO_RECORD}")
+        if not kept and (other := next((path for name in (MANIFEST, BY_SECOND) if os.path.lexists(path := self.out / name)), None)):
+            raise UsageError(f"{other}: {OTHERS}")
+        return kept or {}
 
     def keep_settings(self, settings: dict[str, Any]) -> None:
         keep(self._settings, settings)
@@ -78,8 +87,8 @@ class Records:
     def record(self, drive: Drive) -> dict[str, Any] | None:
         """Of a finished drive. Raises UsageError where its folder is somebody else's."""
         folder = self.done(drive)
-        if (record := read(folder / RECORD)) is None and os.path.lexists(folder):
-            raise UsageError(f"{folder}: is there already, and is no result of a batch; give another --out")
+        if (record := read(folder / RECORD, *OF_DRIVE)) is None and os.path.lexists(folder):
+            raise UsageError(f"{folder}: {OTHERS}")
         return record
 
     def forget(self, drive: Drive) -> None:
@@ -93,7 +102,11 @@ class Records:
 
     def survey(self, drive: Drive) -> Survey | None:
         """What was found out before."""
-        return Survey.of(kept) if (kept := read(self._work(drive) / "survey.json")) else None
+        kept = read(path := self._work(drive) / "survey.json", *(field.name for field in fields(Survey)))
+        try:
+            return Survey.of(kept) if kept else None
+        except (TypeError, ValueError) as error:
+            raise SinkError(f"{path}: {NO_RECORD}") from error
 
     def keep_survey(self, drive: Drive, survey: Survey, plan: Plan | None = None) -> None:
         """`plan`: spares the pieces' readers reading the whole file for it."""
@@ -107,7 +120,7 @@ class Records:
         try:
             with np.load(self._work(drive) / "plan.npz") as kept:
                 return Plan(kept["pts"].tolist(), [(pts, dts) for pts, dts in kept["keys"].tolist()])
-        except OSError:
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged: the file itself tells
             return None
 
     def piece(self, drive: Drive, piece: Piece) -> Path:
@@ -154,8 +167,8 @@ def _finished(folder: Path) -> Iterator[Path]:
             yield from _finished(inner)
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """None where there is nothing. Raises SinkError for what is no record."""
+def read(path: Path, *needed: str) -> dict[str, Any] | None:
+    """None where there is nothing. Raises SinkError for what is no record with all that is `needed`."""
     try:
         kept = parse_json(path.read_bytes())
     except FileNotFoundError:
@@ -166,8 +179,8 @@ def read(path: Path) -> dict[str, Any] | None:
         raise SinkError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     except ValueError as error:
         raise SinkError(f"{path}: is damaged ({error}); remove its folder, which is made again") from error
-    if not isinstance(kept, dict):
-        raise SinkError(f"{path}: is no record; remove its folder, which is made again")
+    if not isinstance(kept, dict) or not kept.keys() >= {*needed}:
+        raise SinkError(f"{path}: {NO_RECORD}")
     return kept
 
 

@@ -144,6 +144,27 @@ def test_a_folder_of_somebody_elses_is_left_alone(asked: tuple[str, ...], capsys
     assert mine.read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["manifest.parquet", "seconds.parquet"])
+def test_a_table_of_somebody_elses_is_left_alone(asked: tuple[str, ...], capsys: Capsys, tmp_path: Path, name: str) -> None:
+    (mine := tmp_path / "out" / name).parent.mkdir(parents=True)
+    mine.write_text("mine")
+    code, _, err = call(capsys, *asked)
+    assert (code, f"{mine}: is there already, and is no result of a batch" in err) == (2, True)
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["a/record.json", "b/record.json", ".batch/settings.json", ".batch/work/a/survey.json"])
+@pytest.mark.parametrize("text", ['{"error": "mine"}', "[]", '{"asked": [], "pinned": 3}'])
+def test_a_record_of_somebody_elses_is_named(asked: tuple[str, ...], capsys: Capsys, tmp_path: Path, name: str, text: str) -> None:
+    if name.startswith("b/"):
+        pytest.importorskip("pyarrow")
+    (mine := tmp_path / "out" / name).parent.mkdir(parents=True)
+    mine.write_text(text)
+    code, _, err = call(capsys, *asked, "--retry")
+    assert (code, f"{mine}: is no record of a batch; move it elsewhere" in err) == (1, True)
+    assert mine.read_text() == text
+
+
 def test_a_full_disk_ends_it_with_its_line(asked: tuple[str, ...], capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: Any, **how: Any) -> None:
         raise OSError(28, "No space left on device")

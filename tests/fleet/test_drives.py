@@ -35,6 +35,15 @@ def test_files_are_named_after_where_they_lie_below_what_was_given(tmp_path: Pat
     assert names([str(root), f"{root}/mon/1.mp4", str(root)], out) == ["2", "10", "mon/1", "tue/1"]  # each once
 
 
+def test_no_name_leads_out_of_the_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(touch(tmp_path, "a/x.mp4", "b/y.mp4"))
+    out = tmp_path / "out"
+    assert names(["a/../b/y.mp4", "a/x.mp4"], out) == ["b/y", "a/x"]
+    assert names(["*/../b/y.mp4"], out) == ["b/y"]
+    touch(tmp_path, "a/c/z.mp4")
+    assert names(["a/*/../../b/*.mp4"], out) == ["b/y"]
+
+
 def test_what_a_batch_has_written_is_no_drive_of_the_next(tmp_path: Path) -> None:
     root = touch(tmp_path, "a.mp4", "labelled/a/overlay.mp4")
     assert names([str(root)], root / "labelled") == ["a"]
@@ -47,6 +56,7 @@ def test_what_a_batch_has_written_is_no_drive_of_the_next(tmp_path: Path) -> Non
         (["x.mp4", "X.mkv"], "would go to "),
         (["x.mp4", "x/y.mp4"], "would lie in x/"),
         ([".batch/y.mp4"], "which is the batch's own"),
+        (["manifest.parquet.mp4"], "which is the batch's own"),
         (["map.txt"], "no video in there"),
     ],
 )
