@@ -141,7 +141,7 @@ ACTIONS: tuple[Entry, ...] = (
           "Copy the command that starts this run again, with every choice made here", lambda w: w.cockpit.copy_command()),
     Entry("record", "source", "R", "Record", "Record the overlay, or A and B as they are shown, as a video until pressed again",
           lambda w: w.cockpit.toggle_record(), icon="record", on=lambda w: w.cockpit.status.recording is not None),
-    Entry("captions", "source", "Shift+R", "Legend and latency in recordings",
+    Entry("captions", "source", "Ctrl+R", "Legend and latency in recordings",
           "Draw the classes, what runs, its latency and the age of its features into what is recorded",
           lambda w: w.cockpit.toggle_captions(), on=lambda w: w.cockpit.player.film.captions),
     Entry("folder", "source", "", "Folder for snapshots and recordings …", "Where snapshots and recordings are written",
