@@ -137,7 +137,7 @@ class Told:
         self._bytes = {drive.name: drive.bytes for drive in drives}
         self._task = self._bar.add_task(f"0 of {len(drives)} drives", total=sum(self._bytes.values()), rates="")
         self({"event": "begin", "drives": len(drives), "before": self.before, "bytes": sum(self._bytes.values()), "workers": note})
-        for line in (f"{len(drives)} drives, {self.before} before; {note}", uncut and f"no file is cut: {uncut}"):
+        for line in (f"{_many(len(drives))}, {self.before} before; {note}", uncut and f"no file is cut: {uncut}"):
             print_note("" if self._events else line)
 
     def __call__(self, event: dict[str, Any]) -> None:
@@ -174,19 +174,11 @@ class Told:
     def end(self, drives: int, folder: Path, whole: bool) -> None:
         """Raises Stopped for a batch that is not whole, SourceError for one with errors in it."""
         took_s = time.monotonic() - self._start_s
-        self(
-            {
-                "event": "end",
-                "drives": self._done,
-                "before": self.before,
-                "errors": self._failed,
-                "video_s": self._seconds,
-                "took_s": took_s,
-            }
-        )
+        done = {"drives": self._done, "before": self.before, "errors": self._failed}
+        self({"event": "end", **done, "video_s": self._seconds, "took_s": took_s})
         if not self._events:
-            times = f", {self._seconds / took_s:.2g} times as fast" if self._seconds else ""
-            said = f"{self._done} drives, {self._seconds / 60:.1f} minutes of video, in {took_s / 60:.1f} minutes{times}"
+            times = f", {self._seconds / took_s:.2g} times as fast as it was driven" if self._seconds else ""
+            said = f"{_many(self._done)}, {_long(self._seconds)} of video, in {_long(took_s)}{times}"
             out.print(f"{said}; {self.before} were done before", soft_wrap=True)
         if not whole:
             raise Stopped(f"{folder}: stopped after {self._done + self.before} of {drives} drives; the same command goes on")
@@ -194,3 +186,11 @@ class Told:
             raise SourceError(
                 f"{folder}: {self._failed} of {drives} drives ended with an error, which manifest.parquet names; --retry tries again"
             )
+
+
+def _many(drives: int) -> str:
+    return f"{drives} drive{'s' * (drives != 1)}"
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

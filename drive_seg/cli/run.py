@@ -82,7 +82,8 @@ def _report(settings: Settings, summary: dict[str, Any], keep: Callable[[object]
     if ahead := summary.get("ahead"):
         persons, frames = ahead["persons"], ahead["frames_with_person"]
         free = "" if ahead["road_share"] is None else f"{ahead['road_share']:.1%} of the corridor was road; "
-        out.print(f"{free}a person in it {persons} times, in {frames} of {ahead['frames']} frames", soft_wrap=True)
+        came = f"a person came into it {persons} time{'s' * (persons != 1)}"
+        out.print(f"{free}{came} and was there in {frames} of {ahead['frames']} frames", soft_wrap=True)
     for path in (settings.output, settings.save_masks, settings.trace):
         if path and path.exists() and summary["frames"]:  # a recording without a frame leaves no file
             out.print(f"wrote {path}", soft_wrap=True, markup=False)

@@ -17,12 +17,10 @@ from drive_seg.fleet.records import Records, Survey
 from drive_seg.fleet.workers import Worker
 from drive_seg.network.card import CARD, locate, sha256
 from drive_seg.network.foreign import is_onnx
-from drive_seg.settings import FOREIGN
+from drive_seg.settings import FLAGS, NETWORK
 
 TRIES = 3  # of a piece of work whose worker ends without a word
-MADE_BY = (
-    "model", *FOREIGN, "input_size", "backend", "device", "precision", "threads", "refine", "schedule", "mode", "propagation", "opacity",
-)  # fmt: skip
+MADE_BY = (*(name for name, flag in FLAGS.items() if flag.group == NETWORK), "schedule", "mode", "propagation", "opacity")
 Tell = Callable[[dict[str, Any]], None]
 
 

@@ -21,7 +21,7 @@ from drive_seg.contracts import Frame, Network, Result, Sink
 from drive_seg.errors import BackendError, DriveSegError, SinkError, UsageError
 from drive_seg.fleet.drives import Drive, Piece, cut, period
 from drive_seg.fleet.records import RECORD, SAVES, SECONDS, Records, Survey, as_errors, keep, read
-from drive_seg.overlay import Look, Painter
+from drive_seg.overlay import Painter, usual_look
 from drive_seg.session import opening
 from drive_seg.session.figures import Latencies, percentiles
 from drive_seg.session.history import areas_header, areas_row, shares
@@ -262,7 +262,7 @@ class Labeller:
                 table = csv.writer(stack.enter_context(areas.open("w", newline="", encoding="utf-8")))
             table.writerow(areas_header(self._engine.classes))
         session = Session(pipeline, capture, limit_s=self._order.limit_s)
-        session.painter = Painter(Look(self._engine.palette, settings.opacity))
+        session.painter = Painter(usual_look(self._engine.classes, self._engine.palette, settings.opacity))
         part = session.observers["part"] = Part(piece, session, sinks, self._engine.classes, table)
         return session, part
 

@@ -17,15 +17,12 @@ from drive_seg.errors import UsageError
 USUAL: Corridor = ((0.2, 0.95), (0.8, 0.95), (0.5, 0.5))  # of a camera in the middle that looks straight on, above most bonnets
 LEAST = 0.02  # of the picture's width between the feet, and of its height from them up to the apex
 ROUNDED = 1e-6
-TAKEN = (
-    0.1  # of the corridor's width in a row: where so much is no road, the row is not free. The corridor is as wide in metres in every row
-)
+# of the corridor's width in a row: where so much is no road, the row is not free. The corridor is as wide in metres in every row
+TAKEN = 0.1
 NARROWEST = 1 / 60  # of the picture's width: where the corridor is no wider, nothing is looked at
 SEEN = 1 / 4000  # of the picture's pixels: fewer of people's are no person
-OF_LAST, BEGINS_AT = (
-    5,
-    3,
-)  # frames: somebody is there from the third of the last five in which one is seen, until one is seen in none of them
+# frames: somebody is there from the third of the last five in which one is seen, until one is seen in none of them
+OF_LAST, BEGINS_AT = 5, 3
 SMOOTH_PX = 1.0  # label pixels that the polygon may lie beside what it surrounds
 
 _VOID, _ROAD, _OTHER, _PERSON = range(4)

@@ -1,4 +1,4 @@
-"""The source that is played now: exchanged for another one, waited for, paused, sped up and sought in while its frames come."""
+"""The source that is played now: exchanged for another one, waited for, paused, sped up and seeked in while its frames come."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -30,7 +30,7 @@ from drive_seg.session.paths import check_apart, check_paths
 from drive_seg.session.precision import int8_is_faster
 from drive_seg.session.session import Session
 from drive_seg.settings import FOREIGN, Settings
-from drive_seg.sinks.bag import BagRecorder
+from drive_seg.sinks import bag
 from drive_seg.sinks.masks import MaskWriter
 from drive_seg.sinks.recorder import Recorder
 from drive_seg.sinks.tracer import Tracer, read_decisions
@@ -191,8 +191,8 @@ def open_capture(source: Source, paced: bool, loop: bool, stay: bool = False) ->
 def open_recorder(path: Path, settings: Settings, source: SourceInfo) -> Sink:
     """What its suffix says. Raises UsageError, SinkError."""
     check_apart(settings.model_copy(update={"output": path}))
-    if path.suffix.lower() == ".mcap":
-        return BagRecorder(path, source, _patience(source), settings.overwrite)
+    if path.suffix.lower() == bag.SUFFIX:
+        return bag.BagRecorder(path, source, _patience(source), settings.overwrite)
     return Recorder(path, source.fps, _patience(source), settings.overwrite)
 
 

@@ -47,14 +47,12 @@ class Session:
         self.sinks: dict[str, Sink] = {}
         self.observers: dict[str, Observer] = observers or {}
         self.failed: Callable[[str, Exception], None] | None = None  # lives on with a failure, told of what; else it ends the session
-        self.hung: Callable[[str, DriveSegError], None] | None = (
-            None  # told that this thread is stuck, and where, from another one; else watchdog.last_resort
-        )
+        # told that this thread is stuck, and where, from another one; else watchdog.last_resort
+        self.hung: Callable[[str, DriveSegError], None] | None = None
         self.painter: Painter | None = None  # draws the overlay, on every frame or where a sink wants it
         self.paints_always = False
-        self.films: Callable[[Result, Result | None], Result] | None = (
-            None  # draws more into what the sinks get: a frame and its comparison
-        )
+        # draws more into what the sinks get: a frame and its comparison
+        self.films: Callable[[Result, Result | None], Result] | None = None
         self.max_frames: int | None = None
         self.auditor: Auditor | None = None  # one of the observers, or was: what it found can still be read
         self._watched, self._stage_of = Watched(self._hung, limit_s), "network"

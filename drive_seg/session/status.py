@@ -70,9 +70,8 @@ class Status:
     dropped: int
     recording: Path | None
     comparison: Mapping[str, str] | None  # its `runs`, while comparing
-    differing: (
-        float | None
-    )  # share of label pixels that differ from the comparison's, mean over the last 300 frames; None with other classes
+    # share of label pixels that differ from the comparison's, mean over the last 300 frames; None with other classes
+    differing: float | None
     auditing: bool
     numbers: Numbers
     comparison_numbers: Numbers | None

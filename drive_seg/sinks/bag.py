@@ -55,10 +55,9 @@ class BagRecorder(BackgroundWriter):
     neighbour), and what is known of the frame with each class's share of the picture. Written as files.Beside says.
 
     Messages carry the source's own time where it tells one (a bag's), else that of the recording's begin with the frames' times from
-    there; what was jumped over is not in it. Encodes in a thread of its own; with
-    `Overflow.DROP_OLDEST` a slow disk loses frames, which `dropped` counts. After a kill NAME.part holds what was written, without an
-    index. Raises UsageError for a file that is there and where the package is missing, SinkError when it cannot be made, and from `put`
-    or `close` when it could not be written.
+    there; what was jumped over is not in it. Encodes in a thread of its own; with `Overflow.DROP_OLDEST` a slow disk loses frames, which
+    `dropped` counts. After a kill NAME.part holds what was written, without an index. Raises UsageError for a file that is there and
+    where the package is missing, SinkError when it cannot be made, and from `put` or `close` when it could not be written.
     """
 
     wants_overlay: bool = True

@@ -7,12 +7,12 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 
-from drive_seg.contracts import Array, Frame, Image, SourceInfo
+from drive_seg.contracts import Array, Closing, Frame, Image, SourceInfo
 from drive_seg.errors import SourceError
 from drive_seg.sources.opencv import NOMINAL_FPS, bgr8
 from drive_seg.sources.pictures import MOST_PIXELS, BadPicture, decode_bgr
@@ -43,7 +43,7 @@ CODES = {  # of sensor_msgs/image_encodings: channels, type, and how OpenCV make
 }
 
 
-class BagSource:
+class BagSource(Closing):
     """The images of `topic`, or of the only topic that has some, in the order in which they were logged.
 
     `time_s` counts from the first one's logged time, which `info.epoch_ns` tells. An image that cannot be read is left out, which `note`
@@ -183,12 +183,6 @@ class BagSource:
     def close(self) -> None:
         self._messages = iter(())
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 def image_of(schema: str, message: Any) -> Image:

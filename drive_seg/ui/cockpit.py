@@ -62,9 +62,8 @@ class Cockpit(QObject):
         self.hunting = ""  # for a frame with a large "error", or with which a "person" comes into the corridor
         self._since: Moment | None = None  # the last one before the hunt for a person began
         asked = self.status.settings.corridor
-        self.corridor = (
-            corridor_of(self.status.settings.source) if isinstance(asked, str) else asked
-        )  # None: nobody looks at the road ahead
+        # None: nobody looks at the road ahead
+        self.corridor = corridor_of(self.status.settings.source) if isinstance(asked, str) else asked
         self.part: tuple[int, int | None] | None = None  # A and B, the first and last frame of what is played again and again
         self._going_back = False  # to A: frames that were under way still come
         self.keeper = Keeper(player, memory)

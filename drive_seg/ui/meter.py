@@ -12,9 +12,8 @@ class Meter:
     """How long Qt's thread is busy for a frame, and how old a frame is once it stands on the screen. Owned by the window's thread."""
 
     def __init__(self) -> None:
-        self.qt_ms: deque[float] = deque(
-            maxlen=KEPT
-        )  # of Qt's thread for a frame: taken, composed, painted; and its share of all around it
+        # of Qt's thread for a frame: taken, composed, painted; and its share of all around it
+        self.qt_ms: deque[float] = deque(maxlen=KEPT)
         self.cpu_ms: deque[float] = deque(maxlen=KEPT)  # of CPU that this thread took for all that it did since the frame before
         self.glass_ms: deque[float] = deque(maxlen=KEPT)  # from the frame's capture to the end of its painting
         self._spent_ms, self._cpu_s = 0.0, time.thread_time()

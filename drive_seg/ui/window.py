@@ -29,9 +29,8 @@ from drive_seg.ui.road import Road
 from drive_seg.ui.theme import DARK, LIGHT, THEMES, Theme, icon, palette, style
 
 PICTURE_GAP_S = 1 / 60  # no screen shows more, and each picture takes time from the network
-EARLY_S = (
-    PICTURE_GAP_S / 2
-)  # what comes so much before its turn is shown: frames of 60 a second do not come in step, and none is to be lost
+# what comes so much before its turn is shown: frames of 60 a second do not come in step, and none is to be lost
+EARLY_S = PICTURE_GAP_S / 2
 NUMBERS_GAP_MS = 200  # faster than that a number cannot be read; Python's signal handlers wait for it too
 SIZE = QSize(1420, 820)
 NARROW_PX = 1000  # of the window; there is room for one column beside the picture only
@@ -160,9 +159,9 @@ class MainWindow(QMainWindow):
     def refresh(self) -> None:
         """Brings all but the picture up to date."""
         self._told()
-        for bring in self._around:
+        for show in self._around:
             with self.meter.time():
-                bring()
+                show()
 
     def _refresh_next(self) -> None:
         """One part after the other: a frame that comes meanwhile does not wait for all of them."""

@@ -154,7 +154,7 @@ def test_the_road_ahead_is_told_at_the_end_and_written(capsys: pytest.CaptureFix
     lines = [json.loads(line)["ahead"] for line in (tmp_path / "run.jsonl").read_text().splitlines()]
     assert (code, ahead["frames"], len(lines)) == (0, 5, 5)
     assert ahead["road_share"] == pytest.approx(sum(line["share"] for line in lines) / 5)
-    assert f"{ahead['road_share']:.1%} of the corridor was road; a person in it {ahead['persons']} times, in " in out
+    assert f"{ahead['road_share']:.1%} of the corridor was road; a person came into it {ahead['persons']} times and was there in " in out
 
 
 def test_a_person_in_the_corridor_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -188,6 +188,7 @@ def test_a_batch_is_not_gone_on_with_by_other_settings(order: Make, drives: Path
         (order(), "--schedule clockwork:4, not every-frame"),
         (order(schedule="clockwork:4", save=("areas",)), "--save areas,masks,trace, not areas"),
         (order(schedule="clockwork:4", precision="int8"), "--precision unset, not int8"),
+        (order(schedule="clockwork:4", confidence=True), "--confidence False, not True"),
     ):
         with pytest.raises(UsageError, match=f"was begun with {said}; give the same, or another --out"):
             agreed(records, other)

@@ -66,7 +66,7 @@ def asked(model: str, a_drive: Path, tmp_path: Path, inline: list[Inline]) -> tu
 
 def test_it_tells_what_it_has_done_and_does_nothing_twice(asked: tuple[str, ...], capsys: Capsys, inline: list[Inline]) -> None:
     code, out, err = call(capsys, *asked)
-    assert (code, "1 drives, 0.0 minutes of video" in out) == (0, True), err
+    assert (code, "1 drive, 2 s of video, in " in out) == (0, True), err
     inline.clear()
     code, out, err = call(capsys, *asked)
     assert (code, inline) == (0, [])

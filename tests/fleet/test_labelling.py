@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from drive_seg.classes import ClassName, palette
 from drive_seg.contracts import Frame
 from drive_seg.errors import SinkError, UsageError
 from drive_seg.fleet import labelling
@@ -73,7 +74,10 @@ def test_scene_cuts_put_off_the_clock_and_the_pieces_after_them_are_labelled_onc
 
 
 def test_an_overlay_is_not_cut_and_is_the_one_that_a_run_records(order: Make, a_drive: Path, tmp_path: Path) -> None:
-    wanted = order(save=("overlay",))
+    wanted, names = order(save=("overlay",)), [f"class {number}" for number in range(200)]
+    card = Path(wanted.settings.model) / "card.json"
+    usual = {"classes": names, "palette": palette([ClassName(name) for name in names])}  # which are not those that are drawn
+    card.write_text(json.dumps(json.loads(card.read_text()) | usual))
     record, _, _ = labelled(wanted, a_drive)
     assert len(record["pieces"]) == 1
     assert bytes_of(wanted.out / "a")["overlay.mp4"] == bytes_of(single(wanted, a_drive, tmp_path / "run"))["overlay.mp4"]
