@@ -5,7 +5,10 @@ import sys
 import threading
 import traceback
 
-_ACCOUNT = re.compile(r"(?<=://)(?:(?:(?!: )[^/?#\n])*|[^/?#@:\s]*:(?!\d+[/?#])[^\s@]*)@")  # the second: a password with a / ? or # in it
+_ACCOUNT = re.compile(
+    r"(?:(?<=://)|(?<=\w\w:[/\\])(?![/\\]))"  # the second: an address that was taken for a path, which has no //
+    r"(?:(?:(?!: )[^/?#\n])*|[^/?#@:\s]*:(?!\d+[/?#])[^\s@]*)@"  # the second: a password with a / ? or # in it
+)
 _SECRET = re.compile(
     r"(?i)((?:[?&;#][\w.-]*|[/_])(?:token|key|pass|pas|pwd|passwd|password|auth|secret|sig|signature|credential|credentials|jwt)=)[^&#;\s]*"
 )

@@ -109,6 +109,9 @@ def test_no_backend_tells_anyone(tmp_path: Path) -> None:
         ("rtsp://me:hunter2@cam/x: refused; rtsp://you:hunter2@cam/y", "rtsp://cam/x: refused; rtsp://cam/y"),
         ("rtsp://me:hun/ter?2#@cam:554/x", "rtsp://cam:554/x"),
         ("rtsp://me:hunter 2@cam: refused", "rtsp://cam: refused"),
+        ("http:/me:hunter2@cam/x: no such file", "http:/cam/x: no such file"),  # as a path of it says
+        ("http:\\me:hunter2@cam\\x: no such file", "http:\\cam\\x: no such file"),
+        ("C:/drives/me@home/x.mp4: no such file", "C:/drives/me@home/x.mp4: no such file"),
         ("rtsp://cam: refused; write to me@home", "rtsp://cam: refused; write to me@home"),
         ("http://cam:8080/who@where", "http://cam:8080/who@where"),
         ("http://cam/x?a=1&token=hunter2&b=2", "http://cam/x?a=1&token=…&b=2"),

@@ -1,11 +1,14 @@
 """A run without a window as a terminal sees it: opened, announced, ended by Ctrl-C, with a line that says how far it is."""
 
+import math
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from rich.markup import escape
+from rich.status import Status
 from rich.text import Text
 
 from drive_seg.cli.flags import err, out
@@ -19,6 +22,7 @@ from drive_seg.sources.capture import Capture
 if TYPE_CHECKING:
     from drive_seg.session.session import Session
 
+TELL_S = 60.0
 SALVAGE_S = 5.0  # what is still to be written may take so long where the process is ended at once
 
 
@@ -48,6 +52,20 @@ class Events(Observer):
             err.print(f"frame {frame.index}, {frame.time_s:.1f} s: {what}", soft_wrap=True, markup=False)
 
 
+def said_by(status: Status) -> Callable[[str], None]:
+    """Shows a line in the status; where that is no terminal, such as a service's log, the first one and one a minute are printed."""
+    told_s = -math.inf
+
+    def tell(line: str) -> None:
+        nonlocal told_s
+        status.update(escape(line))
+        if not err.is_terminal and time.monotonic() - told_s >= TELL_S:
+            told_s = time.monotonic()
+            print_note(line)
+
+    return tell
+
+
 @contextmanager
 def announced(settings: Settings) -> Iterator["Session"]:
     """Opened and announced, to be run. Raises what opening it raises."""
@@ -57,7 +75,7 @@ def announced(settings: Settings) -> Iterator["Session"]:
 
     with ExitStack() as stack:
         with err.status("opening …") as status:
-            session = stack.enter_context(open_session(settings, lambda line: status.update(escape(line))))
+            session = stack.enter_context(open_session(settings, said_by(status)))
         assert session.capture is not None
         assert session.pipeline is not None
         close = session.capture.close

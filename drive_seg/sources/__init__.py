@@ -16,7 +16,7 @@ NAMED_IN = {  # how a playlist begins, and where it names files
     "#EXTM3U": r"^([^#\s][^\n]*)$|^#[^\n]*URI=\"([^\"\n]+)\"",
     "<MPD": r"<BaseURL[^>]*>([^<]+)<",
 }
-CAMERA, STREAM, SCHEME = r"(/dev/video)?[0-9]+", r"(?i:rtsps?|https?)://", r"[A-Za-z][A-Za-z0-9+.-]*://"
+CAMERA, STREAM, SCHEME = r"(/dev/video)?[0-9]+", r"(?i:rtsps?|https?)://[^/?#\s]", r"[A-Za-z][A-Za-z0-9+.-]*://"
 BAG = r"(?i:(?!\w+://).*\.mcap)(\?topic=.*)?$"
 
 

@@ -57,6 +57,8 @@ class BagSource(Closing):
         self._times: list[int] = []
         self._file = _opened(path)
         try:
+            if self._file.read(len(MAGIC)) != MAGIC:
+                raise SourceError(f"{path}: is no MCAP file; give a ROS 2 bag of that kind, which `ros2 bag convert` makes of others")
             self._libraries = _libraries(path)
             self._finished = self._is_finished()
             self._summary = self._reader().get_summary() if self._finished else None
@@ -196,6 +198,7 @@ def image_of(schema: str, message: Any) -> Image:
     row = width * channels * np.dtype(dtype).itemsize
     if not 0 < height * width <= MOST_PIXELS or step < row or len(message.data) < step * (height - 1) + row:
         raise BadPicture(f"has {len(message.data)} bytes for {width}x{height} pixels of {message.encoding}")
+    step = min(step, len(message.data))  # of a single row it may be anything
     rows = np.frombuffer(bytes(message.data).ljust(step * height, b"\0"), np.uint8, step * height).reshape(height, step)
     pixels: Array = np.ascontiguousarray(rows[:, :row]).view(np.dtype(dtype).newbyteorder(">" if message.is_bigendian else "<"))
     pixels = pixels.astype(dtype).reshape(height, width, channels)

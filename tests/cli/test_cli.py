@@ -22,8 +22,9 @@ from rich.console import Console
 
 from drive_seg import cli
 from drive_seg.cli.benchmark import table
+from drive_seg.cli.flags import err as stderr
 from drive_seg.cli.flags import reserved
-from drive_seg.cli.headless import Events
+from drive_seg.cli.headless import Events, said_by
 from drive_seg.contracts import KINDS, TIMED, Ahead
 from drive_seg.demo import DemoDrive
 from drive_seg.files import part_of
@@ -495,3 +496,22 @@ except SystemExit as end:
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 []"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("batch", "{}/*.mp4", "--out", "x"), ("batch", "{}", "--out", "x"), ("run", "--replay", "{}"), ("run", "--config", "{}")]
+)
+def test_an_address_where_a_file_is_asked_for_is_told_without_its_password(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Paths leave out its second slash."""
+    code, _, err = call(capsys, *(one.format("http://me:hunter2@cam/x") for one in arguments))
+    assert (code, "cam/x" in err, "hunter2" in err) == (2, True, False), err
+
+
+def test_a_log_is_told_what_is_waited_for_and_not_four_times_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+    with stderr.status("opening …") as status:
+        tell = said_by(status)
+        for tries in range(5):
+            tell(f"cam: connecting since 10:00:00, try {tries}")
+    assert capsys.readouterr().err == "cam: connecting since 10:00:00, try 0\n"

@@ -1,6 +1,8 @@
 """A camera in a ROS 2 bag: its pictures in every encoding, its times, its topics, exact frames, and bags that are damaged."""
 
+import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -10,6 +12,7 @@ import pytest
 from drive_seg.contracts import Frame, Seekable
 from drive_seg.errors import SourceError
 from drive_seg.sources import files_of, open_source
+from drive_seg.sources.bag import image_of
 from tests.sources.bags import COMPRESSED, EPOCH_NS, HEADER, IMAGE, STRING, raw, write_bag
 from tests.sources.clips import picture
 
@@ -157,6 +160,22 @@ def test_what_is_no_picture_is_left_out_and_told(tmp_path: Path) -> None:
         assert "image 1 is '32FC1'" in source.note  # type: ignore[attr-defined]
         assert "1 more" in source.note  # type: ignore[attr-defined]
     assert [frame.index for frame in frames] == [0, 3]
+
+
+def test_a_single_row_takes_no_memory_for_the_step_that_it_claims() -> None:
+    claimed = {"height": 1, "width": 4, "step": 2**32 - 1, "encoding": "mono8", "is_bigendian": 0, "data": bytes(range(4))}
+    tracemalloc.start()
+    assert image_of(IMAGE, SimpleNamespace(**claimed))[0, :, 0].tolist() == [0, 1, 2, 3]
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1 << 20
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"SQLite format 3\0" * 99])
+def test_what_is_no_bag_of_that_kind_is_called_that(tmp_path: Path, content: bytes) -> None:
+    (path := tmp_path / "b.mcap").write_bytes(content)
+    with pytest.raises(SourceError, match=r"b\.mcap: is no MCAP file; give"):
+        open_source(str(path))
 
 
 def test_one_with_nothing_that_can_be_shown_says_why(tmp_path: Path) -> None:

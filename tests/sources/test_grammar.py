@@ -60,7 +60,16 @@ def test_what_cannot_be_meant_lists_what_can(uri: str) -> None:
 @pytest.mark.parametrize(
     "uri",
     [
-        *("http://[x", "http://me:secret@[x/", "http://host:99999999/x", "~nosuchuser/a", "a**b.png", "/nowhere/a**b.png"),
+        *(
+            "http://",
+            "rtsp:///x",
+            "http://[x",
+            "http://me:secret@[x/",
+            "http://host:99999999/x",
+            "~nosuchuser/a",
+            "a**b.png",
+            "/nowhere/a**b.png",
+        ),
         *("x" * 300, f"/nowhere/{'y' * 300}/*.png", "a/" * 3000, "a\0b", "a\0b*.png", "\ud800.png", "[", "/nowhere/["),
     ],
     ids=lambda uri: ascii(uri)[:20],
