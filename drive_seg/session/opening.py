@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 
 from drive_seg.backends import open_backend, read_onnx
@@ -10,7 +9,7 @@ from drive_seg.backends.confidence import with_confidence
 from drive_seg.backends.validation import thread_count
 from drive_seg.capabilities import Compiling, Streaming
 from drive_seg.classes import read_class_names
-from drive_seg.contracts import Away, Backend, Network, Result, Sink, Source, SourceInfo
+from drive_seg.contracts import Away, Backend, Network, Sink, Source, SourceInfo
 from drive_seg.errors import BackendError, UsageError
 from drive_seg.network import postprocess
 from drive_seg.network.card import Bundle, load_bundle
@@ -23,7 +22,7 @@ from drive_seg.network.schedule import EveryFrame, Pipelined, Replay, Schedule, 
 from drive_seg.overlay import Painter, usual_look
 from drive_seg.session.audit import Auditor
 from drive_seg.session.corridors import corridor_of
-from drive_seg.session.film import Film, filmed
+from drive_seg.session.film import Film
 from drive_seg.session.lookout import Lookout
 from drive_seg.session.observer import Observer
 from drive_seg.session.paths import check_apart, check_paths
@@ -228,12 +227,6 @@ def open_lookout(settings: Settings, classes: Sequence[str]) -> dict[str, Observ
     return {"ahead": Lookout(corridor_of(settings.source) if isinstance(settings.corridor, str) else settings.corridor, classes)}
 
 
-def _filmed(session: Session, film: Film, result: Result, comparison: Result | None) -> Result:
-    assert session.pipeline is not None
-    assert session.painter is not None
-    return filmed(result, session.pipeline, comparison, session.comparison, session.painter, film)
-
-
 @contextmanager
 def open_session(settings: Settings, tell: Callable[[str], None] | None = None) -> Iterator[Session]:
     """Opens everything for a run without a window, in the order in which a mistake is cheapest to find; closes it in the reverse one.
@@ -268,7 +261,7 @@ def open_session(settings: Settings, tell: Callable[[str], None] | None = None) 
         session.paints_always = settings.benchmark
         session.sinks |= sinks
         session.observers |= open_lookout(settings, pipeline.engine.classes)
-        session.films = partial(_filmed, session, Film(settings.captions))
+        session.film = Film(settings.captions)
         if auditor:
             session.auditor = session.observers["audit"] = auditor
         if not settings.benchmark:  # which counts those after its warm-up

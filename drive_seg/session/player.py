@@ -117,11 +117,11 @@ class Player:
     @property
     def film(self) -> Film:
         """What a recording shows."""
-        return self._steered.film
+        return self._steered.session.film
 
     @film.setter
     def film(self, film: Film) -> None:
-        self._steered.film = film
+        self._steered.session.film = film
 
     @property
     def painter(self) -> Painter:

@@ -18,6 +18,7 @@ from drive_seg.network.refresh import hangs
 from drive_seg.overlay import Painter
 from drive_seg.session.audit import Auditor
 from drive_seg.session.figures import Latencies
+from drive_seg.session.film import Film, filmed
 from drive_seg.session.observer import Observer
 from drive_seg.sources.capture import Capture
 from drive_seg.watchdog import Watched
@@ -51,8 +52,7 @@ class Session:
         self.hung: Callable[[str, DriveSegError], None] | None = None
         self.painter: Painter | None = None  # draws the overlay, on every frame or where a sink wants it
         self.paints_always = False
-        # draws more into what the sinks get: a frame and its comparison
-        self.films: Callable[[Result, Result | None], Result] | None = None
+        self.film = Film()  # what a recording shows beside the labels; set by any thread
         self.max_frames: int | None = None
         self.auditor: Auditor | None = None  # one of the observers, or was: what it found can still be read
         self._watched, self._stage_of = Watched(self._hung, limit_s), "network"
@@ -86,9 +86,9 @@ class Session:
             if (result := self.step(frame)) is None:
                 continue
             comparison = self.step_comparison(frame)
-            told = self._attempt("recorder", partial(self.films, result, comparison)) if self.films and "recorder" in self.sinks else None
+            written = self._filmed(result, comparison) if "recorder" in self.sinks else result
             for name, sink in tuple(self.sinks.items()):
-                self._attempt(name, partial(sink.put, told or result))
+                self._attempt(name, partial(sink.put, written))
             self._count(result)
             for name, observer in tuple(self.observers.items()):
                 self._attempt(name, partial(observer.on_result, result, comparison))
@@ -111,6 +111,13 @@ class Session:
         for name, observer in tuple(self.observers.items()):
             result = self._attempt(name, partial(observer.complete, result)) or result
         return result
+
+    def _filmed(self, result: Result, comparison: Result | None) -> Result:
+        """As it is recorded; as it is where that fails, which is the recorder's failure."""
+        pipeline, painter = self.pipeline, self.painter
+        if pipeline is None or painter is None:
+            return result
+        return self._attempt("recorder", lambda: filmed(result, pipeline, comparison, self.comparison, painter, self.film)) or result
 
     def step_comparison(self, frame: Frame) -> Result | None:
         """The same by the comparison, where there is one."""

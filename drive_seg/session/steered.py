@@ -17,7 +17,7 @@ from drive_seg.session.commands import Commands
 from drive_seg.session.comparison import Comparison
 from drive_seg.session.current import CurrentSource
 from drive_seg.session.figures import Figures
-from drive_seg.session.film import Film, filmed
+from drive_seg.session.film import Film
 from drive_seg.session.history import History, moment_of
 from drive_seg.session.live import LivePipeline, differing_fields, with_pipeline
 from drive_seg.session.paths import check_apart, check_paths
@@ -44,7 +44,7 @@ class Steered:
         self.main, self.comparison = LivePipeline(leads=True, check=self._check), Comparison(self._check)
         self.figures, self.history, self.unlike = Figures(), History(), Unlike(None)
         self.session = self._new_session()
-        self.session.painter, self.film = Painter(Look((), settings.opacity)), Film(settings.captions)  # set by any thread
+        self.session.painter, self.session.film = Painter(Look((), settings.opacity)), Film(settings.captions)
         self._obey: dict[str, Callable[[Any], object]] = {  # by what a command is called, and its failure
             "change": self._change,
             "comparison": self._compare,
@@ -148,7 +148,7 @@ class Steered:
 
     def _new_session(self) -> Session:
         session = Session(None, self)
-        session.failed, session.hung, session.films = self._failed, self._hung, self._filmed
+        session.failed, session.hung = self._failed, self._hung
         return session
 
     @property
@@ -382,11 +382,6 @@ class Steered:
             self.session.sinks["recorder"] = opening.open_recorder(path, settings, self.source.info)
             self._recording = path
 
-    def _filmed(self, result: Result, comparison: Result | None) -> Result:
-        session = self.session
-        assert session.pipeline is not None
-        return filmed(result, session.pipeline, comparison, session.comparison, self.painter, self.film)
-
     # -- what fails
 
     def _failed(self, what: str, error: Exception) -> None:
@@ -407,7 +402,8 @@ class Steered:
     def _hung(self, what: str, error: DriveSegError) -> None:
         """Its thread is stuck in a stage: it is left alone with its pipelines, and another one plays on. Called from a third."""
         stuck, session = self.session, self._new_session()
-        session.sinks, session.observers, session.painter, session.auditor = stuck.sinks, stuck.observers, stuck.painter, stuck.auditor
+        session.sinks, session.observers, session.auditor = stuck.sinks, stuck.observers, stuck.auditor
+        session.painter, session.film = stuck.painter, stuck.film
         for live in (self.main, self.comparison.live):
             live.abandon()
         self.session = session
