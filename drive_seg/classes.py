@@ -97,7 +97,7 @@ def palette(names: Sequence[ClassName]) -> tuple[RGB, ...]:
 
 def _known_palettes() -> list[dict[str, RGB | None]]:
     folder = files("drive_seg") / "palettes"
-    texts = [(folder / name).read_text() for name in ("cityscapes.txt", "camvid.txt")]
+    texts = [(folder / name).read_text(encoding="utf-8") for name in ("cityscapes.txt", "camvid.txt")]
     return [{entry.name: entry.colour for entry in (_parse(line, "palette") for line in text.splitlines())} for text in texts]
 
 

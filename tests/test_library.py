@@ -265,13 +265,14 @@ def test_a_network_that_hangs_is_an_error_and_the_caller_lives_on(monkeypatch: p
     backend = FakeBackend(before_high=lambda: None if next(calls) == 0 else assert_set(release))
     monkeypatch.setattr("drive_seg.session.opening.open_backend", lambda *_, **__: backend)
     monkeypatch.setattr("drive_seg.watchdog.LIMIT_S", 0.2)
+    before = set(threading.enumerate())
     with drive_seg.load(make_bundle(tmp_path / "net").folder) as segmenter:
         assert segmenter(PICTURE).is_key
         for _ in range(2):
             with pytest.raises(BackendError, match=r"net on fake: high did not end within 0\.2 s; choose another backend or model"):
                 segmenter(PICTURE)
     release.set()
-    until(lambda: "segmenter" not in {thread.name for thread in threading.enumerate()})
+    until(lambda: "segmenter" not in {thread.name for thread in set(threading.enumerate()) - before})
 
 
 def assert_set(event: threading.Event) -> None:
@@ -280,8 +281,9 @@ def assert_set(event: threading.Event) -> None:
 
 def test_a_segmenter_that_is_forgotten_leaves_no_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("drive_seg.session.opening.open_backend", lambda *_, **__: FakeBackend())
+    before = set(threading.enumerate())
     assert drive_seg.load(make_bundle(tmp_path / "net").folder)(PICTURE).is_key
-    until(lambda: "segmenter" not in {thread.name for thread in threading.enumerate()})
+    until(lambda: "segmenter" not in {thread.name for thread in set(threading.enumerate()) - before})
 
 
 @pytest.mark.parametrize(("source", "error"), [("ftp://x", UsageError), ("missing.mp4", SourceError), ("", UsageError)])

@@ -74,7 +74,7 @@ class Latencies:
         return max(0, self.seen - self.warmup)
 
     def summary(self) -> dict[str, object]:
-        """frames, warmup, fps, key_frame_rate, dropped, confidence (mean; None where it is not told), latency_ms by stage, total_ms by kind
+        """frames, warmup, fps, key_frame_rate, dropped, confidence (mean, where it is told), latency_ms by stage, total_ms by kind
         of frame; the numbers are None when no frame was counted."""
         with self._lock:
             return {
@@ -83,7 +83,7 @@ class Latencies:
                 "fps": self.frames / self._seconds if self.frames and self._seconds > 0 else None,
                 "key_frame_rate": self.keys / self.frames if self.frames else None,
                 "dropped": self.dropped - self._dropped_before,
-                "confidence": sum(self._confidence) / len(self._confidence) if self._confidence else None,
+                **({"confidence": sum(self._confidence) / len(self._confidence)} if self._confidence else {}),
                 "latency_ms": {stage: percentiles(self._ms.get(stage, ())) for stage in ("total", *TIMED)},
                 "total_ms": {kind: {"frames": len(values), **percentiles(values)} for kind, values in self._total_ms.items()},
             }

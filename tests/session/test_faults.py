@@ -234,7 +234,7 @@ def test_a_network_that_never_returns_ends_a_headless_run_with_its_line(tmp_path
     (tmp_path / "names.txt").write_text("road\ncar\nsky\n")
     network = ["--model", str(tmp_path / "endless.onnx"), "--labels", str(tmp_path / "names.txt"), "--threads", "1"]
     asked = [sys.executable, "-c", HUNG, "run", "--headless", "--source", "demo:?size=64x64&frames=5", *network]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = subprocess.run(asked, capture_output=True, encoding="utf-8", timeout=PATIENCE_S, check=False)
     assert done.returncode == 1, done.stderr
     assert "endless.onnx on openvino" in done.stderr
     assert "did not end within 2 s; choose another backend or model" in done.stderr

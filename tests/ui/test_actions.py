@@ -114,7 +114,7 @@ def test_every_word_can_be_translated(opened: Opened) -> None:
 
 
 def test_the_guide_lists_every_key() -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "window.md").read_text()
+    guide = (Path(__file__).parents[2] / "docs" / "window.md").read_text(encoding="utf-8")
     for entry in ACTIONS:
         if entry.keys:
             assert f"| `{keys_text(entry)}` | {entry.text.removesuffix(' …')} | {entry.tip} |" in guide

@@ -20,4 +20,4 @@ def html_page(template: Path, **values: Any) -> str:
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["score"] = figure
-    return environment.from_string(template.read_text()).render(values)
+    return environment.from_string(template.read_text(encoding="utf-8")).render(values)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 def plot_log(log: Path, out: Path) -> None:
     """Loss, and mIoU where it was measured, against the epoch."""
-    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     scored = {row["epoch"]: row["miou"] for row in rows if row["miou"] is not None}
     figure = Figure(figsize=(8, 4), layout="constrained")
     left = figure.add_subplot(xlabel="epoch", ylabel="loss")
