@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from drive_seg.errors import UsageError
+from drive_seg.reading import text_of
 
 VOID = 255  # the id of what is no class
 VOID_NAMES = frozenset({"void", "unlabelled", "unlabeled", "ignore"})
@@ -67,7 +68,7 @@ def read_class_names(given: Path | Sequence[str]) -> tuple[ClassName, ...]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()  # editors on Windows put a mark before it
+        return text_of(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error}); give a text file with one class a line") from error
 

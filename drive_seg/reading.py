@@ -1,5 +1,6 @@
 """TOML, JSON and ONNX that anybody may have written: whatever the parsers say of it, it is one error, and where it may lead is told."""
 
+import errno
 import json
 import re
 import tomllib
@@ -9,10 +10,20 @@ from typing import Any
 from drive_seg.errors import UsageError
 
 
+def text_of(path: Path, most: int = 1 << 24) -> str:
+    """UTF-8, with a byte order mark or without. Raises OSError, also for one of over `most` bytes, such as a video named by mistake, and
+    UnicodeDecodeError."""
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"over {most >> 20} MB, more than any such file has", str(path))
+    return content.decode("utf-8-sig")
+
+
 def read_toml(path: Path, give: str = "give a TOML file") -> dict[str, Any]:
     """Raises UsageError that names the file and what is wrong with it; `give`: the remedy."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(text_of(path))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); {give}") from error
     except UnicodeDecodeError as error:

@@ -10,7 +10,7 @@ _ACCOUNT = re.compile(
     r"(?:(?:(?!: )[^/?#\n])*|[^/?#@:\s]*:(?!\d+[/?#])[^\s@]*)@"  # the second: a password with a / ? or # in it
 )
 _SECRET = re.compile(
-    r"(?i)((?:[?&;#][\w.-]*|[/_])(?:token|key|pass|pas|pwd|passwd|password|auth|secret|sig|signature|credential|credentials|jwt)=)[^&#;\s]*"
+    r"(?i)((?:[?&;#][\w.-]*|[/_])(?:token|key|pass|pas|pwd|passwd|password|auth|secret|sig|signature|credential|credentials|jwt)=)[^&#;\s]*?(?=['\":,)]*(?:[&#;\s]|$))"
 )
 
 

@@ -54,6 +54,21 @@ def test_toml(here: Path, capsys: pytest.CaptureFixture[str], command: str, cont
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        *("run --headless --config FILE", "train FILE --out o", "bench --matrix FILE --out o", "bench --compare FILE FILE"),
+        *("run --headless --replay FILE", "run --headless --model net.onnx --class-names FILE"),
+    ],
+)
+def test_a_video_given_as_a_text_is_not_read_to_its_end(here: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with (here / "f.toml").open("wb") as file:
+        file.truncate(1 << 40)  # a hole: no disk has it
+    (here / "net.onnx").write_bytes(b"")
+    said = refused(capsys, *command.replace("FILE", "f.toml").split())
+    assert "f.toml" in said
+
+
+@pytest.mark.parametrize(
     "content",
     [
         LINE.replace("0", "1e999").encode(),

@@ -115,6 +115,8 @@ def test_no_backend_tells_anyone(tmp_path: Path) -> None:
         ("rtsp://cam: refused; write to me@home", "rtsp://cam: refused; write to me@home"),
         ("http://cam:8080/who@where", "http://cam:8080/who@where"),
         ("http://cam/x?a=1&token=hunter2&b=2", "http://cam/x?a=1&token=…&b=2"),
+        ("--source 'http://cam/x?token=hun'ter2' --loop", "--source 'http://cam/x?token=…' --loop"),  # a command as the window copies it
+        ("http://cam/x?token=hunter2: refused", "http://cam/x?token=…: refused"),
         ("http://cam/x?user=me&loginpas=hunter2", "http://cam/x?user=me&loginpas=…"),
         ("rtsp://cam/user=me&password=hunter2&channel=1", "rtsp://cam/user=me&password=…&channel=1"),
         ("rtsp://cam/user=me_password=hunter2", "rtsp://cam/user=me_password=…"),
@@ -197,7 +199,7 @@ def test_nothing_that_the_window_shows_or_writes_tells_a_password(
     window.cockpit.kept.connect(lambda line, folder: told.append(line))
     try:
         window.show()
-        qtbot.waitUntil(lambda: window.video.image is not None, timeout=PATIENCE_MS)
+        qtbot.waitUntil(lambda: window.video.image is not None and window.keys["snapshot"].isEnabled(), timeout=PATIENCE_MS)
         window.keys["copy-command"].trigger()
         window.keys["snapshot"].trigger()
         qtbot.waitUntil(lambda: len(told) == 2, timeout=PATIENCE_MS)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from drive_seg.errors import UsageError
-from drive_seg.reading import parse_json
+from drive_seg.reading import parse_json, text_of
 from drive_seg.session.figures import PERCENTILES
 
 BLOCK = 32  # frames that are drawn together, a second of them: what disturbs a machine lasts longer than a frame
@@ -96,7 +96,7 @@ class _Row(BaseModel):
 def _rows(path: Path) -> dict[str, dict[str, Any]]:
     """By name, each with its `turns`; a single measurement is its own only turn."""
     try:
-        told = parse_json(path.read_bytes())
+        told = parse_json(text_of(path, 1 << 30))
         rows = told["rows"] if "rows" in told else [{**told, "name": _name(told), "turns": [told]}]
         found = {row["name"]: {"machine": told.get("machine"), **row} for row in rows}
         for row in found.values():

@@ -1,6 +1,7 @@
 """`drive-seg batch`: a folder of drives, by several workers or a cluster, that may be killed at any moment and goes on."""
 
 import json
+import math
 import sys
 import time
 from contextlib import ExitStack
@@ -58,7 +59,7 @@ def batch(
     from drive_seg.fleet.workers import hired
     from drive_seg.workers import ended_by_signals
 
-    if cut <= 0 or (workers is not None and workers < 1):
+    if not 0 < cut < math.inf or (workers is not None and workers < 1):
         raise UsageError(f"--cut {cut:g} --workers {workers}: give more than 0")
     folder = expanded(out_dir)
     order = Order(Settings.load(None, {"threads": 1, **flags}), folder.absolute(), _saved(save), cut)

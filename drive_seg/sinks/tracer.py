@@ -13,6 +13,7 @@ from drive_seg.reading import parse_json
 from drive_seg.sinks.background import BackgroundWriter
 from drive_seg.workers import Overflow
 
+LONGEST_LINE = 1 << 20  # bytes: what has none, such as a video, is not read to its end
 PERFETTO = ".perfetto.json"
 TRACKS = ("capture", "pipeline", "high")
 
@@ -85,18 +86,19 @@ def read_decisions(path: Path) -> dict[tuple[int | None, int], Decision]:
 
     Raises UsageError naming the line that is none.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--replay {path}: cannot be read; give the file that --trace wrote") from error
     decisions = {}
-    for number, text in enumerate(lines, 1):
-        try:
-            kept = parse_json(text)
-            segment = kept.get("segment")
-            decisions[None if segment is None else int(segment), int(kept["index"])] = _decision(kept)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise UsageError(f"--replay {path}: line {number} is no frame's; give the lines that --trace wrote, not {PERFETTO}") from error
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
+                try:
+                    kept = parse_json(line)
+                    segment = kept.get("segment")
+                    decisions[None if segment is None else int(segment), int(kept["index"])] = _decision(kept)
+                except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+                    said = f"line {number} is no frame's; give the lines that --trace wrote, not {PERFETTO}"
+                    raise UsageError(f"--replay {path}: {said}") from error
+    except OSError as error:
+        raise UsageError(f"--replay {path}: cannot be read; give the file that --trace wrote") from error
     return decisions
 
 

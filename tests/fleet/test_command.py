@@ -125,6 +125,8 @@ def test_one_batch_at_a_time_has_a_folder(asked: tuple[str, ...], capsys: Capsys
         (("demo:", "--out", "{}"), "no such file or folder"),
         (("{}", "--out", "{}/x", "--save", "masks,labels"), "no labels; there are masks, overlay, areas, trace"),
         (("{}", "--out", "{}/x", "--cut", "0"), "give more than 0"),
+        (("{}", "--out", "{}/x", "--cut", "nan"), "give more than 0"),
+        (("{}", "--out", "{}/x", "--cut", "inf"), "give more than 0"),
         (("{}", "--out", "{}/x", "--workers", "0"), "give more than 0"),
     ],
 )
