@@ -31,7 +31,7 @@ class Panel(QWidget):
         super().__init__()
         self.setObjectName("column")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.setMinimumWidth(230)
+        self.setMinimumWidth(290)  # its widest row, in the longest language
         self._cockpit = cockpit
         self.preset = Choice("")
         self.model = Choice(self.tr("The bundle: a trained network with everything it needs"))

@@ -1,5 +1,6 @@
 """Small pieces that the window's parts are made of: labels, rows of facts, sections that fold, and controls that leave the keys alone."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from PyQt6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, pyqtSignal
@@ -13,12 +14,17 @@ from PyQt6.QtWidgets import (
     QScrollArea,
     QSizePolicy,
     QSlider,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 NONE = "–"
+LONG_WORD = re.compile(r"\S{17,}")
+BREAK = re.compile(r"([/\\&?=_.:,-]|\w{16})(?=\w)")  # after these it goes on in the next line
 Margins = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
 NO_MARGINS: Margins = (0, 0, 0, 0)
 
@@ -65,8 +71,13 @@ class Elided(QLabel):
     def paintEvent(self, event: QPaintEvent | None) -> None:
         painter = QPainter(self)
         text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
-        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
+        painter.drawText(self.rect(), self.alignment(), text)
         painter.end()
+
+
+def breakable(text: str) -> str:
+    """With places where a long word, as a path or an address, goes on in the next line."""
+    return LONG_WORD.sub(lambda word: BREAK.sub("\\1\u200b", word[0]), text)
 
 
 class Facts(QWidget):
@@ -89,19 +100,18 @@ class Facts(QWidget):
         for name, value in rows.items():
             if name not in self.values:
                 self._add(name)
-            if self.values[name].text() != (value or NONE):  # a new text lays the column out anew
-                self.values[name].setText(value or NONE)
+            text = breakable(value or NONE) if self._wrap else value or NONE
+            if self.values[name].text() != text:  # a new text lays the column out anew
+                self.values[name].setText(text)
         for name, label_ in self.values.items():
             label_.setVisible(name in rows)
             self._names[name].setVisible(name in rows)
 
     def _add(self, name: str) -> None:
-        row, value = len(self.values), label(NONE)
+        row, value = len(self.values), label(NONE) if self._wrap else Elided()
         self.values[name], self._names[name] = value, label(name, "dim")
         value.setAlignment(self._side | Qt.AlignmentFlag.AlignTop)
         value.setWordWrap(self._wrap)
-        if not self._wrap:
-            value.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._grid.addWidget(self._names[name], row, 0, Qt.AlignmentFlag.AlignTop)
         self._grid.addWidget(value, row, 1)
 
@@ -199,6 +209,16 @@ class Choice(QComboBox):
     def choose(self, value: str) -> None:
         """As if a person had chosen this value."""
         self.chosen.emit(value)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """A name without room ends with an ellipsis; the list that opens shows it whole."""
+        painter, option, style = QStylePainter(self), QStyleOptionComboBox(), self.style()
+        assert style is not None
+        self.initStyleOption(option)
+        room = style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self)
+        option.currentText = self.fontMetrics().elidedText(option.currentText, Qt.TextElideMode.ElideRight, room.width() - 4)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def showPopup(self) -> None:
         self.opening.emit()

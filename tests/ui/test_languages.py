@@ -3,10 +3,12 @@
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from PyQt6.QtCore import QCoreApplication
 from PyQt6.QtWidgets import QLabel, QScrollArea
+from pytestqt.qtbot import QtBot
 
 from drive_seg.backends import BACKENDS
 from drive_seg.network.postprocess import KINDS as BORDERS
@@ -15,9 +17,13 @@ from drive_seg.network.schedule import KINDS as SCHEDULES
 from drive_seg.ui.actions import ACTIONS, MENUS
 from drive_seg.ui.catalogue import FOLDER, Catalogue, catalogue_for
 from drive_seg.ui.keys import KeyList
-from drive_seg.ui.pages.inspector import PAGES
+from drive_seg.ui.pages.inspector import NAMES, PAGES
 from drive_seg.ui.presets import PRESETS
-from tests.ui.fakes import FakePlayer, Opened
+from drive_seg.ui.widgets import Elided
+from drive_seg.ui.window import MainWindow
+from tests.fakes import make_result
+from tests.ui.fakes import INFO, FakePlayer, Opened
+from tests.waiting import PATIENCE_MS
 
 LANGUAGES = sorted(path.stem for path in FOLDER.glob("*.ts"))
 
@@ -98,6 +104,54 @@ def test_the_window_is_shown_in_german(opened: Opened) -> None:
         assert viewport is not None
         assert inside.width() <= viewport.width()  # nothing of the longer words is cut off at the right
     assert "Videodatei öffnen" in window.findChildren(KeyList)[0].text.text()
+
+
+LONG = "a_drive_with_a_name_that_is_long?size=480x270&frames=900/andaword" + "withoutanyplace" * 5
+
+
+def cut_off(window: MainWindow) -> dict[str, tuple[int, int]]:
+    """Columns wider than what is seen of them, with both widths."""
+    widths = {
+        type(area.widget()).__name__: (area.widget(), area.viewport()) for area in window.findChildren(QScrollArea) if area.isVisible()
+    }
+    return {
+        name: (inside.width(), seen.width()) for name, (inside, seen) in widths.items() if inside and seen and inside.width() > seen.width()
+    }
+
+
+@pytest.mark.parametrize("language", ["", "german"])
+@pytest.mark.parametrize("size", [(1000, 700), (800, 600)])
+def test_no_page_and_no_control_is_cut_off_at_the_right(
+    qtbot: QtBot, opened: Opened, request: pytest.FixtureRequest, language: str, size: tuple[int, int]
+) -> None:
+    if language:
+        request.getfixturevalue(language)
+    player = FakePlayer(replace(INFO, name=LONG))
+    player.put()
+    window = opened(player)
+    window.resize(*size)
+    window.show()
+    for name in NAMES:
+        window.show_page(name)
+        window.refresh()
+        qtbot.waitUntil(lambda: cut_off(window) == {}, timeout=PATIENCE_MS)  # a layout takes a turn of Qt's
+        assert (window.width(), window.height()) == size
+        assert window.video.width() >= window.video.minimumWidth()
+
+
+@pytest.mark.usefixtures("german")
+def test_a_figure_without_room_is_cut_at_its_end_and_whole_in_its_tip(opened: Opened) -> None:
+    player = FakePlayer()
+    player.put(make_result(123456))
+    window = opened(player)
+    window.resize(800, 600)
+    window.show()
+    window._show_newest()
+    window.refresh()
+    frame = window.panel.facts.values["Dieses Bild"]
+    assert isinstance(frame, Elided)
+    assert frame.text().startswith("#123456 · ")
+    assert frame.toolTip() == frame.text()
 
 
 def test_english_stays_where_it_is_wanted_or_nothing_else_is_there() -> None:

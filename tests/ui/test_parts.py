@@ -92,7 +92,7 @@ def test_confidence_is_a_map_a_line_and_words_while_the_network_tells_it(qtbot: 
     qtbot.keyClick(window, "z", Qt.KeyboardModifier.ShiftModifier)
     assert player.now.settings.confidence
     player.put(replace(make_result(1), confidence=told))
-    window._show_newest()
+    qtbot.waitUntil(lambda: window.cockpit.shown is not None and window.cockpit.shown.result.confidence is told, timeout=PATIENCE_MS)
     window.refresh()
     image = window.cockpit.compose(lambda frame: (48, 64))
     assert image is not None

@@ -44,7 +44,7 @@ class Inspector(QWidget):
         super().__init__()
         self.setObjectName("column")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.setMinimumWidth(250)
+        self.setMinimumWidth(320)  # its widest page, in the longest language
         self.pages = {name: page(cockpit, actions) for name, (_, page) in PAGES.items()}
         self.choice = Choice(self.tr("The page that is shown"))
         self._stack = QStackedWidget()
