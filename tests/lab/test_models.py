@@ -234,7 +234,7 @@ def test_a_held_context_meets_this_frames_own_features(architecture: str) -> Non
     with torch.inference_mode():
         key, now = network.features(images[:1]), network.features(images[2:3])
         held = {name: key[name] if name in network.wiring.cached else value for name, value in now.items()}
-        shown, old = network.head.labels(*network.head_inputs(held)), network.labels(images[:1])
+        shown, old = network.head(*network.head_inputs(held)), network(images[:1])
     assert torch.equal(shown, old) == (architecture in {"fcn32s", "fcn16s", "deeplabv3", "erfnet"})
 
 
