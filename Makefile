@@ -12,32 +12,32 @@ run: $(VENV)/.app
 	$(BIN)/python launch.py --benchmark --max-frames 330 --output out/demo.mp4 --overwrite; fi
 
 test: $(VENV)/.dev
-	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	PYTHONUTF8=1 QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # What depends on the CPU, on the smallest one that is supported: one core, without the instructions that newer ones have for int8 and bf16.
 # ONEDNN_MAX_CPU_ISA holds OpenVINO and torch to AVX2, ATEN_CPU_CAPABILITY torch's own kernels; ONNX Runtime has no such switch.
 test-small: $(VENV)/.dev
-	QT_QPA_PLATFORM=offscreen ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(shell command -v taskset >/dev/null && echo taskset -c 0) \
+	PYTHONUTF8=1 QT_QPA_PLATFORM=offscreen ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(shell command -v taskset >/dev/null && echo taskset -c 0) \
 		$(BIN)/python -m pytest tests/backends --ignore tests/backends/tensorrt tests/network/test_pipeline.py tests/bench --ignore tests/bench/gpu tests/lab/test_quantize.py
 
 # Ten times as many damaged inputs as `make test` gives to everything that reads, other ones each time: some eight minutes of a quiet core.
 fuzz: $(VENV)/.dev
-	FUZZ=10 QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_fuzz.py -o faulthandler_timeout=1200
+	FUZZ=10 PYTHONUTF8=1 QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_fuzz.py -o faulthandler_timeout=1200
 
 # Ten minutes: a million frames through a fake network, then the real one and a window in which everything is switched. Fails where memory,
 # threads, open files or the slowest frames grow, which out/soak.json has by eighth of the run. make soak SECONDS=60 is a shorter one.
 SECONDS ?= 600
 soak: $(VENV)/.dev
-	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak $(SECONDS)
+	PYTHONUTF8=1 QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak $(SECONDS)
 
 # What becomes of a run when a part of it raises, hangs or is slow, and after how long: the table of docs/reliability.md, in two minutes.
 faults: $(VENV)/.dev
-	@QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
+	@PYTHONUTF8=1 QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
 
 # Puts some 2400 faults into drive_seg/network, one after the other, and tells which of them no test in tests/network notices: half an
 # hour of a quiet machine. make mutants MUTANTS='drive_seg.network.cache*' takes some; .venv/bin/mutmut show NAME shows one.
 mutants: $(VENV)/.dev
-	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/mutmut run $(foreach name,$(MUTANTS),'$(name)')
+	PYTHONUTF8=1 QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(BIN)/mutmut run $(foreach name,$(MUTANTS),'$(name)')
 	$(BIN)/mutmut results
 
 check: $(VENV)/.dev

@@ -1,6 +1,8 @@
 """What every test is kept from, the user's cache and settings; and what all share, networks that OpenVINO has compiled before."""
 
+import locale
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -13,6 +15,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _utf8() -> None:
+    """Where no locale is set, libraries of C put the process back to ASCII when they please."""
+    with suppress(locale.Error):
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
 
 
 @pytest.fixture(autouse=True, scope="session")
