@@ -11,13 +11,13 @@ from drive_seg.contracts import Image, Result, SourceInfo
 from drive_seg.errors import SinkError, UsageError
 from drive_seg.files import Beside
 from drive_seg.sinks.background import BackgroundWriter
+from drive_seg.sinks.masks import FASTEST
 from drive_seg.sinks.timeline import Timeline
 from drive_seg.workers import Overflow
 
 SUFFIX = ".mcap"
 TOPICS = {"overlay": "/drive_seg/overlay", "labels": "/drive_seg/labels", "frame": "/drive_seg/frame"}
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90]
-PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 HEADER_TEXT = """\
 ================================================================================
 MSG: std_msgs/Header
@@ -81,7 +81,7 @@ class BagRecorder(BackgroundWriter):
         height, width = frame.size_hw
         labels = np.asarray(cv2.resize(result.labels, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
         self._image("overlay", at_ns, header, "jpeg", frame.image if result.overlay is None else result.overlay, JPEG)
-        self._image("labels", at_ns, header, "png", labels, PNG)
+        self._image("labels", at_ns, header, "png", labels, FASTEST)
         known = {
             "header": header, "index": frame.index, "segment": frame.segment, "time_s": frame.time_s, "key": decision.run_high,
             "cold": result.cold, "reason": decision.reason, "text": decision.text, "age_frames": result.age_frames,

@@ -31,9 +31,8 @@ def make_network(architecture: str, classes: int, overrides: Mapping[str, Any]) 
         raise UsageError(f"{architecture}: no such architecture; there are {', '.join(ARCHITECTURES)}")
     module, network = ARCHITECTURES[architecture]
     made: type[Staged] = getattr(import_module(f"drive_seg.lab.models.{module}"), network)
-    if broken := [
-        name for name, value in overrides.items() if value != int(value) and isinstance(getattr(made.made_of[0](), name, 0), int)
-    ]:
+    usual = made.made_of[0]()
+    if broken := [name for name, value in overrides.items() if value != int(value) and isinstance(getattr(usual, name, 0), int)]:
         raise UsageError(f"{architecture}: {', '.join(broken)}: has to be a whole number")
     try:
         config = made.made_of[0](**({"classes": classes} | dict(overrides)))
