@@ -19,11 +19,10 @@ from drive_seg.errors import DriveSegError, UsageError
 from drive_seg.network.card import Bundle
 from drive_seg.network.foreign import Foreign
 from drive_seg.network.pipeline import Pipeline
-from drive_seg.network.postprocess import at_size
+from drive_seg.network.postprocess import at_size, shares
 from drive_seg.network.refresh import hangs
 from drive_seg.overlay import Painter, usual_look
 from drive_seg.session import opening
-from drive_seg.session.history import shares
 from drive_seg.settings import DEFAULT_MODEL, Settings
 from drive_seg.sources import open_source
 from drive_seg.watchdog import Aside

@@ -21,10 +21,11 @@ from drive_seg.contracts import Frame, Network, Result, Sink
 from drive_seg.errors import BackendError, DriveSegError, SinkError, UsageError
 from drive_seg.fleet.drives import Drive, Piece, cut, period
 from drive_seg.fleet.records import RECORD, SAVES, SECONDS, Records, Survey, as_errors, keep, read
+from drive_seg.network.postprocess import shares
 from drive_seg.overlay import Painter, usual_look
 from drive_seg.session import opening
 from drive_seg.session.figures import Latencies, percentiles
-from drive_seg.session.history import areas_header, areas_row, shares
+from drive_seg.session.history import areas_header, areas_row
 from drive_seg.session.observer import Observer
 from drive_seg.session.session import Session
 from drive_seg.settings import Settings

@@ -5,11 +5,18 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from drive_seg.contracts import STEPS, Array, Confidence, Image, Labels
 
 RADIUS = 1  # of the windows, in the labels' pixels: 2 gains nothing and 3 loses the poles (docs/measured.md)
 EPSILON = 1e-3  # of brightness 0..1, squared: a window that varies less is taken for flat
+
+
+def shares(labels: Labels, classes: int) -> NDArray[np.float32]:
+    """(classes,) of all pixels of (h, w) ids: OpenCV counts 480x360 in .1 ms, numpy's bincount in .6."""
+    counts = np.ravel(cv2.calcHist([labels], [0], None, [256], [0, 256]))  # a column in OpenCV 4
+    return np.asarray(counts[:classes] / labels.size, np.float32)
 
 
 def argmax(planes: Iterable[Array]) -> Labels:

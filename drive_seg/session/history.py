@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_seg.contracts import Ahead, Labels, Result
+from drive_seg.contracts import Ahead, Result
 from drive_seg.files import write
+from drive_seg.network.postprocess import shares
 
 LENGTH = 18_000  # frames: 10 minutes at 30 fps
 AHEAD = ("corridor_road", "corridor_row", "corridor_obstacle", "corridor_people", "person_ahead")
@@ -62,12 +62,6 @@ def moment_of(result: Result, classes: int) -> Moment:
         shares=shares(result.labels, classes),
         ahead=result.ahead and replace(result.ahead, polygon=()),
     )
-
-
-def shares(labels: Labels, classes: int) -> NDArray[np.float32]:
-    """(classes,) of all pixels of (h, w) ids: OpenCV counts 480x360 in .1 ms, numpy's bincount in .6."""
-    counts = np.ravel(cv2.calcHist([labels], [0], None, [256], [0, 256]))  # a column in OpenCV 4
-    return np.asarray(counts[:classes] / labels.size, np.float32)
 
 
 class History:

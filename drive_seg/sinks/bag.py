@@ -10,6 +10,7 @@ import numpy as np
 from drive_seg.contracts import Image, Result, SourceInfo
 from drive_seg.errors import SinkError, UsageError
 from drive_seg.files import Beside
+from drive_seg.network.postprocess import shares
 from drive_seg.sinks.background import BackgroundWriter
 from drive_seg.sinks.masks import FASTEST
 from drive_seg.sinks.timeline import Timeline
@@ -86,7 +87,7 @@ class BagRecorder(BackgroundWriter):
             "header": header, "index": frame.index, "segment": frame.segment, "time_s": frame.time_s, "key": decision.run_high,
             "cold": result.cold, "reason": decision.reason, "text": decision.text, "age_frames": result.age_frames,
             "age_ms": result.age_ms, "total_ms": result.total_ms, "dropped": result.dropped, "classes": list(result.classes),
-            "areas": (np.bincount(labels.ravel(), minlength=256)[: len(result.classes)] / labels.size).tolist(),
+            "areas": shares(labels, len(result.classes)).tolist(),
         }  # fmt: skip
         self._message("frame", self._schemas["frame"], at_ns, known)
         self._begun = True

@@ -7,7 +7,8 @@ import pytest
 
 from drive_seg.contracts import Decision, Frame, Result
 from drive_seg.errors import SinkError
-from drive_seg.session.history import LENGTH, History, moment_of, shares, write_csv
+from drive_seg.network.postprocess import shares
+from drive_seg.session.history import LENGTH, History, moment_of, write_csv
 from tests.fakes import make_result
 
 
