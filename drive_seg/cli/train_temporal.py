@@ -25,5 +25,5 @@ def train_temporal(
     network = read_network(bundle)
     with alone_in(out_dir) as folder:
         learned = distill(bundle, network, settings, folder)
-    card = attach(bundle, network, load_temporal(learned.checkpoint, network, settings.propagations))
+    card = attach(bundle, network, load_temporal(learned.checkpoint, network, settings))
     out.print(f"{bundle.folder}: propagations {', '.join(card.propagations)}; run `drive-seg quantize` again", soft_wrap=True, markup=False)

@@ -189,16 +189,16 @@ def test_a_recipes_mistake_is_named(tmp_path: Path, line: str, said: str) -> Non
 
 def test_batches_depend_on_their_step_alone(street: Path) -> None:
     rng = np.random.default_rng(0)
-    fine, detail, context = (rng.random((5, 3, 4, *size_hw)).astype(np.float16) for size_hw in ((12, 16), (6, 8), (3, 4)))
     pool = FeaturePool(
-        fine=fine, detail=detail, context=context, seen=rng.integers(0, 255, (5, 3, 90, 120), np.uint8),
-        truth=rng.integers(0, 3, (5, 3, 48, 64), np.uint8), full=rng.integers(0, 3, (5, 3, 24, 32), np.uint8),
+        images=rng.integers(0, 256, (5, 3, 48, 64, 3), np.uint8), context=rng.random((5, 3, 4, 6, 8)).astype(np.float16),
+        seen=rng.integers(0, 255, (5, 3, 90, 120), np.uint8), truth=rng.integers(0, 3, (5, 3, 48, 64), np.uint8),
+        full=rng.integers(0, 3, (5, 3, 24, 32), np.uint8),
     )  # fmt: skip
     batches = Batches(pool, TemporalRecipe(images=street, labels=street, frames=3, batch=6, steps=4))
     made = dict(batches(0))
     again = next(batches(2))[1]
     assert sorted(made) == [0, 1, 2, 3]
-    assert all(torch.equal(getattr(made[2], name), getattr(again, name)) for name in ("fine", "held", "source", "differs", "now"))
+    assert all(torch.equal(getattr(made[2], name), getattr(again, name)) for name in ("images", "held", "source", "differs", "now"))
     assert all((batch.key < batch.now).all() for batch in made.values())  # what is fresh has the bundle's own head
     assert {(int(key), int(now)) for batch in made.values() for key, now in zip(batch.key, batch.now, strict=True)} <= {
         (0, 1),
@@ -220,7 +220,7 @@ def taught(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     bundle, temporal = tiny.copy(folder / "tiny"), make_plan(tiny.street, clips=4, frames=3, steps=6, learning_rate=1e-3)
     network = read_network(bundle)
     learned = distill(bundle, network, temporal, folder / "temporal", quiet=True)
-    attach(bundle, network, load_temporal(learned.checkpoint, network, temporal.propagations))
+    attach(bundle, network, load_temporal(learned.checkpoint, network, temporal))
     return load_bundle(bundle.folder)
 
 
@@ -254,7 +254,7 @@ def test_heads_for_old_contexts_are_taught_and_the_bundles_own_is_not(bundle: Bu
     temporal = make_plan(street, clips=2, steps=3)
     learned = distill(bundle, network, temporal, tmp_path / "temporal", quiet=True)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
-    made = load_temporal(learned.checkpoint, network, temporal.propagations).state_dict()
+    made = load_temporal(learned.checkpoint, network, temporal).state_dict()
     own = network.head.state_dict()
     weights = [name for name in own if name.endswith("weight")]
     for name in weights:
@@ -310,7 +310,7 @@ def test_teaching_goes_on_where_it_was_stopped(bundle: Bundle, street: Path, tmp
     with pytest.raises(Cut):
         distill(bundle, network, temporal, tmp_path / "parts", quiet=True, save_every_s=0)
     parts = distill(bundle, network, temporal, tmp_path / "parts", quiet=True)
-    one, two = (load_temporal(run.checkpoint, network, temporal.propagations).state_dict() for run in (whole, parts))
+    one, two = (load_temporal(run.checkpoint, network, temporal).state_dict() for run in (whole, parts))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert json.loads((tmp_path / "parts" / "log.jsonl").read_text().splitlines()[-1])["step"] == 4
 

@@ -38,12 +38,13 @@ class _Propagated(nn.Module):
 
 @torch.no_grad()
 def attach(bundle: Bundle, network: Staged, temporal: Temporal) -> Card:
-    """Writes low, and a head for each propagation; what was int8 of them is to be made again, by `drive-seg quantize`."""
+    """Writes low, a head for each propagation, and the bundle's own where it was learned on. What was int8 of them is to be made again, by
+    `drive-seg quantize`."""
     card, folder = bundle.card, bundle.folder
     image = torch.randint(0, 256, (1, card.input.height, card.input.width, 3), dtype=torch.uint8)
-    low = _Low(network.low, temporal.embedding, temporal.selector)
-    fine, detail = network.low(image)
-    features = {"image": image, "fine": fine, "detail": detail, "embedding": temporal.embedding(detail), "context": network.high(detail)}
+    low = _Low(temporal.low, temporal.embedding, temporal.selector)
+    features = network.features(image)
+    features |= {"embedding": temporal.embedding(features["detail"])}
     features |= {"key_embedding": features["embedding"], "last_context": features["context"]}
 
     def stage(file: str, module: nn.Module, takes: tuple[str, ...], gives: tuple[str, ...]) -> StageCard:
@@ -53,6 +54,8 @@ def attach(bundle: Bundle, network: Staged, temporal: Temporal) -> Card:
 
     wiring = network.wiring
     stages = {**card.stages, "low": stage("low.onnx", low, ("image", "key_embedding"), (*wiring.low, "embedding", "score"))}
+    if temporal.learn_low:
+        stages["head"] = stage("head.onnx", LabelHead(temporal.head), wiring.head_takes, (card.labels,))
     heads = {
         name: stage(f"head.{name}.onnx", LabelHead(head), wiring.head_takes, (card.labels,))  # type: ignore[arg-type]
         for name, head in temporal.heads.items()

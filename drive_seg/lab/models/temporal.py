@@ -1,16 +1,18 @@
 """What a bundle learns for the frames between key frames: an embedding that keys are compared by, a forecast, and three propagations.
 
-All of it works at 1/16, on the embedding of this frame and on what the key frame left. Shapes in the comments are for a 480x360 image.
+All of it works at 1/16, on the embedding of this frame and on what the key frame left; a finer context is reduced to that, and what is
+added to it enlarged. Shapes in the comments are for a 480x360 image.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from drive_seg.lab.models.blocks import resize_to
 from drive_seg.lab.models.staged import Head
 
 EMBEDDING, STRIDE = 48, 16  # channels of the embedding, and how many pixels one of its cells is wide
-WIDTH = 96  # channels of what a propagation adds
+WIDTH, RATES = 96, (1, 2, 4)  # channels of what a propagation adds, and the atrous rates that let it see 112 pixels around
 BLOCK, REACH = 8, 4  # cells: attention looks from blocks of 8x8 at them and 4 more on every side, 64 pixels or more
 OUTSIDE = -30.0  # of a cell outside the map, before the softmax
 
@@ -43,17 +45,23 @@ class Selector(nn.Module):
         return self.cells(embedding, key_embedding).sigmoid().mean((1, 2, 3))  # (N,)
 
 
+def like(x: Tensor, other: Tensor) -> Tensor:
+    """`x` at the height and width of `other`; as it is where they are the same."""
+    return x if x.shape[2:] == other.shape[2:] else resize_to(x, other)
+
+
 class Mixing(nn.Module):
     """Mixes a context with the embeddings of this frame and of the key frame."""
 
     def __init__(self, context: int) -> None:
         super().__init__()
         self.enter = nn.Conv2d(context + 2 * EMBEDDING, WIDTH, 1)
-        self.look = nn.Sequential(nn.Conv2d(WIDTH, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv2d(WIDTH, WIDTH, 3, padding=1))
+        looks = [nn.Conv2d(WIDTH, WIDTH, 3, padding=rate, dilation=rate) for rate in RATES]
+        self.look = nn.Sequential(looks[0], *(module for look in looks[1:] for module in (nn.ReLU(), look)))
 
     def mixed(self, context: Tensor, embedding: Tensor, key_embedding: Tensor) -> Tensor:
         """(N, 96, 23, 30)"""
-        return torch.relu(self.look(torch.relu(self.enter(torch.cat([context, embedding, key_embedding], 1)))))
+        return torch.relu(self.look(torch.relu(self.enter(torch.cat([like(context, embedding), embedding, key_embedding], 1)))))
 
 
 class Fuse(Mixing):
@@ -66,7 +74,7 @@ class Fuse(Mixing):
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def forward(self, context: Tensor, embedding: Tensor, key_embedding: Tensor) -> Tensor:
-        return context + self.leave(self.mixed(context, embedding, key_embedding))
+        return context + like(self.leave(self.mixed(context, embedding, key_embedding)), context)
 
 
 class NetWarp(nn.Module):
@@ -83,7 +91,7 @@ class NetWarp(nn.Module):
         self.fuse = Fuse(context)
 
     def forward(self, context: Tensor, embedding: Tensor, key_embedding: Tensor) -> Tensor:
-        weighed = self.weigh_warped * context + self.weigh_own * self.own(embedding)
+        weighed = self.weigh_warped * context + self.weigh_own * like(self.own(embedding), context)
         return self.fuse(weighed, embedding, key_embedding)
 
 
@@ -148,8 +156,8 @@ class Recurrent(Mixing):
 
     def forward(self, last_context: Tensor, embedding: Tensor, key_embedding: Tensor) -> Tensor:
         x = self.mixed(last_context, embedding, key_embedding)
-        gate = self.gate(x).sigmoid()
-        return (1 - gate) * last_context + gate * self.new(x)
+        gate, new = (like(made, last_context) for made in (self.gate(x).sigmoid(), self.new(x)))
+        return (1 - gate) * last_context + gate * new
 
 
 # What is learned of network/propagate.py's KINDS; each says in `takes` which tensors it is given.

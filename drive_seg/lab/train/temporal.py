@@ -1,5 +1,5 @@
-"""Teaches a bundle what happens between key frames, its stages as they are: heads for stale contexts, held or warped, the embedding, the
-forecast, and the learned propagations with a head each, all at once on the same clips.
+"""Teaches a bundle what happens between key frames: heads for stale contexts, held or warped, the embedding, the forecast, and the learned
+propagations with a head each, all at once on the same clips. Its `high` stays as it is, and so do `low` and `head` unless `learn_low`.
 
 The teacher is the bundle itself on every frame. Each propagation learns the labels where they are known (cross-entropy), the teacher's
 scores (Kullback-Leibler divergence) and the true context (mean square), after Li, Shi, Lin 2018, section 3.4.
@@ -26,15 +26,16 @@ from drive_seg.contracts import Array
 from drive_seg.errors import UsageError
 from drive_seg.lab.evaluate.pairs import plain_pairs, read_all
 from drive_seg.lab.models.deeplab import DeepLab
-from drive_seg.lab.models.staged import Staged
-from drive_seg.lab.models.temporal import PROPAGATIONS, Embedding, PropagatingHead, Selector
+from drive_seg.lab.models.efficientnet_lite import EfficientNetLite
+from drive_seg.lab.models.staged import IMAGE, Staged
+from drive_seg.lab.models.temporal import PROPAGATIONS, STRIDE, Attend, Embedding, PropagatingHead, Recurrent, Selector
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.clips import KINDS, Clips
 from drive_seg.lab.train.data import prefetch
 from drive_seg.lab.train.learner import Learner, half_precision, pick_device, training_run
 from drive_seg.lab.train.losses import class_weights, combined
 from drive_seg.lab.train.recipe import TomlRecipe, one_of
-from drive_seg.network.card import Bundle
+from drive_seg.network.card import Bundle, Card
 from drive_seg.network.engine import Engine
 from drive_seg.network.preprocess import to_input
 from drive_seg.network.propagate import FOR_ALL, Flow, make_propagation, origins
@@ -56,6 +57,7 @@ class TemporalRecipe(TomlRecipe):
         {"still": 0.4, "demo": 0.25, "video": 0.2, "neighbours": 0.15}
     )
     propagations: tuple[Annotated[str, one_of(PROPAGATIONS, "learned propagation")], ...] = tuple(PROPAGATIONS)
+    learn_low: bool = False  # `low` and every head too; for networks whose `high` reads the picture and not what `low` makes of it
     steps: int = Field(500, ge=1)
     batch: int = Field(8, ge=1)
     seed: int = 0
@@ -70,28 +72,30 @@ class TemporalRecipe(TomlRecipe):
 
 
 class Temporal(nn.Module):
-    """The trainable modules: copies of the bundle's head, and embedding, selector and propagations from scratch.
+    """The trainable modules: copies of the bundle's low and head, and embedding, selector and propagations from scratch.
 
-    Behind a learned propagation the head stays as it is: taught with it, it forgets more of what it knew than it gains.
+    Unless `learn_low`, low and the head for fresh contexts stay as they are, and so does the head behind a learned propagation: taught with
+    it, it forgets more of what it knew than it gains.
     """
 
-    def __init__(self, network: Staged, propagations: tuple[str, ...]) -> None:
+    def __init__(self, network: Staged, propagations: tuple[str, ...], learn_low: bool = False) -> None:
         super().__init__()
         context = int(network.config.context)
         self.embedding, self.selector = Embedding(int(network.config.detail)), Selector()
+        self.learn_low = learn_low
+        self.low, self.head = copy.deepcopy(network.low).requires_grad_(learn_low), copy.deepcopy(network.head).requires_grad_(learn_low)
         self.heads = nn.ModuleDict({name: copy.deepcopy(network.head) for name in FOR_ALL})
         self.propagating = nn.ModuleDict(
-            {name: PropagatingHead(PROPAGATIONS[name](context), copy.deepcopy(network.head).requires_grad_(False)) for name in propagations}
+            {name: PropagatingHead(PROPAGATIONS[name](context), copy.deepcopy(self.head)) for name in propagations}
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeaturePool:
-    """The bundle's features and labels of every frame of every clip, as arrays (clips, frames, ...)."""
+    """The bundle's contexts and labels of every frame of every clip, as arrays (clips, frames, ...)."""
 
-    fine: Array  # float16, as the following two
-    detail: Array
-    context: Array
+    images: Array  # uint8 BGR
+    context: Array  # float16
     seen: Array  # what the flow is found from
     truth: Array  # uint8 class ids of the pictures, VOID where none is known
     full: Array  # uint8 class ids that the bundle gives, at its label size
@@ -111,8 +115,7 @@ def collect_features(bundle: Bundle, clips: Clips, count: int, bar: Progress) ->
                 fed = to_input(image, engine.input_hw)
                 low = engine.low(fed, {})
                 context = engine.deep("high", low)
-                rows["fine"][-1].append(low["fine"][0].astype(np.float16))
-                rows["detail"][-1].append(low["detail"][0].astype(np.float16))
+                rows["images"][-1].append(fed[0])
                 rows["context"][-1].append(context["context"][0].astype(np.float16))
                 rows["seen"][-1].append(flow.see(fed))
                 rows["truth"][-1].append(truth)
@@ -126,13 +129,13 @@ def collect_features(bundle: Bundle, clips: Clips, count: int, bar: Progress) ->
 class Batch:
     """N frames with the frames before them, the key frame among them."""
 
-    fine: Tensor  # (N, c, 90, 120) of the frame
-    details: Tensor  # (N, T, c, 45, 60) of the clip
+    images: Tensor  # (N, T, 360, 480, 3) uint8 BGR of the clip
     key: Tensor  # (N,) places of the key frame and of the frame in the clip
     now: Tensor
-    held: Tensor  # (N, c, 23, 30) the key frame's context
+    held: Tensor  # (N, c, h, w) the key frame's context
     true: Tensor  # and the frame's own
-    source: Tensor  # (N, 23, 30, 2) where in the key frame each cell was, as grid_sample wants it
+    source: Tensor  # (N, h, w, 2) where in the key frame each cell of the context was, as grid_sample wants it
+    key_source: Tensor  # (N, 23, 30, 2) the same for the embedding's
     truth: Tensor  # (N, 360, 480) class ids
     differs: Tensor  # (N, 1, 23, 30) share of the labels of a cell that are not the key frame's
 
@@ -146,28 +149,29 @@ class Batches:
     def batch(self, step: int) -> Batch:
         rng = np.random.default_rng((self.recipe.seed, step, 1))
         pool, frames = self.pool, self.recipe.frames
-        chosen, keys, nows, sources, differing = [], [], [], [], []
+        coarse_hw = tuple(-(-side // STRIDE) for side in pool.images.shape[2:4])
+        chosen, keys, nows, sources, key_sources, differing = [], [], [], [], [], []
         for _ in range(self.recipe.batch):
-            clip = int(rng.integers(len(pool.fine)))
+            clip = int(rng.integers(len(pool.images)))
             now = int(rng.integers(1, frames))
             key = int(rng.integers(now))
-            cells_hw = pool.context.shape[-2:]
-            there = origins(self._flow.motion(pool.seen[clip, now], pool.seen[clip, key]), cells_hw)
-            sources.append(there / (np.array(cells_hw[::-1], np.float32) - 1) * 2 - 1)
+            motion = self._flow.motion(pool.seen[clip, now], pool.seen[clip, key])
+            sources.append(sampled(motion, pool.context.shape[-2:]))
+            key_sources.append(sampled(motion, coarse_hw))
             differs = (pool.full[clip, now] != pool.full[clip, key]).astype(np.float32)
-            differing.append(cv2.resize(differs, cells_hw[::-1], interpolation=cv2.INTER_AREA)[None])
+            differing.append(cv2.resize(differs, coarse_hw[::-1], interpolation=cv2.INTER_AREA)[None])
             chosen.append(clip)
             keys.append(key)
             nows.append(now)
         at_key, at_now = (chosen, keys), (chosen, nows)
         return Batch(
-            fine=torch.from_numpy(pool.fine[at_now]).float(),
-            details=torch.from_numpy(pool.detail[chosen]).float(),
+            images=torch.from_numpy(pool.images[chosen]),
             key=torch.tensor(keys),
             now=torch.tensor(nows),
             held=torch.from_numpy(pool.context[at_key]).float(),
             true=torch.from_numpy(pool.context[at_now]).float(),
             source=torch.from_numpy(np.stack(sources)).float(),
+            key_source=torch.from_numpy(np.stack(key_sources)).float(),
             truth=torch.from_numpy(pool.truth[at_now]),
             differs=torch.from_numpy(np.stack(differing)),
         )
@@ -185,8 +189,9 @@ class Distillation(Learner):
     def __init__(self, network: Staged, pool: FeaturePool, recipe: TemporalRecipe, path: Path, identity: str) -> None:
         self.recipe, self.device = recipe, pick_device()
         torch.manual_seed(recipe.seed)
-        self.teacher = copy.deepcopy(network.head).to(self.device).requires_grad_(False)
-        super().__init__(Temporal(network, recipe.propagations).to(self.device), recipe, recipe.steps, path, identity)
+        self.teacher = copy.deepcopy(network).to(self.device).requires_grad_(False)
+        made = Temporal(network, recipe.propagations, recipe.learn_low)
+        super().__init__(made.to(self.device), recipe, recipe.steps, path, identity)
         truths = list(pool.truth.reshape(-1, *pool.truth.shape[2:]))
         self.weights = class_weights(truths, network.config.classes, recipe.weight_floor).to(self.device)
         self.spread = float(pool.context.astype(np.float32).var())  # what a mean square of contexts is measured by
@@ -194,9 +199,11 @@ class Distillation(Learner):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The loss of each learned part, by its name."""
         network, place = self.network, torch.arange(len(batch.now))
-        embeddings = network.embedding(batch.details.flatten(0, 1)).unflatten(0, batch.details.shape[:2])
-        now, key, detail = embeddings[place, batch.now], embeddings[place, batch.key], batch.details[place, batch.now]
-        teacher = self.teacher(batch.fine, detail, batch.true).float()
+        image = batch.images[place, batch.now]
+        fine, detail = network.low(image)
+        now, key = network.embedding(detail), network.embedding(self._details(batch.images[place, batch.key]))
+        with torch.no_grad():
+            teacher = self.teacher.head(*(self.teacher.low(image) if network.learn_low else (fine, detail)), batch.true).float()
         found = {}
 
         def add_loss(name: str, scores: Tensor, context: Tensor | None) -> None:
@@ -207,25 +214,34 @@ class Distillation(Learner):
                 found[name] += self.recipe.mimicry * F.mse_loss(context.float(), batch.true) / self.spread
 
         held = {"context": batch.held, "key_embedding": key}
-        warped = {what: warp_context(tensor, batch.source) for what, tensor in held.items()}
+        warped = {"context": warp_context(batch.held, batch.source), "key_embedding": warp_context(key, batch.key_source)}
         arrives = {name: warped if isinstance(make_propagation(name), Flow) else held for name in (*FOR_ALL, *network.propagating)}
+        if network.learn_low:
+            add_loss("fresh", network.head(fine, detail, batch.true), None)
         for name, head in network.heads.items():
-            add_loss(name, head(batch.fine, detail, arrives[name]["context"]), None)
+            add_loss(name, head(fine, detail, arrives[name]["context"]), None)
         for name, head in network.propagating.items():
             assert isinstance(head, PropagatingHead)
             context, kept = arrives[name]["context"], arrives[name]["key_embedding"]
-            if "last_context" in head.propagate.takes:
-                for t in range(1, embeddings.shape[1]):  # every frame after the key frame moves the state by one step
+            if isinstance(head.propagate, Recurrent):
+                for t in range(1, batch.images.shape[1]):  # every frame after the key frame moves the state by one step
                     under_way = ((batch.key < t) & (t <= batch.now)).view(-1, 1, 1, 1)
-                    context = torch.where(under_way, head.propagate(context, embeddings[:, t], kept), context)
+                    step = head.propagate(context, network.embedding(self._details(batch.images[:, t])), kept)
+                    context = torch.where(under_way, step, context)
             else:
                 context = head.propagate(context, now, kept)
-            add_loss(name, head.head(batch.fine, detail, context), context)
+            add_loss(name, head.head(fine, detail, context), context)
         odds = network.selector.cells(now, key).float()
         found["score"] = (
             F.binary_cross_entropy_with_logits(odds, batch.differs) + 4 * (odds.sigmoid() - batch.differs).mean((1, 2, 3)).abs().mean()
         )
         return found
+
+    @torch.no_grad()
+    def _details(self, images: Tensor) -> Tensor:
+        """What `low` tells of other frames than the one that is learned from."""
+        detail: Tensor = self.network.low(images)[1]
+        return detail
 
     def step(self, step: int, batch: Batch) -> dict[str, float]:
         """One update; returns the losses."""
@@ -241,6 +257,11 @@ def divergence(teacher: Tensor, scores: Tensor, weights: Tensor) -> Tensor:
     class that the teacher gives."""
     apart = F.kl_div(scores.log_softmax(1), teacher.log_softmax(1), reduction="none", log_target=True).sum(1)
     return (apart * weights[teacher.argmax(1)]).mean()
+
+
+def sampled(motion: Array, size_hw: tuple[int, int]) -> Array:
+    """float32 (h, w, 2): where each cell of a map of this size was, from -1 to 1, as grid_sample wants it; see Flow for `motion`."""
+    return np.asarray(origins(motion, size_hw) / (np.array(size_hw[::-1], np.float32) - 1) * 2 - 1)
 
 
 def warp_context(context: Tensor, source: Tensor) -> Tensor:
@@ -259,17 +280,27 @@ def identity(bundle: Bundle, recipe: TemporalRecipe) -> str:
     return json.dumps(json.loads(recipe.model_dump_json()) | {"bundle": bundle.card.name, "high": bundle.card.stages["high"].sha256})
 
 
+def check_learnable(card: Card, network: Staged, recipe: TemporalRecipe) -> None:
+    """Raises UsageError where the recipe asks for what this network cannot learn."""
+    if not isinstance(network, DeepLab | EfficientNetLite):
+        named = card.network["architecture"]
+        raise UsageError(f"{card.name}: is a {named}, and propagation is learned for deeplab and efficientnet_lite alone")
+    if recipe.learn_low and IMAGE not in network.wiring.high_takes:
+        raise UsageError(f"learn_low: the context of {card.name} is made of what low tells, and would change with it")
+    if isinstance(network, EfficientNetLite) and any(PROPAGATIONS[kind] is Attend for kind in recipe.propagations):
+        raise UsageError(f"attend is for contexts at 1/{STRIDE}, and that of {card.name} is finer; give the recipe other propagations")
+
+
 def distill(
     bundle: Bundle, network: Staged, recipe: TemporalRecipe, out: Path, quiet: bool = False, save_every_s: float = SAVE_EVERY_S
 ) -> Distilled:
     """Teaches, or goes on where the checkpoint in `out` stands. `network` is the bundle's own in torch. Writes checkpoint.safetensors and
     log.jsonl there.
 
-    Raises UsageError for a network that is not `deeplab`, whose features this is made for; DataError for pictures that cannot be used and
-    for a checkpoint of something else; Stopped after SIGINT or SIGTERM, with the checkpoint of that moment written.
+    Raises UsageError for a network whose features this is not made for; DataError for pictures that cannot be used and for a checkpoint of
+    something else; Stopped after SIGINT or SIGTERM, with the checkpoint of that moment written.
     """
-    if not isinstance(network, DeepLab):
-        raise UsageError(f"{bundle.card.name}: is a {bundle.card.network['architecture']}, and propagation is learned for deeplab alone")
+    check_learnable(bundle.card, network, recipe)
     out.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     card = bundle.card
@@ -292,8 +323,8 @@ def _means(rows: list[dict[str, float]]) -> dict[str, float]:
     return {name: round(float(np.mean([row[name] for row in rows])), 4) for name in (rows[0] if rows else {})}
 
 
-def load_temporal(path: Path, network: Staged, propagations: tuple[str, ...]) -> Temporal:
+def load_temporal(path: Path, network: Staged, recipe: TemporalRecipe) -> Temporal:
     """The averaged weights of a checkpoint. Raises DataError."""
-    made = Temporal(network, propagations)
+    made = Temporal(network, recipe.propagations, recipe.learn_low)
     checkpoint.load_average(path, made)
     return made.eval()
