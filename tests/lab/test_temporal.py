@@ -21,13 +21,16 @@ from drive_seg.lab.models.temporal import PROPAGATIONS as LEARNED
 from drive_seg.lab.train.clips import Clips, neighbours
 from drive_seg.lab.train.motion import moved, nearness, pass_by
 from drive_seg.lab.train.paste import Cutout
-from drive_seg.lab.train.temporal import Batches, FeaturePool, TemporalRecipe, distill, load_temporal, warp_context
+from drive_seg.lab.train.recipe import Recipe
+from drive_seg.lab.train.temporal import Batches, FeaturePool, TemporalRecipe, check_learnable, distill, load_temporal, warp_context
 from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.propagate import Flow, make_propagation, origins, warp
 from drive_seg.network.schedule import Clockwork
 from tests.lab.conftest import SIZE_HW, Tiny
+from tests.lab.test_models import SMALL
+from tests.lab.test_stored import bundled, random_network
 
 CLASSES = ("sky", "road", "car")
 
@@ -261,6 +264,42 @@ def test_heads_for_old_contexts_are_taught_and_the_bundles_own_is_not(bundle: Bu
         assert not torch.equal(own[name], made[f"heads.hold.{name}"])
         assert not torch.equal(own[name], made[f"heads.flow.{name}"])
         assert all(torch.equal(own[name], made[f"propagating.{propagation}.head.{name}"]) for propagation in temporal.propagations)
+
+
+def test_the_thin_path_is_taught_too_where_the_deep_one_reads_the_picture(
+    recipe: Recipe, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundled(random_network("efficientnet_lite"), "efficientnet_lite", recipe, tmp_path, monkeypatch)
+    temporal = make_plan(street, clips=2, steps=3, propagations=("netwarp", "recurrent"), learn_low=True)
+    network = read_network(bundle)
+    learned = distill(bundle, network, temporal, tmp_path / "temporal", quiet=True)
+    attach(bundle, network, made := load_temporal(learned.checkpoint, network, temporal))
+    bundle = load_bundle(bundle.folder)
+    taught = read_network(bundle)
+    for stage, own in (("low", made.low), ("head", made.head), ("high", network.high)):  # what was exported is what was learned
+        before = getattr(network, stage).state_dict()
+        for name, value in getattr(taught, stage).state_dict().items():
+            torch.testing.assert_close(value, own.state_dict()[name], atol=1e-3, rtol=1e-3)
+            if stage != "high" and name.endswith("weight"):
+                assert not torch.equal(value, before[name].half().float()), (stage, name)
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    for propagation in ("hold", "flow", "netwarp", "recurrent"):
+        with Engine(bundle, open_backend("openvino", device=None, precision="fp32", threads=1), propagation) as engine:
+            engine.cut = 9.0
+            pipeline = Pipeline(engine, Clockwork((4,), "clockwork:4"), propagation=make_propagation(propagation))
+            assert [pipeline.step(Frame(image, n, n / 30)).labels.shape for n in range(2)] == [(24, 32)] * 2
+
+
+@pytest.mark.parametrize(
+    ("architecture", "values", "said"),
+    [
+        ("deeplab", {"learn_low": True}, "made of what low tells"),
+        ("efficientnet_lite", {"propagations": ("attend",)}, "attend is for contexts at 1/16"),
+    ],
+)
+def test_what_a_network_cannot_learn_is_said(architecture: str, values: dict[str, object], said: str, bundle: Bundle, street: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        check_learnable(bundle.card, make_network(architecture, 3, SMALL[architecture]), make_plan(street, **values))
 
 
 def test_a_key_frame_is_as_good_as_before(bundle: Bundle, taught: Bundle) -> None:
