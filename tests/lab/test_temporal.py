@@ -168,6 +168,17 @@ def test_a_clip_depends_on_its_number_alone_and_has_every_kind(clips: Clips) -> 
     assert set(np.unique(np.concatenate([clips(n).labels for n in range(12)]))) == {0, 1, 2, VOID}
 
 
+def test_a_teachers_pictures_are_moved_through_in_the_networks_own_shape() -> None:
+    image = np.full((40, 96, 3), (250, 0, 0), np.uint8)  # wider than the network's: green and red lie outside the middle
+    image[:, :20], image[:, -20:] = (0, 250, 0), (0, 0, 250)
+    clips = Clips({"pseudo": 1.0}, [], [], [], CLASSES, 3, (48, 64), 0, [(image, np.full((40, 96), 1, np.uint8))])
+    clip = clips(0)
+    assert clips.kinds == ("pseudo",)
+    assert clip.images.shape == (3, 48, 64, 3)
+    assert set(np.unique(clip.labels)) <= {1, VOID}
+    assert (clip.images.argmax(3) == 0).mean() > 0.95
+
+
 def test_neighbours_are_of_one_drive_and_a_second_apart(street: Path) -> None:
     pairs = plain_pairs(street / "images", street / "labels", 3)  # A_000 to A_004, B_005 to B_007
     assert list(neighbours(pairs)) == [(0, 1), (1, 2), (2, 3), (3, 4), (5, 6), (6, 7)]

@@ -2,7 +2,7 @@
 drives, unlabelled videos, and pictures taken a second apart."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_seg.contracts import Image
+from drive_seg.contracts import Image, Labels
 from drive_seg.demo import CLASSES as DEMO_CLASSES
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import DataError
@@ -42,16 +42,18 @@ class Clips:
 
     def __init__(
         self, shares: dict[str, float], pairs: list[Pair], samples: list[Sample], videos: list[Path], classes: tuple[str, ...],
-        frames: int, size_hw: tuple[int, int], seed: int,
+        frames: int, size_hw: tuple[int, int], seed: int, pseudo: Sequence[Sample] = (),
     ) -> None:  # fmt: skip
-        """`samples` are what the pairs hold. `shares` are of KINDS; what there is nothing for is left out. Raises DataError for a video."""
+        """`samples` are what the pairs hold, `pseudo` pictures with a teacher's labels. `shares` are of KINDS; what there is nothing for is
+        left out. Raises DataError for a video."""
         self.classes, self.frames, self.size_hw, self.seed = classes, frames, size_hw, seed
         self.samples = [reduced(image, labels, size_hw) for image, labels in samples]
+        self.pseudo = [_middle(image, labels, size_hw) for image, labels in pseudo]
         self.neighbours = list(neighbours(pairs))
         self.videos = [_read(path, size_hw) for path in videos] if shares.get("video") else []
         passing = cut_out(self.samples, tuple(classes.index(name) for name in PASSING if name in classes))
         self.pieces: list[Cutout] = [piece for found in passing.values() for piece in found]
-        there = {"still": self.samples, "neighbours": self.neighbours, "video": self.videos, "demo": [True]}
+        there = {"still": self.samples, "neighbours": self.neighbours, "video": self.videos, "demo": [True], "pseudo": self.pseudo}
         usable = {kind: share for kind, share in shares.items() if share and there[kind]}
         if not usable:
             raise DataError("there is nothing to make clips of; give pictures or videos, or a share of demo drives")
@@ -70,7 +72,13 @@ class Clips:
         return Clip(_through_a_camera(clip.images, rng), clip.labels)
 
     def _still(self, times: NDArray[np.float64], rng: np.random.Generator) -> Clip:
-        image, labels = self.samples[rng.integers(len(self.samples))]
+        return self._moved(self.samples, times, rng)
+
+    def _pseudo(self, times: NDArray[np.float64], rng: np.random.Generator) -> Clip:
+        return self._moved(self.pseudo, times, rng)
+
+    def _moved(self, samples: Sequence[Sample], times: NDArray[np.float64], rng: np.random.Generator) -> Clip:
+        image, labels = samples[int(rng.integers(len(samples)))]
         since = times - times[rng.integers(len(times))]  # any of the frames may be the picture itself
         images, truths = moved(image, labels, since, self.classes, rng)
         if self.pieces and rng.random() < PASS:
@@ -99,7 +107,7 @@ class Clips:
         return Clip(np.stack([image for image, _ in fitted]), np.stack([labels for _, labels in fitted]))
 
 
-KINDS = ("still", "demo", "video", "neighbours")
+KINDS = ("still", "demo", "video", "neighbours", "pseudo")
 
 
 def neighbours(pairs: list[Pair]) -> Iterator[tuple[int, int]]:
@@ -115,11 +123,22 @@ def _read(path: Path, size_hw: tuple[int, int]) -> tuple[float, list[Image]]:
     frames: list[Image] = []
     with open_capture(open_source(str(path)), paced=False, loop=False) as capture:
         for frame in capture:
-            height, width = frame.size_hw
-            wide = min(width, round(height * size_hw[1] / size_hw[0]))
-            left = (width - wide) // 2
-            frames.append(np.asarray(cv2.resize(frame.image[:, left : left + wide], size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8))
+            cut = frame.image[:, _middle_columns(frame.size_hw, size_hw)]
+            frames.append(np.asarray(cv2.resize(cut, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8))
         return capture.source.info.fps, frames
+
+
+def _middle(image: Image, labels: Labels, size_hw: tuple[int, int]) -> Sample:
+    """The middle of both cut to the size's shape."""
+    columns = _middle_columns(labels.shape, size_hw)
+    return reduced(image[:, columns], labels[:, columns], size_hw)
+
+
+def _middle_columns(its_hw: tuple[int, ...], size_hw: tuple[int, int]) -> slice:
+    height, width = its_hw
+    wide = min(width, round(height * size_hw[1] / size_hw[0]))
+    left = (width - wide) // 2
+    return slice(left, left + wide)
 
 
 def _nearer(clip: Clip, rng: np.random.Generator) -> Clip:

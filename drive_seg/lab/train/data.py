@@ -1,7 +1,7 @@
 """The training set in memory, and batches that depend on nothing but the recipe and the step."""
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -59,14 +59,14 @@ def demo_samples(recipe: Recipe) -> list[Sample]:
     return samples
 
 
-def pseudo_samples(recipe: Recipe, left_out: list[Path] | None = None) -> list[Sample]:
+def pseudo_samples(folders: Iterable[Path], classes: int, left_out: list[Path] | None = None) -> list[Sample]:
     """Pictures with a teacher's labels, at the number of pixels that the program reduces frames to, VOID where the teacher is not sure.
 
     Raises DataError for what cannot be read.
     """
-    sure = id_coding({label: label for label in range(len(recipe.classes))}, unknown=VOID)
+    sure = id_coding({label: label for label in range(classes)}, unknown=VOID)
     samples: list[Sample] = []
-    for folder in recipe.pseudo:
+    for folder in folders:
         pairs = joined(listed([folder / "images"]), listed([folder / "labels"]), sure, left_out)
         if not pairs:
             raise DataError(f"{folder}: holds no pictures in images/ with labels of the same names in labels/; check the path")

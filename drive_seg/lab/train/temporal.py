@@ -31,7 +31,7 @@ from drive_seg.lab.models.staged import IMAGE, Staged
 from drive_seg.lab.models.temporal import PROPAGATIONS, STRIDE, Attend, Embedding, PropagatingHead, Recurrent, Selector
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.clips import KINDS, Clips
-from drive_seg.lab.train.data import prefetch
+from drive_seg.lab.train.data import prefetch, pseudo_samples
 from drive_seg.lab.train.learner import Learner, half_precision, pick_device, training_run
 from drive_seg.lab.train.losses import class_weights, combined
 from drive_seg.lab.train.recipe import TomlRecipe, one_of
@@ -51,6 +51,7 @@ class TemporalRecipe(TomlRecipe):
     images: Path
     labels: Path
     videos: tuple[Path, ...] = ()  # unlabelled
+    pseudo: tuple[Path, ...] = ()  # folders with images/ and labels/ of a teacher's, as in a recipe
     clips: int = Field(500, ge=1)  # made, and run through the bundle, before the training; each frame takes 1.5 MB of memory
     frames: int = Field(4, ge=2)  # of a clip
     shares: dict[Annotated[str, one_of(KINDS, "kind of clip")], float] = Field(
@@ -306,7 +307,9 @@ def distill(
     card = bundle.card
     pairs = plain_pairs(recipe.images, recipe.labels, len(card.classes))
     size_hw = (card.input.height, card.input.width)
-    clips = Clips(recipe.shares, pairs, list(read_all(pairs)), list(recipe.videos), card.classes, recipe.frames, size_hw, recipe.seed)
+    pseudo = pseudo_samples(recipe.pseudo, len(card.classes))
+    samples, videos = list(read_all(pairs)), list(recipe.videos)
+    clips = Clips(recipe.shares, pairs, samples, videos, card.classes, recipe.frames, size_hw, recipe.seed, pseudo)
     with training_run(out, quiet) as run:
         pool = collect_features(bundle, clips, recipe.clips, run.bar)
         learner = Distillation(network, pool, recipe, out / "checkpoint.safetensors", identity(bundle, recipe))
