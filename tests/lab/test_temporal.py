@@ -281,7 +281,7 @@ def test_the_thin_path_is_taught_too_where_the_deep_one_reads_the_picture(
     recipe: Recipe, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = bundled(random_network("efficientnet_lite"), "efficientnet_lite", recipe, tmp_path, monkeypatch)
-    temporal = make_plan(street, clips=2, steps=3, propagations=("netwarp", "recurrent"), learn_low=True)
+    temporal = make_plan(street, clips=2, steps=3, propagations=("netwarp", "recurrent"), heads=("flow",), learn_low=True)
     network = read_network(bundle)
     learned = distill(bundle, network, temporal, tmp_path / "temporal", quiet=True)
     attach(bundle, network, made := load_temporal(learned.checkpoint, network, temporal))

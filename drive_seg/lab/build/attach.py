@@ -8,6 +8,7 @@ from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.models.temporal import EMBEDDING, STRIDE, Embedding, PropagatingHead, Selector
 from drive_seg.lab.train.temporal import Temporal
 from drive_seg.network.card import Bundle, Card, KeyInputCard, StageCard, sha256
+from drive_seg.network.propagate import FOR_ALL
 
 
 class _Low(nn.Module):
@@ -72,7 +73,7 @@ def attach(bundle: Bundle, network: Staged, temporal: Temporal) -> Card:
             "heads": heads,
             "score": "score",
             "key_inputs": {"key_embedding": KeyInputCard(channels=EMBEDDING, stride=STRIDE)},
-            "propagations": tuple(heads),
+            "propagations": tuple(dict.fromkeys((*FOR_ALL, *heads))),
             "precision": None,
         }
     )

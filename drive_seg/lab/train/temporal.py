@@ -58,6 +58,7 @@ class TemporalRecipe(TomlRecipe):
         {"still": 0.4, "demo": 0.25, "video": 0.2, "neighbours": 0.15}
     )
     propagations: tuple[Annotated[str, one_of(PROPAGATIONS, "learned propagation")], ...] = tuple(PROPAGATIONS)
+    heads: tuple[Annotated[str, one_of(FOR_ALL, "propagation without a network of its own")], ...] = FOR_ALL  # that get a taught head
     learn_low: bool = False  # `low` and every head too; for networks whose `high` reads the picture and not what `low` makes of it
     steps: int = Field(500, ge=1)
     batch: int = Field(8, ge=1)
@@ -79,15 +80,17 @@ class Temporal(nn.Module):
     it, it forgets more of what it knew than it gains.
     """
 
-    def __init__(self, network: Staged, propagations: tuple[str, ...], learn_low: bool = False) -> None:
+    def __init__(self, network: Staged, recipe: TemporalRecipe) -> None:
         super().__init__()
         context = int(network.config.context)
         self.embedding, self.selector = Embedding(int(network.config.detail)), Selector()
-        self.learn_low = learn_low
-        self.low, self.head = copy.deepcopy(network.low).requires_grad_(learn_low), copy.deepcopy(network.head).requires_grad_(learn_low)
-        self.heads = nn.ModuleDict({name: copy.deepcopy(network.head) for name in FOR_ALL})
+        self.learn_low = recipe.learn_low
+        self.low, self.head = copy.deepcopy(network.low), copy.deepcopy(network.head)
+        for stage in (self.low, self.head):
+            stage.requires_grad_(recipe.learn_low)
+        self.heads = nn.ModuleDict({name: copy.deepcopy(network.head) for name in recipe.heads})
         self.propagating = nn.ModuleDict(
-            {name: PropagatingHead(PROPAGATIONS[name](context), copy.deepcopy(self.head)) for name in propagations}
+            {name: PropagatingHead(PROPAGATIONS[name](context), copy.deepcopy(self.head)) for name in recipe.propagations}
         )
 
 
@@ -191,11 +194,13 @@ class Distillation(Learner):
         self.recipe, self.device = recipe, pick_device()
         torch.manual_seed(recipe.seed)
         self.teacher = copy.deepcopy(network).to(self.device).requires_grad_(False)
-        made = Temporal(network, recipe.propagations, recipe.learn_low)
+        made = Temporal(network, recipe)
         super().__init__(made.to(self.device), recipe, recipe.steps, path, identity)
         truths = list(pool.truth.reshape(-1, *pool.truth.shape[2:]))
         self.weights = class_weights(truths, network.config.classes, recipe.weight_floor).to(self.device)
-        self.spread = float(pool.context.astype(np.float32).var())  # what a mean square of contexts is measured by
+        self.spread = float(
+            pool.context[:: max(1, len(pool.context) // 50)].astype(np.float32).var()
+        )  # what a mean square of contexts is measured by
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The loss of each learned part, by its name."""
@@ -216,7 +221,7 @@ class Distillation(Learner):
 
         held = {"context": batch.held, "key_embedding": key}
         warped = {"context": warp_context(batch.held, batch.source), "key_embedding": warp_context(key, batch.key_source)}
-        arrives = {name: warped if isinstance(make_propagation(name), Flow) else held for name in (*FOR_ALL, *network.propagating)}
+        arrives = {name: warped if isinstance(make_propagation(name), Flow) else held for name in (*network.heads, *network.propagating)}
         if network.learn_low:
             add_loss("fresh", network.head(fine, detail, batch.true), None)
         for name, head in network.heads.items():
@@ -328,6 +333,6 @@ def _means(rows: list[dict[str, float]]) -> dict[str, float]:
 
 def load_temporal(path: Path, network: Staged, recipe: TemporalRecipe) -> Temporal:
     """The averaged weights of a checkpoint. Raises DataError."""
-    made = Temporal(network, recipe.propagations, recipe.learn_low)
+    made = Temporal(network, recipe)
     checkpoint.load_average(path, made)
     return made.eval()
