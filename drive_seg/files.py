@@ -351,6 +351,11 @@ def require_writable(uses: Iterable[Use], overwrite: bool) -> None:
                 raise as_sink_error(f"{use.who} {use.path}", OSError(number, os.strerror(number)))
         elif use.does == "fill":
             require_no_masks(use.path, overwrite, use.who)
+            place = use.path.absolute()
+            there = next(path for path in (place, *place.parents) if path.exists())
+            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+                number = errno.EACCES if there.is_dir() else errno.ENOTDIR
+                raise as_sink_error(f"{use.who} {use.path}", OSError(number, os.strerror(number)))
 
 
 def _mark(path: Path) -> object:

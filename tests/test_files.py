@@ -212,6 +212,10 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
         with pytest.raises(DriveSegError, match=said):
             require_writable([Use("--json", tmp_path / name, "write")], overwrite=False)
     require_writable([Use("--json", tmp_path / "file", "write"), Use("--trace", tmp_path / "new", "write")], overwrite=True)
+    for name in ("file", "file/a"):
+        with pytest.raises(SinkError, match=r"--save-masks .*file.*: cannot be written: Not a directory"):
+            require_writable([Use("--save-masks", tmp_path / name, "fill")], overwrite=True)
+    require_writable([Use("--save-masks", tmp_path / "new" / "masks", "fill")], overwrite=False)
 
 
 def test_a_process_that_ends_at_once_leaves_nothing_half_written(tmp_path: Path) -> None:
