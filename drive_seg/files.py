@@ -6,8 +6,8 @@ import re
 import stat
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -197,13 +197,17 @@ class Beside:
         except OSError as error:
             raise as_sink_error(path, error) from error
 
-    def fill(self, content: str | bytes) -> None:
-        """All that is to be written, text as UTF-8, and keeps it. Raises SinkError."""
+    def put(self, content: str | bytes) -> None:
+        """All that is to be written, text as UTF-8. Raises SinkError."""
         try:
             self.file.write(content.encode() if isinstance(content, str) else content)
             self.file.flush()
         except OSError as error:
             raise as_sink_error(self._real, error) from error
+
+    def fill(self, content: str | bytes) -> None:
+        """The same, and keeps it."""
+        self.put(content)
         self.keep()
 
     def keep(self) -> None:
@@ -276,8 +280,17 @@ def drop_begun() -> None:
 
 def write(path: Path, content: str | bytes, overwrite: bool = False) -> None:
     """The whole file or nothing of it, text as UTF-8. Raises UsageError, SinkError."""
-    with Beside(path, overwrite) as beside:
-        beside.fill(content)
+    write_all({path: content}, overwrite)
+
+
+def write_all(contents: Mapping[Path, str | bytes], overwrite: bool = False) -> None:
+    """Files that belong together: the first one gets its name when all of them are whole, and the last one last. Raises as `write`."""
+    with ExitStack() as stack:
+        made = [(stack.enter_context(Beside(path, overwrite)), content) for path, content in contents.items()]
+        for beside, content in made:
+            beside.put(content)
+        for beside, _ in made:
+            beside.keep()
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +351,11 @@ def require_writable(uses: Iterable[Use], overwrite: bool) -> None:
                 raise as_sink_error(f"{use.who} {use.path}", OSError(number, os.strerror(number)))
         elif use.does == "fill":
             require_no_masks(use.path, overwrite, use.who)
+            place = use.path.absolute()
+            there = next(path for path in (place, *place.parents) if path.exists())
+            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+                number = errno.EACCES if there.is_dir() else errno.ENOTDIR
+                raise as_sink_error(f"{use.who} {use.path}", OSError(number, os.strerror(number)))
 
 
 def _mark(path: Path) -> object:

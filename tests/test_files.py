@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from drive_seg.errors import DriveSegError, SinkError, UsageError
-from drive_seg.files import Beside, Use, drop_begun, expanded, require_apart, require_writable, write
+from drive_seg.files import Beside, Use, drop_begun, expanded, require_apart, require_writable, write, write_all
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,6 +40,29 @@ def test_what_is_there_is_replaced_only_when_that_is_asked_for_and_only_by_what_
     assert (names(tmp_path), path.read_text()) == (["a.txt"], "old")
     write(path, "new", overwrite=True)
     assert (names(tmp_path), path.read_text(), path.stat().st_mode & 0o777) == (["a.txt"], "new", 0o640)
+
+
+@pytest.mark.parametrize("failing", ["b", "c"])
+def test_files_that_belong_together_are_replaced_once_all_of_them_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    files = {tmp_path / name: "new" for name in "abc"}
+    for path in files:
+        path.write_text("old")
+    put = Beside.put
+
+    def full(self: Beside, content: str | bytes) -> None:
+        if self.part.name == f"{failing}.part":
+            raise SinkError("the disk is full")
+        put(self, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Beside, "put", full)
+        with pytest.raises(SinkError, match="full"):
+            write_all(files, overwrite=True)
+    assert (names(tmp_path), {path.read_text() for path in files}) == (["a", "b", "c"], {"old"})
+    write_all(files, overwrite=True)
+    assert (names(tmp_path), {path.read_text() for path in files}) == (["a", "b", "c"], {"new"})
 
 
 def test_what_has_come_into_being_meanwhile_is_left_and_so_is_what_was_written(tmp_path: Path) -> None:
@@ -189,6 +212,10 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
         with pytest.raises(DriveSegError, match=said):
             require_writable([Use("--json", tmp_path / name, "write")], overwrite=False)
     require_writable([Use("--json", tmp_path / "file", "write"), Use("--trace", tmp_path / "new", "write")], overwrite=True)
+    for name in ("file", "file/a"):
+        with pytest.raises(SinkError, match=r"--save-masks .*file.*: cannot be written: Not a directory"):
+            require_writable([Use("--save-masks", tmp_path / name, "fill")], overwrite=True)
+    require_writable([Use("--save-masks", tmp_path / "new" / "masks", "fill")], overwrite=False)
 
 
 def test_a_process_that_ends_at_once_leaves_nothing_half_written(tmp_path: Path) -> None:

@@ -251,6 +251,16 @@ def test_the_weights_that_a_network_keeps_in_another_file_are_read(home: Path, c
         assert "--model" in refused(capsys, home, "run", "--headless", *arguments)
 
 
+@pytest.mark.parametrize("output", ["x.avi", "x", "/dev/null"])
+def test_what_no_recording_can_be_is_told_before_the_work(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    for work in ("open_source", "find_model"):
+        monkeypatch.setattr(f"drive_seg.session.opening.{work}", lambda *_, **__: pytest.fail("it was begun"))
+    line = refused(capsys, home, "run", "--headless", "--source", SHORT, "--output", output)
+    assert f"{output}: recordings end with .mp4, .mov, .mkv or .mcap; choose one of these" in line
+
+
 def test_no_output_lies_within_another(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(capsys, home, "run", "--headless", "--source", SHORT, "--save-masks", "m/sub", "--json", "m")
     assert "--save-masks" in line

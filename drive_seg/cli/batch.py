@@ -56,7 +56,7 @@ def batch(
     from drive_seg.fleet.drives import find_drives
     from drive_seg.fleet.labelling import Order
     from drive_seg.fleet.records import Records
-    from drive_seg.fleet.workers import hired
+    from drive_seg.fleet.workers import end_at_once, hired
     from drive_seg.workers import ended_by_signals
 
     if not 0 < cut < math.inf or (workers is not None and workers < 1):
@@ -74,7 +74,7 @@ def batch(
             crew = stack.enter_context(hired(order, workers, ray))
             told.begin(missing, crew.note, order.uncut)
             work = Batch(missing, order, crew.workers, pinned, told)
-            stack.enter_context(ended_by_signals(lambda _: work.stop()))
+            stack.enter_context(ended_by_signals(lambda _: work.stop(), end_at_once))
             with told:
                 whole = work.run()
         _index(records)

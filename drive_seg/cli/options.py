@@ -53,18 +53,21 @@ def _option(name: str, repeated: bool, instead: str | None, own: Collection[str]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 
 
-def _filled(args: list[str]) -> Iterator[str]:
-    """With the value that a flag means where it stands alone."""
-    for given, after in pairwise((*args, "")):
+def _filled(args: list[str], has_arguments: bool) -> Iterator[str]:
+    """With the value that a flag means where it stands alone. What follows it is its value, but for flags, and for what is none of its
+    choices where a command has arguments that it can be."""
+    for given, after in pairwise((*args, "-")):
         flag = FLAGS.get(given.removeprefix("--").replace("-", "_")) if given.startswith("--") else None
-        yield f"{given}={flag.alone}" if flag and flag.alone and after not in dict(flag.choices) else given
+        alone = flag and flag.alone and (after.startswith("-") or (has_arguments and after not in dict(flag.choices)))
+        yield f"{given}={flag.alone}" if flag and alone else given
 
 
 class Command(typer.core.TyperCommand):
     """Its --help is told by groups, and below an option what can be chosen."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, list(_filled(args)))
+        has_arguments = any(param.param_type_name == "argument" for param in self.get_params(ctx))
+        return super().parse_args(ctx, list(_filled(args, has_arguments)))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         groups: dict[str, list[tuple[str, str]]] = {"Arguments": []}

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process, util
 from typing import Any, Protocol
 
 from drive_seg.backends.validation import one_line, thread_count
@@ -84,6 +84,14 @@ class Process:
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def end_at_once() -> None:
+    """Before this process ends without a word to anybody: its workers end, and the semaphores that they share with it are removed, which
+    multiprocessing's own process does with a warning else. Of any thread."""
+    util._run_finalizers(0)  # type: ignore[attr-defined]
+    for process in active_children():
+        process.kill()
 
 
 class Actor:

@@ -8,6 +8,7 @@ from drive_seg.files import Use, require_apart, require_writable
 from drive_seg.network.card import locate
 from drive_seg.network.foreign import is_onnx
 from drive_seg.settings import Settings
+from drive_seg.sinks import bag, recorder
 from drive_seg.sources import files_of
 
 
@@ -39,8 +40,11 @@ def check_apart(settings: Settings, *more: Use) -> list[Use]:
 
 
 def check_paths(settings: Settings) -> None:
-    """All paths of a run, before anything is opened: one is not another, nothing is overwritten unasked, and all can be written.
+    """All paths of a run, before anything is opened: one is not another, nothing is overwritten unasked, and all can be written as what
+    they are to become.
 
     Raises UsageError, SinkError.
     """
+    if settings.output:
+        (bag.writer_for if settings.output.suffix.lower() == bag.SUFFIX else recorder.container_of)(settings.output)
     require_writable(check_apart(settings), settings.overwrite)

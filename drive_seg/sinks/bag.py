@@ -64,7 +64,7 @@ class BagRecorder(BackgroundWriter):
     wants_overlay: bool = True
 
     def __init__(self, path: Path, source: SourceInfo, overflow: Overflow = Overflow.WAIT, overwrite: bool = False) -> None:
-        writer = _writer(path)
+        writer = writer_for(path)
         self._beside = Beside(path, overwrite)
         self._timeline, self._begun = Timeline(source.fps), False
         self._epoch_ns, self._frame_id = source.epoch_ns, source.name
@@ -112,7 +112,8 @@ class BagRecorder(BackgroundWriter):
             self._beside.leave()
 
 
-def _writer(path: Path) -> Any:
+def writer_for(path: Path) -> Any:
+    """The package's. Raises UsageError where it is missing."""
     try:
         from mcap_ros2.writer import Writer
     except ImportError as error:

@@ -48,8 +48,7 @@ class Recorder(BackgroundWriter):
 
     def __init__(self, path: str | Path, fps_hint: float = 30.0, overflow: Overflow = Overflow.WAIT, overwrite: bool = False) -> None:
         self._path = Path(path)
-        if self._path.suffix.lower() not in FORMATS:
-            raise UsageError(f"{self._path}: recordings end with {', '.join(FORMATS)} or .mcap; choose one of these")
+        self._format = container_of(self._path)
         self._beside = Beside(self._path, overwrite, buffering=0)  # unbuffered: what is encoded survives the process
         self._fps = Fraction(fps_hint if fps_hint > 0 else 30.0).limit_denominator(1001)
         self._timeline = Timeline(float(self._fps))
@@ -76,8 +75,7 @@ class Recorder(BackgroundWriter):
         height, width = image.shape[:2]
         self._size_hw = (height + height % 2, width + width % 2)  # 4:2:0 has one colour for 2x2 pixels
         self._first_s = time_s
-        container_format = FORMATS[self._path.suffix.lower()]
-        self._container = av.open(self._beside.file, "w", format=container_format, options=_muxer_options(container_format))
+        self._container = av.open(self._beside.file, "w", format=self._format, options=_muxer_options(self._format))
         codec, options = ("libx264", _X264) if "libx264" in av.codecs_available else ("mpeg4", {"qscale": "3"})
         stream = self._container.add_stream(codec, rate=self._fps, options=options)
         stream.height, stream.width = self._size_hw
@@ -130,6 +128,13 @@ class Recorder(BackgroundWriter):
         if isinstance(error, OSError):
             return as_sink_error(self._beside.part, error)
         return SinkError(f"{self._path}: cannot be recorded: {error}; choose another format or place")
+
+
+def container_of(path: Path) -> str:
+    """By the path's suffix, as FFmpeg calls it. Raises UsageError for one that is not recorded into."""
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"{path}: recordings end with {', '.join(FORMATS)} or .mcap; choose one of these")
+    return FORMATS[path.suffix.lower()]
 
 
 def fit(image: Image, size_hw: tuple[int, int]) -> Image:

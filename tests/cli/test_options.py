@@ -3,6 +3,7 @@
 import ast
 import re
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import typer
@@ -21,16 +22,20 @@ SAMPLES = {  # what is neither a text nor on or off
 CLI = Path(app.__file__).parent
 
 
-def asked(*words: str, repeated: tuple[str, ...] = ()) -> Flags:
-    """What a command that takes everything gets."""
+def asked(*words: str, repeated: tuple[str, ...] = (), files: bool = False) -> Flags:
+    """What a command that takes everything gets, or one that takes `files` too."""
     got: list[Flags] = []
 
     @takes(*FLAGS, repeated=repeated)
     def command(flags: Flags) -> None:
         got.append(flags)
 
+    @takes(*FLAGS)
+    def with_files(given: Annotated[list[str], typer.Argument()], flags: Flags) -> None:
+        got.append(flags)
+
     program = typer.Typer(add_completion=False, rich_markup_mode=None)
-    program.command(cls=Command)(command)
+    program.command(cls=Command)(with_files if files else command)
     ran = CliRunner().invoke(program, words)
     assert ran.exit_code == 0, ran.output
     return got[0]
@@ -71,8 +76,10 @@ def test_a_flag_that_may_stand_alone_means_its_first_choice_then() -> None:
         assert asked(*words)["refine"] == "edges"
     assert asked("--refine", "smooth", "--loop") == {"refine": "smooth", "loop": True}
     assert [Settings.load(None, {"refine": value}).refine for value in (True, False, "none")] == ["edges", None, None]
-    with pytest.raises(UsageError, match="--refine: give edges, smooth or none"):
-        Settings.load(None, {"refine": "1"})
+    with pytest.raises(UsageError, match="--refine: give edges, smooth or none, not 'nosuch'"):
+        Settings.load(None, asked("--refine", "nosuch"))
+    assert asked("--refine", "a.mp4", files=True) == {"refine": "edges"}
+    assert asked("--refine", "smooth", "a.mp4", files=True) == {"refine": "smooth"}
 
 
 def test_other_names_and_several_values() -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,21 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path: Path, tiny:
         assert bytes_of(out / name / "masks") == bytes_of(run / "masks")
         assert len(bytes_of(run / "masks")) == 90
     assert not (out / ".batch" / "work").exists()
+
+
+def test_a_second_signal_ends_it_at_once_and_quietly(tmp_path: Path, tiny: tuple[str, ...]) -> None:
+    write_drive(tmp_path / "a.mp4", 2000)
+    process = start(str(tmp_path / "a.mp4"), "--out", str(tmp_path / "out"), *tiny)
+    until(lambda: process.poll() is not None or [*(tmp_path / "out").rglob("*.png")])
+    workers = psutil.Process(process.pid).children(recursive=True)
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.02)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 128 + signal.SIGTERM, err
+    until(lambda: not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers))
+    for noise in ("goes on", "resource_tracker", "leaked", "Traceback"):  # the first: it was finished in order, after one signal
+        assert noise not in err
 
 
 @pytest.fixture

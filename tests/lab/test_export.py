@@ -1,5 +1,6 @@
 """A trained network becomes a bundle that every backend runs alike, at any size, without a pickle."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ import torch
 from drive_seg.backends import open_backend
 from drive_seg.contracts import Frame
 from drive_seg.errors import DataError
+from drive_seg.files import Beside
+from drive_seg.lab.build import export
 from drive_seg.lab.build.export import export_bundle
+from drive_seg.lab.build.quantize import quantize_bundle
 from drive_seg.lab.evaluate.accuracy import evaluate, from_pairs
 from drive_seg.lab.models.deeplab import DeepLab, DeepLabConfig
 from drive_seg.lab.train import checkpoint
-from drive_seg.network.card import Bundle
+from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.schedule import EveryFrame
@@ -31,6 +35,32 @@ def test_the_card_tells_what_is_there(bundle: Bundle) -> None:
     assert (card.name, card.classes, card.training["steps"]) == ("tiny", ("sky", "road", "car"), 40)
     assert card.stages["low"].gflop > 0
     assert {path.name for path in bundle.folder.iterdir()} == {"card.json", "low.onnx", "high.onnx", "head.onnx"}
+
+
+def test_an_export_or_a_quantisation_that_is_killed_leaves_the_bundle_that_was_there(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at the last of its files, which a process that is killed does not tidy up after."""
+    copy = tiny.copy(tmp_path / "tiny")
+    before = {path.name: path.read_bytes() for path in copy.folder.iterdir()}
+    monkeypatch.setattr(export, "TRAINED_HW", SIZE_HW)
+    put = Beside.put
+
+    def killed(self: Beside, content: str | bytes) -> None:
+        put(self, content)
+        if self.part.name == "card.json.part":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Beside, "put", killed)
+    monkeypatch.setattr(Beside, "drop", Beside.leave)
+    makings = partial(export_bundle, tiny.checkpoint, copy.folder), partial(quantize_bundle, copy.folder, tiny.street / "images", 1)
+    for make in makings:
+        with pytest.raises(KeyboardInterrupt):
+            make()
+        assert {name: (copy.folder / name).read_bytes() for name in before} == before
+        assert (copy.folder / "low.onnx.part").stat().st_size > 1000
+    monkeypatch.undo()
+    assert load_bundle(copy.folder).card == copy.card
 
 
 def test_weights_are_stored_as_fp16(bundle: Bundle) -> None:

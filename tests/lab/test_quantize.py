@@ -308,7 +308,7 @@ def keyed(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Made:
         parts = {"fine": fine, "detail": detail, "embedding": embedding, "key_embedding": embedding, "context": context}
 
     def stage(file: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...]) -> StageCard:
-        export_stage(StageModule(module, inputs, outputs), copy.folder / file)
+        (copy.folder / file).write_bytes(export_stage(StageModule(module, inputs, outputs)))
         return StageCard(file=file, sha256=sha256(copy.folder / file), inputs=tuple(inputs), outputs=outputs, gflop=1.0)
 
     keyed_low = stage("low.onnx", low, {"image": image, "key_embedding": embedding}, ("fine", "detail", "embedding", "score"))

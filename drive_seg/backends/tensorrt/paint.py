@@ -7,7 +7,8 @@ import numpy as np
 
 from drive_seg.backends.tensorrt.runtime import EngineRunner
 from drive_seg.contracts import Array, Image, Labels
-from drive_seg.errors import BackendError
+from drive_seg.errors import BackendError, DriveSegError
+from drive_seg.files import write
 
 PAINTING = 1  # counts the changes of what is written here
 INPUTS = ("image", "labels", "colours", "shares")
@@ -44,11 +45,13 @@ def paint_network(folder: Path, frame_hw: tuple[int, int], labels_hw: tuple[int,
     if not path.is_file():
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(_made(frame_hw, labels_hw))
+            write(path, _made(frame_hw, labels_hw), overwrite=True)
         except ImportError as error:
             raise BackendError("to build the engine that paints takes the package onnx; pip install 'drive-seg[tensorrt]'") from error
         except OSError as error:
             raise BackendError(f"{path}: cannot be written ({error.strerror}); make room there") from error
+        except DriveSegError as error:
+            raise BackendError(str(error)) from error
     return str(path)
 
 

@@ -22,6 +22,7 @@ from drive_seg.backends.validation import one_line
 from drive_seg.bench.gpu.load import border_bytes, close, count_kernels, load_stages, run_stages, tried
 from drive_seg.contracts import Array, Backend, Frame, Result
 from drive_seg.errors import BackendError, DriveSegError
+from drive_seg.files import write
 from drive_seg.network.card import load_bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
@@ -232,12 +233,12 @@ def ask_smi(what: Sequence[str] = SMI) -> dict[str, str]:
 def _main(told: str, made: str) -> None:
     job = Job(**json.loads(Path(told).read_text()))
     found = tried(lambda: attempt(job))
-    Path(made).write_text(json.dumps(found))  # now: what comes may crash
+    write(Path(made), json.dumps(found), overwrite=True)  # now: what comes may crash
     if "not_measured" in found:
         return
     for part, what in parts_of(job).items():
         found[part] = tried(partial(what, job))
-        Path(made).write_text(json.dumps(found))
+        write(Path(made), json.dumps(found), overwrite=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from drive_seg.backends.tensorrt.adapters import open_cuda
 from drive_seg.backends.tensorrt.cuda import Cuda, find_gpu
 from drive_seg.bench.gpu.load import tried
 from drive_seg.errors import BackendError
+from drive_seg.files import write
 
 RUNS, WARM_UP = 2000, 200
 MANY = 100  # kernels in the greater of two graphs
@@ -108,7 +109,7 @@ def measure(frame_bytes: int) -> dict[str, Any]:
 
 
 def _main(made: str, frame_bytes: str) -> None:
-    Path(made).write_text(json.dumps(tried(lambda: measure(int(frame_bytes)))))
+    write(Path(made), json.dumps(tried(lambda: measure(int(frame_bytes)))), overwrite=True)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from drive_seg.lab.build.export import LabelHead, StageModule, export_stage, gflop, write_card
+from drive_seg.lab.build.export import LabelHead, StageModule, stage_card, write_card
 from drive_seg.lab.models.staged import Staged
 from drive_seg.lab.models.temporal import EMBEDDING, STRIDE, Embedding, PropagatingHead, Selector
 from drive_seg.lab.train.temporal import Temporal
-from drive_seg.network.card import Bundle, Card, KeyInputCard, StageCard, sha256
+from drive_seg.network.card import Bundle, Card, KeyInputCard, StageCard
 from drive_seg.network.propagate import FOR_ALL
 
 
@@ -41,7 +41,7 @@ class _Propagated(nn.Module):
 def attach(bundle: Bundle, network: Staged, temporal: Temporal) -> Card:
     """Writes low, a head for each propagation, and the bundle's own where it was learned on. What was int8 of them is to be made again, by
     `drive-seg quantize`."""
-    card, folder = bundle.card, bundle.folder
+    card, files = bundle.card, dict[str, bytes]()
     image = torch.randint(0, 256, (1, card.input.height, card.input.width, 3), dtype=torch.uint8)
     low = _Low(temporal.low, temporal.embedding, temporal.selector)
     features = network.features(image)
@@ -49,9 +49,7 @@ def attach(bundle: Bundle, network: Staged, temporal: Temporal) -> Card:
     features |= {"key_embedding": features["embedding"], "last_context": features["context"]}
 
     def stage(file: str, module: nn.Module, takes: tuple[str, ...], gives: tuple[str, ...]) -> StageCard:
-        made = StageModule(module, {name: features[name] for name in takes}, gives)
-        export_stage(made, folder / file)
-        return StageCard(file=file, sha256=sha256(folder / file), inputs=takes, outputs=gives, gflop=gflop(made))
+        return stage_card(file, StageModule(module, {name: features[name] for name in takes}, gives), files)
 
     wiring = network.wiring
     stages = {**card.stages, "low": stage("low.onnx", low, ("image", "key_embedding"), (*wiring.low, "embedding", "score"))}
@@ -77,8 +75,8 @@ def attach(bundle: Bundle, network: Staged, temporal: Temporal) -> Card:
             "precision": None,
         }
     )
-    write_card(made, folder)
-    for path in folder.glob("*.onnx"):
+    write_card(made, bundle.folder, files)
+    for path in bundle.folder.glob("*.onnx"):
         if path.name not in {entry.file for entry in made.files()}:
             path.unlink()
     return made

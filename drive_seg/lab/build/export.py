@@ -1,11 +1,13 @@
 """From a trained network to a bundle: one ONNX file per stage with fp16 weights, and the card."""
 
+import hashlib
 import json
 import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -17,12 +19,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from drive_seg.classes import ClassName, palette
 from drive_seg.errors import DataError
-from drive_seg.files import write
+from drive_seg.files import write_all
 from drive_seg.lab.models.staged import Head, Staged
 from drive_seg.lab.models.stored import HALF, fold_batch_norms
 from drive_seg.lab.train import checkpoint
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.network.card import CARD, Card, InputCard, StageCard, sha256
+from drive_seg.network.card import CARD, Card, InputCard, StageCard
 from drive_seg.network.preprocess import input_size
 
 OPSET = 18
@@ -108,9 +110,10 @@ def halve_weights(model: onnx.ModelProto) -> None:
     model.graph.node.extend(casts + nodes)
 
 
-def export_stage(stage: StageModule, path: Path) -> None:
-    """Writes the stage as one ONNX file with fp16 weights and open heights and widths, checked. What is there is overwritten."""
-    with warnings.catch_warnings():
+def export_stage(stage: StageModule) -> bytes:
+    """The stage as an ONNX file with fp16 weights and open heights and widths, checked."""
+    with warnings.catch_warnings(), TemporaryDirectory(prefix="drive-seg-") as folder:
+        path = Path(folder, "stage.onnx")
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
@@ -123,11 +126,11 @@ def export_stage(stage: StageModule, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
-    model = onnx.load(path)
+        model = onnx.load(path)
     name_weights(model, stage.module)
     halve_weights(model)
     onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+    return bytes(model.SerializeToString())
 
 
 def gflop(stage: StageModule) -> float:
@@ -146,12 +149,8 @@ def export_bundle(trained: Path, out: Path) -> Card:
     network = recipe.make_network()
     steps = checkpoint.load_average(trained, network)
     out.mkdir(parents=True, exist_ok=True)
-    staged = stage_modules(fold_batch_norms(network))
-    stages = {}
-    for name, stage in staged.items():
-        path = out / f"{name}.onnx"
-        export_stage(stage, path)
-        stages[name] = StageCard(file=path.name, sha256=sha256(path), inputs=tuple(stage.inputs), outputs=stage.outputs, gflop=gflop(stage))
+    files = dict[str, bytes]()
+    stages = {name: stage_card(f"{name}.onnx", stage, files) for name, stage in stage_modules(fold_batch_norms(network)).items()}
     card = Card(
         format=1,
         name=out.name,
@@ -169,10 +168,21 @@ def export_bundle(trained: Path, out: Path) -> Card:
         limits=recipe.limits,
         measured={},
     )
-    write_card(card, out)
+    write_card(card, out, files)
     return card
 
 
-def write_card(card: Card, folder: Path) -> None:
-    """Writes card.json into the folder, over the one that is there. Raises SinkError."""
-    write(folder / CARD, json.dumps(json.loads(card.model_dump_json()), indent=2) + "\n", overwrite=True)
+def stage_card(file: str, stage: StageModule, files: dict[str, bytes]) -> StageCard:
+    """Exports the stage into `files`, under this name, and describes it."""
+    files[file] = content = export_stage(stage)
+    digest = hashlib.sha256(content).hexdigest()
+    return StageCard(file=file, sha256=digest, inputs=tuple(stage.inputs), outputs=stage.outputs, gflop=gflop(stage))
+
+
+def write_card(card: Card, folder: Path, files: Mapping[str, bytes] | None = None) -> None:
+    """Writes card.json into the folder, and before it the files that it names anew, over those that are there. Raises SinkError.
+
+    A bundle that was there stays as it is until all of the new one is written beside it.
+    """
+    told = json.dumps(json.loads(card.model_dump_json()), indent=2) + "\n"
+    write_all({**{folder / name: content for name, content in (files or {}).items()}, folder / CARD: told}, overwrite=True)

@@ -167,8 +167,12 @@ def blank(figsize: tuple[float, float]) -> Any:
     return Figure(figsize=figsize, layout="constrained")
 
 
+def as_png(figure: Any, dpi: int = 120) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi)
+    return file.getvalue()
+
+
 def drawn(figure: Any) -> str:
     """A matplotlib figure as a data URI."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    return _data(file.getvalue(), "png")
+    return _data(as_png(figure, dpi=110), "png")

@@ -1,10 +1,9 @@
 """A sweep as pictures: accuracy against latency and arithmetic, and against age."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from drive_seg.lab.evaluate.report import blank
+from drive_seg.lab.evaluate.report import as_png, blank
 from drive_seg.lab.evaluate.sweep import BASELINES, EVERY, Row, Sweep
 
 # Okabe and Ito's colours, which people tell apart who see red and green alike; one a propagation.
@@ -25,7 +24,7 @@ STAR: dict[str, Any] = {"marker": "*", "markersize": 15, "markeredgecolor": "bla
 OTHER: dict[str, Any] = {"marker": "P", "markersize": 9, "linestyle": "none", "color": "black"}
 
 
-def plot_sweep(sweep: Sweep, path: Path, goal_points: float, goal_share: float) -> None:
+def plot_sweep(sweep: Sweep, goal_points: float, goal_share: float) -> bytes:
     """Two panels: mIoU against p50 latency and against GFLOP per frame, with lines where the goals lie."""
     figure = blank(figsize=(13, 7))
     scale, colours = sweep.rows[0], _colours([row.propagation for row in sweep.rows if row.kind == "run"])
@@ -45,7 +44,7 @@ def plot_sweep(sweep: Sweep, path: Path, goal_points: float, goal_share: float) 
     keys[f"{goal_points:g} points below every-frame, {goal_share:.0%} of its GFLOP"] = {"color": "black", "linestyle": DOTTED}
     _legend(figure, keys)
     figure.suptitle(f"{sweep.model}, {sweep.backend} {sweep.precision}, {sweep.device}; {sweep.frames} frames of {sweep.clip}", fontsize=10)
-    figure.savefig(path, dpi=120)
+    return as_png(figure)
 
 
 def _draw_rows(axes: Any, rows: Sequence[Row], across: Callable[[Row], float], colours: Mapping[str, str]) -> None:
@@ -94,7 +93,7 @@ def _legend(figure: Any, keys: Mapping[str, Mapping[str, Any]]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
 
 
-def plot_ages(sweep: Sweep, path: Path) -> None:
+def plot_ages(sweep: Sweep) -> bytes:
     """mIoU by age, a line for each propagation, the baselines in grey."""
     figure = blank(figsize=(8, 5))
     frames = max(curve.label_frames for curve in sweep.ages.values())
@@ -108,4 +107,4 @@ def plot_ages(sweep: Sweep, path: Path) -> None:
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     axes.set_title(f"{sweep.model}, {sweep.backend} {sweep.precision}; the same {frames} frames at every age", fontsize=10)
-    figure.savefig(path, dpi=120)
+    return as_png(figure)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from drive_seg.errors import SinkError
-from drive_seg.files import write
+from drive_seg.files import write_all
 from drive_seg.lab.evaluate.sweep import EVERY, Row, Sweep
 from drive_seg.lab.evaluate.sweep_plot import plot_ages, plot_sweep
 from drive_seg.lab.evaluate.tables import figure, markdown_table
@@ -149,12 +148,8 @@ FILES = "sweep.json", "sweep.md", "sweep.png", "ages.png"
 
 
 def write_sweep(out_dir: Path, sweep: Sweep, provenance: Mapping[str, Any]) -> None:
-    """FILES into a folder that is there, over those that are in it. Raises SinkError."""
-    told = {**provenance, **sweep.as_json(), "conclusions": conclusions(sweep.rows)}
-    try:
-        write(out_dir / "sweep.json", json.dumps(told, indent=1) + "\n", overwrite=True)
-        write(out_dir / "sweep.md", render(sweep, provenance) + "\n", overwrite=True)
-        plot_sweep(sweep, out_dir / "sweep.png", GOAL_POINTS, GOAL_SHARE)
-        plot_ages(sweep, out_dir / "ages.png")
-    except OSError as error:
-        raise SinkError(f"{out_dir}: cannot be written ({error.strerror}); give another --out") from error
+    """FILES into a folder that is there, over those that are in it, once all of them are made. Raises SinkError."""
+    told = json.dumps({**provenance, **sweep.as_json(), "conclusions": conclusions(sweep.rows)}, indent=1)
+    plots = plot_sweep(sweep, GOAL_POINTS, GOAL_SHARE), plot_ages(sweep)
+    made: tuple[str | bytes, ...] = told + "\n", render(sweep, provenance) + "\n", *plots
+    write_all({out_dir / name: content for name, content in zip(FILES, made, strict=True)}, overwrite=True)
