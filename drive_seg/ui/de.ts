@@ -483,5 +483,20 @@
     <message><source>nobody came into the corridor before this frame, among those that were played</source><translation>vor diesem Bild kam niemand in den Korridor, unter den gespielten</translation></message>
     <message><source>nobody else comes into the corridor up to the end</source><translation>bis zum Ende kommt niemand mehr in den Korridor</translation></message>
     <message><source>{0} has no class that is the road, so nothing is known of the road ahead; choose another bundle</source><translation>{0} hat keine Klasse für die Straße, also ist über die Straße voraus nichts bekannt; ein anderes Modell wählen</translation></message>
+    <message><source>first frame</source><translation>erstes Bild</translation></message>
+    <message><source>frame size changed</source><translation>Bildgröße hat gewechselt</translation></message>
+    <message><source>source jumped or reconnected</source><translation>Quelle ist gesprungen oder neu verbunden</translation></message>
+    <message><source>gap in time</source><translation>Lücke in der Zeit</translation></message>
+    <message><source>asked for</source><translation>verlangt</translation></message>
+    <message><source>a refresh is under way</source><translation>wird schon erneuert</translation></message>
+    <message><source>a refresh is under way, {0}</source><translation>wird schon erneuert, {0}</translation></message>
+    <message><source>age {0} of {1}</source><translation>Alter {0} von {1}</translation></message>
+    <message><source>mid due, {0}</source><translation>mid fällig, {0}</translation></message>
+    <message><source>pipelined in {0} stages</source><translation>in {0} Stufen gestaffelt</translation></message>
+    <message><source>fits into {0:.0f} ms</source><translation>passt in {0:.0f} ms</translation></message>
+    <message><source>{0:.0f} ms saved of {1:.0f}</source><translation>{0:.0f} ms gespart von {1:.0f}</translation></message>
+    <message><source>not in the record</source><translation>nicht in der Aufzeichnung</translation></message>
+    <message><source>changed {0:.3f} of {1:.3f}</source><translation>geändert {0:.3f} von {1:.3f}</translation></message>
+    <message><source>score {0:.3f} of {1:.3f}</source><translation>Wert {0:.3f} von {1:.3f}</translation></message>
 </context>
 </TS>

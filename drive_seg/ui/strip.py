@@ -11,7 +11,7 @@ from PyQt6.QtGui import QColor, QMouseEvent
 from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from drive_seg.session.history import Moment
-from drive_seg.ui.choices import translate
+from drive_seg.ui.choices import said, translate
 from drive_seg.ui.meter import Meter
 from drive_seg.ui.plots import Plot, pen, top_of
 from drive_seg.ui.road import PERSON
@@ -53,7 +53,7 @@ def in_words(moment: Moment) -> str:
     if moment.cold:
         what += translate("ui", ", waited for the deep stage")
     group = GROUP_OF.get(moment.reason)
-    why = f"{group_name(group)}: {moment.text}" if group else moment.text
+    why = f"{group_name(group)}: {said(moment.text)}" if group else said(moment.text)
     if moment.ahead and moment.ahead.person:
         what += translate("ui", " · person in the corridor")
     kind = translate("ui", "key frame ({0})") if moment.is_key else translate("ui", "no key frame ({0})")
