@@ -320,7 +320,7 @@
     <message><source>About drive_seg</source><translation>Über drive_seg</translation></message>
     <message><source>Version, licence and what runs</source><translation>Version, Lizenz und was läuft</translation></message>
     <message><source>Dismiss the message</source><translation>Meldung schließen</translation></message>
-    <message><source>Close the message above the picture</source><translation>Die Meldung über dem Bild schließen</translation></message>
+    <message><source>Close the message over the picture</source><translation>Die Meldung über dem Bild schließen</translation></message>
     <message><source>Close help, leave full screen</source><translation>Hilfe schließen, Vollbild verlassen</translation></message>
     <message><source>Close what lies over the picture, then leave full screen</source><translation>Schließen, was über dem Bild liegt, dann das Vollbild verlassen</translation></message>
     <message><source>&amp;Source</source><translation>&amp;Quelle</translation></message>
@@ -498,5 +498,7 @@
     <message><source>not in the record</source><translation>nicht in der Aufzeichnung</translation></message>
     <message><source>changed {0:.3f} of {1:.3f}</source><translation>geändert {0:.3f} von {1:.3f}</translation></message>
     <message><source>score {0:.3f} of {1:.3f}</source><translation>Wert {0:.3f} von {1:.3f}</translation></message>
+    <message><source>no other frame with a large error in a whole round</source><translation>in einer ganzen Runde kein weiteres Bild mit großem Fehler</translation></message>
+    <message><source>nobody else comes into the corridor in a whole round</source><translation>in einer ganzen Runde kommt niemand sonst in den Korridor</translation></message>
 </context>
 </TS>

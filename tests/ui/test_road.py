@@ -1,5 +1,6 @@
 """The road ahead in the window: drawn, its corridor set by mouse and keyboard and kept, its people marked and found."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -233,16 +234,46 @@ def test_who_did_not_come_yet_is_played_on_to(qtbot: QtBot, window: MainWindow, 
     events(qtbot, window, player, 10)
     player.pause()
     window.keys["next-person"].trigger()
-    assert (window.cockpit.hunting, player.now.paused) == ("person", False)
+    assert (window.cockpit.hunt.what, player.now.paused) == ("person", False)
     events(qtbot, window, player, first=30, last=40)
-    assert window.cockpit.hunting == "person"
+    assert window.cockpit.hunt.what == "person"
     events(qtbot, window, player, 41, 44, first=40, last=48)
-    assert (window.cockpit.hunting, player.now.paused, player.calls) == ("", True, [("seek", 41)])
+    assert (window.cockpit.hunt.what, player.now.paused, player.calls) == ("", True, [("seek", 41)])
     window.keys["next-person"].trigger()  # from 47 on
     player.now = replace(player.now, state="ended")
     window.refresh()
-    assert window.cockpit.hunting == ""
+    assert window.cockpit.hunt.what == ""
     assert "nobody else comes into the corridor up to the end" in window.bar.text.text()
+
+
+def moved_on(window: MainWindow, player: FakePlayer, segment: int, frames: Iterable[int], people: Iterable[int]) -> None:
+    """As the lookout tells it: of people from the third frame on, and of those who are there at a jump anew."""
+    run = 0
+    for index in frames:
+        run = run + 1 if index in people else 0
+        made = make_result(index)
+        ahead = replace(FOUND, seen=run > 0, person=run > 2, event="begin" if run == 3 else None)
+        player.put(replace(made, ahead=ahead, frame=replace(made.frame, segment=segment)))
+        window.refresh()
+
+
+def test_in_a_loop_the_only_person_is_no_other_one(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    people = range(8, 20)
+    moved_on(window, player, 0, range(7, 16), people)  # they came with frame 10
+    moved_on(window, player, 1, [10], people)  # gone back to
+    window.keys["next-person"].trigger()
+    moved_on(window, player, 1, range(11, 25), people)  # they are told anew with frame 13
+    assert (window.cockpit.hunt.what, player.now.paused) == ("person", False)
+    moved_on(window, player, 2, range(14), people)
+    assert (window.cockpit.hunt.what, player.now.paused, player.calls) == ("", True, [])
+    assert window.bar.text.text() == "nobody else comes into the corridor in a whole round"
+
+
+def test_in_a_loop_one_who_came_before_is_found(window: MainWindow, player: FakePlayer) -> None:
+    moved_on(window, player, 0, range(20, 25), ())
+    window.keys["next-person"].trigger()
+    moved_on(window, player, 1, range(8), range(2, 6))
+    assert (window.cockpit.hunt.what, player.calls) == ("", [("seek", 4)])
 
 
 def test_the_pointer_shows_what_can_be_dragged(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
