@@ -261,7 +261,7 @@ def open_session(settings: Settings, tell: Callable[[str], None] | None = None) 
         session.sinks |= sinks
         if lookout := open_lookout(settings, pipeline.engine.classes):
             session.observers["ahead"] = lookout
-        session.film = Film(settings.captions)
+        session.film = Film(settings.captions, road=settings.draw_ahead)
         if auditor:
             session.auditor = session.observers["audit"] = auditor
         if not settings.benchmark:  # which counts those after its warm-up

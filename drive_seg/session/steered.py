@@ -46,7 +46,7 @@ class Steered:
         self.figures, self.history, self.unlike = Figures(), History(), Unlike(None)
         self.lookout: Lookout | None = None  # the last one that looked at the road ahead, on or off
         self.session = self._new_session()
-        self.session.painter, self.session.film = Painter(Look((), settings.opacity)), Film(settings.captions)
+        self.session.painter, self.session.film = Painter(Look((), settings.opacity)), Film(settings.captions, road=settings.draw_ahead)
         self._obey: dict[str, Callable[[Any], object]] = {  # by what a command is called, and its failure
             "change": self._change,
             "comparison": self._compare,

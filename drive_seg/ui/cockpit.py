@@ -19,7 +19,7 @@ from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
 from drive_seg.network.propagate import FOR_ALL, HOLD
 from drive_seg.overlay import Look
-from drive_seg.session import corridors
+from drive_seg.session import corridors, road
 from drive_seg.session.corridors import corridor_of
 from drive_seg.session.film import Versus, same_ids
 from drive_seg.session.history import LENGTH
@@ -54,7 +54,7 @@ class Cockpit(QObject):
         self.player, self.memory = player, memory
         self.status: Status = player.status()
         self.view, self.versus, self.divider = View.OVERLAY, Versus.SPLIT, 0.5
-        self._film(captions=self.status.settings.captions or memory.flag("captions", False))
+        self._film(captions=self.status.settings.captions or memory.flag("captions", False), road=memory.flag("road", True))
         self.comparison: Mapping[str, object] = memory.comparison or PLAIN  # who is compared with when comparing begins
         self.comparing = False  # as it was asked for: opening the second pipeline takes its time
         self.clear = self._usually_clear()
@@ -235,6 +235,7 @@ class Cockpit(QObject):
         """
         wanted = {**self._requested, "opacity": self.look.opacity, "audit": self.status.auditing, "output": self.status.recording}
         wanted["captions"] = self.player.film.captions
+        wanted["draw_ahead"] = self.player.film.road and self.corridor is not None
         return shlex.join(("python", "launch.py", *map(redaction.redacted, self.status.settings.model_copy(update=wanted).arguments())))
 
     # -- playing
@@ -508,6 +509,9 @@ class Cockpit(QObject):
     def copy_picture(self) -> None:
         """As it is shown, with its overlay, at the frame's size."""
         image = self.compose(lambda frame: (frame.shape[0], frame.shape[1]))
+        if image is not None and self.corridor and self.player.film.road and self.shown and (ahead := self.shown.result.ahead):
+            image = image.copy()
+            road.draw(image, ahead)
         if image is not None and (clipboard := QGuiApplication.clipboard()):
             height, width = image.shape[:2]
             clipboard.setImage(QImage(image.tobytes(), width, height, 3 * width, QImage.Format.Format_BGR888).copy())
@@ -531,6 +535,11 @@ class Cockpit(QObject):
     def toggle_captions(self) -> None:
         self._film(captions=not self.player.film.captions)
         self.memory.keep(captions=self.player.film.captions)
+        self.changed.emit()
+
+    def toggle_road_in_film(self) -> None:
+        self._film(road=not self.player.film.road)
+        self.memory.keep(road=self.player.film.road)
         self.changed.emit()
 
     def _film(self, **changes: object) -> None:

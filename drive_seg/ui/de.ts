@@ -372,6 +372,8 @@
     <message><source>Stand at the next frame with which somebody comes into the corridor; what was not played yet is played on to it</source><translation>Hält beim nächsten Bild, mit dem jemand in den Korridor kommt; was noch nicht gespielt wurde, wird bis dorthin gespielt</translation></message>
     <message><source>Person in the corridor before</source><translation>Vorige Person im Korridor</translation></message>
     <message><source>Stand at the frame before with which somebody came</source><translation>Hält beim vorigen Bild, mit dem jemand kam</translation></message>
+    <message><source>Road ahead in recordings and copies</source><translation>Straße voraus in Aufnahmen und Kopien</translation></message>
+    <message><source>Draw what is shown of the road ahead into what is recorded or copied, too</source><translation>Was von der Straße voraus gezeigt wird, auch in Aufnahmen und Kopien zeichnen</translation></message>
 </context>
 <context>
     <name>ui</name>

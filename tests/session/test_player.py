@@ -542,19 +542,19 @@ def test_a_recording_of_a_comparison_shows_both_as_the_film_says(world: World, m
         assert player.status().trouble is None
 
 
-def test_captions_are_drawn_without_a_window_too(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_captions_and_the_road_ahead_are_drawn_without_a_window_too(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("drive_seg.session.opening.open_source", lambda *_, **__: Drive(3))
     pictures: list[np.ndarray] = []
-    for captions in (False, True):
+    for drawn in ({}, {"captions": True}, {"draw_ahead": True}):
         tape = Tape()
         monkeypatch.setattr("drive_seg.session.opening.open_recorder", lambda *_, tape=tape: tape)
-        given = {"model": str(world.folder / "one"), "output": tmp_path / "out.mp4", "captions": captions}
+        given = {"model": str(world.folder / "one"), "output": tmp_path / "out.mp4", "corridor": CORRIDOR, **drawn}
         with open_session(Settings.load(None, given)) as session:
             session.run()
         assert len(tape.results) == 3
         pictures.append(np.asarray(tape.results[-1].overlay))
     assert (pictures[0] == pictures[0][0, 0]).all()
-    assert (pictures[1] != pictures[0]).any()
+    assert all((picture != pictures[0]).any() for picture in pictures[1:])
 
 
 def test_a_recording_cannot_begin_over_its_own_source(world: World, tmp_path: Path) -> None:

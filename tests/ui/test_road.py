@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from drive_seg.contracts import Ahead, Corridor
 from drive_seg.network.ahead import USUAL, checked
 from drive_seg.session.corridors import corridor_of, keep
-from drive_seg.ui.road import FREE, PERSON
+from drive_seg.session.road import FREE, PERSON
 from drive_seg.ui.strip import LENGTH, ahead_band
 from drive_seg.ui.view import STEP, WIDE_STEP
 from drive_seg.ui.window import MainWindow
@@ -53,8 +53,8 @@ def colour(window: MainWindow, x: float, y: float) -> QColor:
     return QColor(window.video.grab().toImage().pixelColor(place(window, x, y)))
 
 
-def near(one: QColor, other: str) -> bool:
-    return all(abs(a - b) <= 40 for a, b in zip(one.getRgb()[:3], QColor(other).getRgb()[:3], strict=True))  # type: ignore[arg-type, operator]
+def near(one: QColor, other: tuple[int, int, int]) -> bool:
+    return all(abs(a - b) <= 40 for a, b in zip(one.getRgb()[:3], other, strict=True))  # type: ignore[arg-type, operator]
 
 
 def test_free_space_corridor_and_where_it_ends_are_drawn_over_the_picture(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
@@ -65,8 +65,8 @@ def test_free_space_corridor_and_where_it_ends_are_drawn_over_the_picture(qtbot:
     assert colour(window, 0.2, 0.8).green() > plain.green() + 5  # tinted
     assert near(colour(window, 0.2, 30 / 48), FREE)
     assert colour(window, 0.02, 0.8) == plain
-    assert near(colour(window, 0.5, 0.9), "white")  # from foot to foot
-    assert near(colour(window, 0.47, 30 / 48), "white")  # the row that ends it
+    assert near(colour(window, 0.5, 0.9), (255, 255, 255))  # from foot to foot
+    assert near(colour(window, 0.47, 30 / 48), (255, 255, 255))  # the row that ends it
     send(qtbot, window, player, 2, PEOPLE)
     assert near(colour(window, 0.5, 0.9), PERSON)
 
@@ -203,6 +203,32 @@ def events(qtbot: QtBot, window: MainWindow, player: FakePlayer, *at: int, first
         ahead = replace(PEOPLE, event="begin" if index in at else None) if any(begun <= index < begun + 3 for begun in at) else FOUND
         player.put(replace(make_result(index), ahead=ahead))
     window.refresh()
+
+
+def test_what_is_copied_and_recorded_shows_it_where_the_window_does(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    large = replace(make_result(image=np.full((480, 640, 3), 100, np.uint8)), ahead=FOUND)
+    player.put(large)
+    qtbot.waitUntil(lambda: window.video.image is not None, timeout=PATIENCE_MS)
+    window.refresh()
+
+    def copied() -> np.ndarray:
+        qtbot.keyClick(window, "c", Qt.KeyboardModifier.ControlModifier)
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        image = clipboard.image()
+        return np.array([[QColor(image.pixelColor(x, y)).getRgb()[:3] for x in range(0, 640, 8)] for y in range(0, 480, 8)], np.int16)
+
+    with_road, shown = copied(), window.video.grab().toImage()
+    for x, y in ((0.2, 0.8), (0.9, 0.7), (0.5, 0.3), (0.02, 0.8), (0.5, 0.5)):
+        pixel = QColor(shown.pixelColor(place(window, x, y))).getRgb()[:3]
+        assert np.abs(with_road[round(y * 60), round(x * 80)] - pixel).max() <= 4  # type: ignore[operator]
+    assert player.film.road
+    assert "--draw-ahead" in window.cockpit.command()
+    qtbot.keyClicks(window, "R", Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert not player.film.road
+    assert not window.memory.flag("road", True)
+    assert (copied() != with_road).any()
+    assert "--draw-ahead" not in window.cockpit.command()
 
 
 def test_people_are_marked_on_the_strip_and_named_under_the_pointer(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
