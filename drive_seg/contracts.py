@@ -100,13 +100,25 @@ class View:
     segment: int = 0  # of the frame
 
 
+class Phrase(str):
+    """A line for people, in English, that remembers its form and its values, so that the window can say it in another language."""
+
+    form: str
+    values: tuple[object, ...]
+
+    def __new__(cls, form: str, *values: object) -> Self:
+        made = super().__new__(cls, form.format(*values))
+        made.form, made.values = form, values
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Whether the deep stage runs for this frame, and why."""
 
     run_high: bool  # and with it every other stage whose output is cached
     reason: Reason
-    text: str  # for people
+    text: str  # for people: a Phrase, but where it was read from the record of another run
     score: float | None = None  # what was compared
     threshold: float | None = None  # and with what
     run_mid: bool = False  # that stage alone

@@ -207,6 +207,7 @@ class Settings(BaseModel):
         ),
     ] = None
     captions: Annotated[bool, Flag(OUTPUT, "", "draw classes, latency and age of the features into what is recorded")] = False
+    draw_ahead: Annotated[bool, Flag(OUTPUT, "", "draw the road ahead of --corridor into what is recorded")] = False
     save_masks: Annotated[Place | None, Flag(OUTPUT, "DIR", "write each frame's class ids as a PNG")] = None
     trace: Annotated[Place | None, Flag(OUTPUT, "FILE", "write a JSON line a frame, or what ui.perfetto.dev shows: x.perfetto.json")] = None
     json_file: Annotated[Place | None, Field(alias="json"), Flag(OUTPUT, "FILE", "write the figures as JSON")] = None

@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from drive_seg.contracts import Array, Decision, Frame, Key, Labels, Reason, Tensors, View
+from drive_seg.contracts import Array, Decision, Frame, Key, Labels, Phrase, Reason, Tensors, View
 
 # A longer silence of the source, per frame of its own count, or a step back in its time, and the scene may be another one. Frames that came
 # and were dropped, because computing took longer, are counted and so no silence.
 MAX_GAP_S, GAP_PERIODS = 1.0, 3  # whichever is longer; a source that gives a picture every two seconds has its own idea of a silence
 CUT = 1.1  # of `change`, unless the card says another: it is the network's own, as its features are (docs/measured.md)
 
-TEXTS: dict[Reason, str] = {
-    "first": "first frame",
-    "size": "frame size changed",
-    "jump": "source jumped or reconnected",
-    "gap": "gap in time",
-    "cut": "scene cut",
+TEXTS: dict[Reason, Phrase] = {
+    "first": Phrase("first frame"),
+    "size": Phrase("frame size changed"),
+    "jump": Phrase("source jumped or reconnected"),
+    "gap": Phrase("gap in time"),
+    "cut": Phrase("scene cut"),
 }
 
 

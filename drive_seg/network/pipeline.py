@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from drive_seg.contracts import Confidence, Decision, Frame, Image, Key, Labels, Network, Result, Span, Tensors
+from drive_seg.contracts import Confidence, Decision, Frame, Image, Key, Labels, Network, Phrase, Result, Span, Tensors
 from drive_seg.network.cache import Cache
 from drive_seg.network.preprocess import to_input
 from drive_seg.network.propagate import HOLD, Hold, Propagation
@@ -147,12 +147,14 @@ class Pipeline:
         score = None if self.engine.score is None else float(low[self.engine.score].item())
         decision = self.schedule.decide(self._cache.view(frame, score))
         if self._asked:
-            decision = Decision(True, "manual", "asked for", decision.score, decision.threshold)
+            decision = Decision(True, "manual", Phrase("asked for"), decision.score, decision.threshold)
         busy = decision.run_high and self.refresher.busy
         if not busy:
             return decision
-        old = f", {decision.text}" if decision.reason == "age" else ""  # what is shown is older than it was asked to be
-        return replace(decision, run_high=False, reason="busy", text=f"a refresh is under way{old}")
+        text = Phrase("a refresh is under way")
+        if decision.reason == "age":  # what is shown is older than it was asked to be
+            text = Phrase("a refresh is under way, {0}", decision.text)
+        return replace(decision, run_high=False, reason="busy", text=text)
 
     def close(self) -> None:
         """Idempotent."""

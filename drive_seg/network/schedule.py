@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar, Protocol
 
-from drive_seg.contracts import Decision, Network, Reason, View
+from drive_seg.contracts import Decision, Network, Phrase, Reason, View
 from drive_seg.errors import UsageError
 
 MAX_AGE = 30  # frames, unless told otherwise: a second at 30 fps
+CHANGED, SCORE = "changed {0:.3f} of {1:.3f}", "score {0:.3f} of {1:.3f}"  # forms of a Phrase
 
 
 class Schedule(Protocol):
@@ -35,7 +36,7 @@ class EveryFrame:
     needs_cached: ClassVar[int | None] = None
 
     def decide(self, view: View) -> Decision:
-        return Decision(True, "every", "every frame")
+        return Decision(True, "every", Phrase("every frame"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,9 @@ class Clockwork:
         return len(self.rates) - 1 or None
 
     def decide(self, view: View) -> Decision:
-        run_high, text = view.age_frames >= self.rates[-1], f"age {view.age_frames} of {self.rates[-1]}"
+        run_high, text = view.age_frames >= self.rates[-1], Phrase("age {0} of {1}", view.age_frames, self.rates[-1])
         if self.needs_cached == 2 and not run_high and view.mid_age_frames >= self.rates[1]:
-            return Decision(False, "clock", f"mid due, {text}", run_mid=True)
+            return Decision(False, "clock", Phrase("mid due, {0}", text), run_mid=True)
         return Decision(run_high, "clock", text)
 
 
@@ -73,7 +74,7 @@ class Pipelined:
     needs_cached: ClassVar[int | None] = None
 
     def decide(self, view: View) -> Decision:
-        return Decision(True, "every", f"pipelined in {self.stages} stages")
+        return Decision(True, "every", Phrase("pipelined in {0} stages", self.stages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Adaptive:
     needs_cached: ClassVar[int | None] = None
 
     def decide(self, view: View) -> Decision:
-        return _too_old(view, self.max_age) or _compare("change", "changed", view.changed, self.share)
+        return _too_old(view, self.max_age) or _compare("change", CHANGED, view.changed, self.share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class KeyFrames:
 
     def decide(self, view: View) -> Decision:
         assert view.score is not None
-        return _too_old(view, self.max_age) or _compare("score", "score", view.score, self.share)
+        return _too_old(view, self.max_age) or _compare("score", SCORE, view.score, self.share)
 
 
 @dataclass(slots=True)
@@ -134,10 +135,10 @@ class Budget:
         if old := _too_old(view, self.max_age):
             return old
         if price_ms <= 0:
-            return Decision(True, "budget", f"fits into {self.target_ms:.0f} ms")
+            return Decision(True, "budget", Phrase("fits into {0:.0f} ms", self.target_ms))
         if left_ms < 0 or view.score is None:
-            return Decision(left_ms >= 0, "budget", f"{self._saved_ms:.0f} ms saved of {price_ms:.0f}")
-        return _compare("budget", "score", view.score, self.DEAR * max(0.0, 1 - left_ms / max(most_ms - price_ms, 1e-9)))
+            return Decision(left_ms >= 0, "budget", Phrase("{0:.0f} ms saved of {1:.0f}", self._saved_ms, price_ms))
+        return _compare("budget", SCORE, view.score, self.DEAR * max(0.0, 1 - left_ms / max(most_ms - price_ms, 1e-9)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +155,15 @@ class Replay:
 
     def decide(self, view: View) -> Decision:
         found = self.recorded.get((view.segment, view.index)) or self.recorded.get((None, view.index))
-        return found or Decision(False, "replay", "not in the record")
+        return found or Decision(False, "replay", Phrase("not in the record"))
 
 
 def _too_old(view: View, max_age: int) -> Decision | None:
-    return Decision(True, "age", f"age {view.age_frames} of {max_age}") if view.age_frames >= max_age else None
+    return Decision(True, "age", Phrase("age {0} of {1}", view.age_frames, max_age)) if view.age_frames >= max_age else None
 
 
-def _compare(reason: Reason, what: str, score: float, threshold: float) -> Decision:
-    return Decision(score > threshold, reason, f"{what} {score:.3f} of {threshold:.3f}", score, threshold)
+def _compare(reason: Reason, form: str, score: float, threshold: float) -> Decision:
+    return Decision(score > threshold, reason, Phrase(form, score, threshold), score, threshold)
 
 
 @dataclass(frozen=True, slots=True)

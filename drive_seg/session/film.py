@@ -13,6 +13,7 @@ from drive_seg.classes import VOID
 from drive_seg.contracts import Image, Labels, Result
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.overlay import Look, Painter
+from drive_seg.session import road
 
 DIFFERENT = (255, 40, 200)  # RGB: in no palette of a data set
 _DIFFERENCE = Painter(Look(palette=((0, 0, 0), DIFFERENT), opacity=0.85, hidden=frozenset({0})))
@@ -34,6 +35,7 @@ class Film:
     captions: bool = False  # classes with their colours; what ran, latency and age
     versus: Versus = Versus.SPLIT
     divider: float = 0.5
+    road: bool = False  # the road ahead, where it is looked at
 
 
 def filmed(result: Result, pipeline: Pipeline, comparison: Result | None, other: Pipeline | None, painter: Painter, film: Film) -> Result:
@@ -42,7 +44,8 @@ def filmed(result: Result, pipeline: Pipeline, comparison: Result | None, other:
     Takes 1 to 3 ms at 1280x720, in the session's thread, where there is anything to be drawn.
     """
     compared, frame = comparison is not None and other is not None, result.frame
-    if not compared and not film.captions:
+    ahead = result.ahead if film.road else None
+    if not compared and not film.captions and ahead is None:
         return result
     if comparison is None or other is None:
         picture = painter.paint(frame.image, result.labels) if result.overlay is None else result.overlay.copy()
@@ -55,6 +58,8 @@ def filmed(result: Result, pipeline: Pipeline, comparison: Result | None, other:
             picture = painter.paint(frame.image, split(result.labels, labels, frame.size_hw, film.divider))
             at = round(frame.size_hw[1] * film.divider)
             cv2.line(picture, (at, 0), (at, frame.size_hw[0]), _WHITE, 2)
+    if ahead:
+        road.draw(picture, ahead)
     if film.captions:
         if comparison is None or other is None:
             _write(picture, f"{', '.join(pipeline.runs[key] for key in ('model', 'schedule', 'mode'))}: {_figures(result)}", left=True)

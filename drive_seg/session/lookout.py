@@ -26,15 +26,25 @@ class Event:
 
 
 class Lookout(Observer):
-    """For labels of one network and the pictures of one camera. Used by the session's thread; any may ask for the figures."""
+    """For labels of one network and the pictures of one camera. Used by the session's thread; any may ask for the figures.
 
-    def __init__(self, corridor: Corridor, classes: Sequence[str]) -> None:
-        """Raises UsageError for classes of which none is the road."""
-        self.corridor, self.events = corridor, list[Event]()
-        self._roles, self._presence = role_table(classes), Presence()
-        self._last: tuple[int, int] | None = None  # segment and index
-        self._frames = self._with_person = self._began = 0
-        self._free = 0.0
+    The figures are of all frames of a source that were looked at, whatever network and corridor they were looked at by.
+    """
+
+    def __init__(self, corridor: Corridor, classes: Sequence[str], before: "Lookout | None" = None) -> None:
+        """`before`: whose figures go on here; in another corridor nobody has been seen yet. Raises UsageError for classes without road."""
+        self.corridor, self._roles = corridor, role_table(classes)
+        self._presence: Presence = before._presence if before and before.corridor == corridor else Presence()
+        self.events: list[Event] = before.events if before else list[Event]()
+        self._last: tuple[int, int] | None = before._last if before else None  # segment and index
+        self._frames: int = before._frames if before else 0
+        self._with_person: int = before._with_person if before else 0
+        self._began: int = before._began if before else 0
+        self._free: float = before._free if before else 0.0
+
+    def forget(self) -> None:
+        """Frames follow at which nobody looks: who is in the corridor is not known any more."""
+        self._presence.forget()
 
     def complete(self, result: Result) -> Result:
         """With what is ahead, in the frame's pixels. A frame that comes twice is counted once. Raises UsageError for labels too small."""

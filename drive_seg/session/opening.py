@@ -24,7 +24,6 @@ from drive_seg.session.audit import Auditor
 from drive_seg.session.corridors import corridor_of
 from drive_seg.session.film import Film
 from drive_seg.session.lookout import Lookout
-from drive_seg.session.observer import Observer
 from drive_seg.session.paths import check_apart, check_paths
 from drive_seg.session.precision import int8_is_faster
 from drive_seg.session.session import Session
@@ -220,11 +219,11 @@ def open_auditor(settings: Settings, frame_hw: tuple[int, int]) -> Auditor:
     return Auditor(lambda: open_engine(find_model(settings), settings, beside=True), frame_hw, refine_of(settings))
 
 
-def open_lookout(settings: Settings, classes: Sequence[str]) -> dict[str, Observer]:
-    """What watches the road ahead, by its name among a session's observers; none where nobody asks. Raises UsageError."""
+def open_lookout(settings: Settings, classes: Sequence[str], before: Lookout | None = None) -> Lookout | None:
+    """What watches the road ahead; None where nobody asks. `before`: whose figures go on. Raises UsageError."""
     if settings.corridor is None:
-        return {}
-    return {"ahead": Lookout(corridor_of(settings.source) if isinstance(settings.corridor, str) else settings.corridor, classes)}
+        return None
+    return Lookout(corridor_of(settings.source) if isinstance(settings.corridor, str) else settings.corridor, classes, before)
 
 
 @contextmanager
@@ -260,8 +259,9 @@ def open_session(settings: Settings, tell: Callable[[str], None] | None = None) 
         session.painter = Painter(usual_look(engine.classes, engine.palette, settings.opacity))
         session.paints_always = settings.benchmark
         session.sinks |= sinks
-        session.observers |= open_lookout(settings, pipeline.engine.classes)
-        session.film = Film(settings.captions)
+        if lookout := open_lookout(settings, pipeline.engine.classes):
+            session.observers["ahead"] = lookout
+        session.film = Film(settings.captions, road=settings.draw_ahead)
         if auditor:
             session.auditor = session.observers["audit"] = auditor
         if not settings.benchmark:  # which counts those after its warm-up

@@ -20,6 +20,7 @@ from drive_seg.session.figures import Figures
 from drive_seg.session.film import Film
 from drive_seg.session.history import History, moment_of
 from drive_seg.session.live import LivePipeline, differing_fields, with_pipeline
+from drive_seg.session.lookout import Lookout
 from drive_seg.session.paths import check_apart, check_paths
 from drive_seg.session.session import Session
 from drive_seg.session.status import News, Shown
@@ -43,8 +44,9 @@ class Steered:
         self.source = CurrentSource(settings.source, self._end)
         self.main, self.comparison = LivePipeline(leads=True, check=self._check), Comparison(self._check)
         self.figures, self.history, self.unlike = Figures(), History(), Unlike(None)
+        self.lookout: Lookout | None = None  # the last one that looked at the road ahead, on or off
         self.session = self._new_session()
-        self.session.painter, self.session.film = Painter(Look((), settings.opacity)), Film(settings.captions)
+        self.session.painter, self.session.film = Painter(Look((), settings.opacity)), Film(settings.captions, road=settings.draw_ahead)
         self._obey: dict[str, Callable[[Any], object]] = {  # by what a command is called, and its failure
             "change": self._change,
             "comparison": self._compare,
@@ -268,6 +270,7 @@ class Steered:
         first = self.source.exchange(source, settings.loop)
         if settings.source != self.settings.source:
             self.history.clear()  # another source's frames have the same numbers, and are others
+            self.lookout = None
         self.settings, self._frame_hw = settings, source.info.size_hw
         self.news.last, self._count, self._held = None, 0, False
         if other:
@@ -362,9 +365,12 @@ class Steered:
             self._end("close audit", before.close)
 
     def _look_ahead(self) -> None:
-        """From the beginning, or not at all. Raises UsageError where the network knows no road."""
+        """Or not at all; the figures of the source go on. Raises UsageError where the network knows no road."""
         self.session.observers.pop("ahead", None)
-        self.session.observers |= opening.open_lookout(self.settings, self._network[0])
+        if found := opening.open_lookout(self.settings, self._network[0], self.lookout):
+            self.session.observers["ahead"] = self.lookout = found
+        elif self.lookout:
+            self.lookout.forget()
 
     @property
     def recording(self) -> Path | None:

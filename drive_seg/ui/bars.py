@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QEvent, QRectF, QSize, Qt, QTimer, QUrl, pyqtSignal
+from PyQt6.QtCore import QEvent, QObject, QRectF, QSize, Qt, QTimer, QUrl, pyqtSignal
 from PyQt6.QtGui import QAction, QColor, QDesktopServices, QImage, QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QToolTip, QVBoxLayout, QWidget
 
@@ -159,12 +159,14 @@ class Message(QLabel):
 
 
 class TroubleBar(QWidget):
-    """Says in words what went wrong or was done, until it is dismissed."""
+    """Says in words what went wrong or was done, until it is dismissed. Lies over the picture: what is dragged there does not move."""
 
-    def __init__(self, dismiss: QAction) -> None:
-        """`dismiss`: what its cross does; its tooltip names the key."""
-        super().__init__()
+    def __init__(self, over: QWidget, dismiss: QAction) -> None:
+        """`over`: along whose upper edge it lies. `dismiss`: what its cross does; its tooltip names the key."""
+        super().__init__(over)
         self.setObjectName("trouble")
+        self.setCursor(Qt.CursorShape.ArrowCursor)
+        self.setAttribute(Qt.WidgetAttribute.WA_NoMousePropagation)  # under it the picture is not meant
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.text = Message()
         self.text.setTextFormat(Qt.TextFormat.PlainText)
@@ -188,6 +190,7 @@ class TroubleBar(QWidget):
         self._fade.setSingleShot(True)
         self._fade.timeout.connect(self.hide)
         dismiss.triggered.connect(self.hide)
+        over.installEventFilter(self)
         self.hide()
 
     def tell(self, text: str, failure: bool, folder: Path | None = None) -> None:
@@ -204,3 +207,16 @@ class TroubleBar(QWidget):
         style.polish(self)
         self._fade.stop() if failure else self._fade.start(NOTICE_MS)
         self.show()
+        self._place()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if event and event.type() == QEvent.Type.Resize and self.isVisible():
+            self._place()
+        return super().eventFilter(watched, event)
+
+    def _place(self) -> None:
+        over = self.parentWidget()
+        assert over is not None
+        needs = max(self.heightForWidth(over.width()), self.minimumSizeHint().height())
+        self.setGeometry(0, 0, over.width(), min(needs, over.height()))
+        self.raise_()

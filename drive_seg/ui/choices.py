@@ -5,6 +5,7 @@ from typing import Protocol
 
 from PyQt6.QtCore import QCoreApplication
 
+from drive_seg.contracts import Phrase
 from drive_seg.network.schedule import read_schedule
 
 translate = QCoreApplication.translate
@@ -18,6 +19,13 @@ class Choosable(Protocol):
 def explained(tip: str, choices: Mapping[str, Choosable]) -> str:
     """A box's tip, with a line for each thing that can stand in it."""
     return "\n".join((tip, *(f"{name}: {translate('ui', choice.help)}" for name, choice in choices.items())))
+
+
+def said(text: str) -> str:
+    """In the window's language; what is no Phrase, as what another run has recorded, stays as it is."""
+    if not isinstance(text, Phrase):
+        return text
+    return translate("ui", text.form).format(*(said(value) if isinstance(value, str) else value for value in text.values))
 
 
 def nudged(text: str, ticks: int) -> str | None:

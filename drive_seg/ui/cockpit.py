@@ -19,16 +19,17 @@ from drive_seg.errors import DriveSegError
 from drive_seg.network.card import CARD, Card, locate, names
 from drive_seg.network.propagate import FOR_ALL, HOLD
 from drive_seg.overlay import Look
-from drive_seg.session import corridors
+from drive_seg.session import corridors, road
 from drive_seg.session.corridors import corridor_of
 from drive_seg.session.film import Versus, same_ids
-from drive_seg.session.history import LENGTH, Moment
+from drive_seg.session.history import LENGTH
 from drive_seg.session.player import Player
 from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.sinks.snapshot import Labelled
 from drive_seg.ui import pixel
 from drive_seg.ui.choices import nudged, translate
 from drive_seg.ui.compose import View, compose
+from drive_seg.ui.hunt import Hunt, arrivals
 from drive_seg.ui.keeping import CLOSE_LIMIT_S, Keeper, Memory
 from drive_seg.ui.truth import Truth, known
 from drive_seg.workers import Worker
@@ -53,14 +54,13 @@ class Cockpit(QObject):
         self.player, self.memory = player, memory
         self.status: Status = player.status()
         self.view, self.versus, self.divider = View.OVERLAY, Versus.SPLIT, 0.5
-        self._film(captions=self.status.settings.captions or memory.flag("captions", False))
+        self._film(captions=self.status.settings.captions or memory.flag("captions", False), road=memory.flag("road", True))
         self.comparison: Mapping[str, object] = memory.comparison or PLAIN  # who is compared with when comparing begins
         self.comparing = False  # as it was asked for: opening the second pipeline takes its time
         self.clear = self._usually_clear()
         self.shown: Shown | None = None
         self.truth = Truth()
-        self.hunting = ""  # for a frame with a large "error", or with which a "person" comes into the corridor
-        self._since: Moment | None = None  # the last one before the hunt for a person began
+        self.hunt = Hunt()
         asked = self.status.settings.corridor
         # None: nobody looks at the road ahead
         self.corridor = corridor_of(self.status.settings.source) if isinstance(asked, str) else asked
@@ -100,14 +100,10 @@ class Cockpit(QObject):
         self.truth.count(self.status, self.shown)
         if self.view not in self.views:
             self.set_view(View.OVERLAY)
-        if self.hunting == "person":
+        if self.hunt.what == "person":
             self._look_for_person()
-        if self.hunting and (self.status.state in ("ended", "failed") or (self.hunting == "error" and not self.knows_truth)):
-            line = translate("ui", "no other frame with a large error up to the end")
-            if self.hunting == "person":
-                line = translate("ui", "nobody else comes into the corridor up to the end")
-            self.hunting = ""
-            self.told.emit(line, False)
+        if self.hunt.what and (self.status.state in ("ended", "failed") or (self.hunt.what == "error" and not self.knows_truth)):
+            self._found_none()
         self._slow_since = (self._slow_since or (now_s, self.status.dropped)) if slow else None
         if self.status.source != before.source:
             self.part = None
@@ -212,9 +208,10 @@ class Cockpit(QObject):
         if self.part and self.part[1] is not None:
             self._going_back = index >= self.part[1] and (self._going_back or not self.status.paused)
             if self._going_back and not again:
-                self.seek(self.part[0])
-        if self.hunting == "error" and (error := self.truth.count(self.status, shown)) is not None and self.truth.large(error):
-            self.hunting = ""
+                self._seek(self.part[0])
+        if self.hunt.what == "error" and self._is_round(shown.result.frame.segment, index):
+            self._found_none()
+        elif self.hunt.what == "error" and (error := self.truth.count(self.status, shown)) is not None and self.truth.large(error):
             self.stop_at(index)
             line = translate("ui", "frame {0}: {1:.1%} of its pixels are wrong, of all frames so far {2:.1%}")
             self.told.emit(line.format(index, error, 1 - (self.truth.total.pixel_accuracy or 0.0)), False)
@@ -238,13 +235,14 @@ class Cockpit(QObject):
         """
         wanted = {**self._requested, "opacity": self.look.opacity, "audit": self.status.auditing, "output": self.status.recording}
         wanted["captions"] = self.player.film.captions
+        wanted["draw_ahead"] = self.player.film.road and self.corridor is not None
         return shlex.join(("python", "launch.py", *map(redaction.redacted, self.status.settings.model_copy(update=wanted).arguments())))
 
     # -- playing
 
     def toggle_pause(self) -> None:
         """At the end it plays again from the beginning."""
-        self.hunting = ""
+        self.hunt.end()
         if self.status.state == "ended":
             self._play_again()
         else:
@@ -259,6 +257,7 @@ class Cockpit(QObject):
             self.change(source=self.status.settings.source)
 
     def step(self) -> None:
+        self.hunt.end()
         self.player.step()
         self._now()
 
@@ -269,6 +268,11 @@ class Cockpit(QObject):
         self.seek((self.status.position or 0) + round(seconds * (self.status.source.fps or 30.0)))
 
     def seek(self, index: int) -> None:
+        """Whoever goes somewhere hunts for nothing any more."""
+        self.hunt.end()
+        self._seek(index)
+
+    def _seek(self, index: int) -> None:
         if self.status.seekable:
             self._try(lambda: self.player.seek(max(0, index)))
 
@@ -290,9 +294,33 @@ class Cockpit(QObject):
 
     def toggle_hunt(self) -> None:
         """Plays on to the next frame that is shown with a large error, and stands there."""
-        self.hunting = "" if self.hunting == "error" else "error"
-        (self.player.resume if self.hunting else self.player.pause)()
+        self._hunt("error")
         self._now()
+
+    def _hunt(self, what: str) -> None:
+        """For this, or if it is hunted for already for nothing any more."""
+        if self.hunt.what == what:
+            self.hunt.end()
+            self.player.pause()
+        else:
+            self.hunt.begin(what, next(iter(self.player.history(1)), None))
+            self.player.resume()
+
+    def _is_round(self, segment: int, index: int) -> bool:
+        """A drive that loops has been looked at once; what is live has no rounds."""
+        return not self.live and self.hunt.is_round(segment, index)
+
+    def _found_none(self) -> None:
+        lines = {
+            ("error", True): translate("ui", "no other frame with a large error up to the end"),
+            ("error", False): translate("ui", "no other frame with a large error in a whole round"),
+            ("person", True): translate("ui", "nobody else comes into the corridor up to the end"),
+            ("person", False): translate("ui", "nobody else comes into the corridor in a whole round"),
+        }
+        line = lines[self.hunt.what, self.status.state == "ended"]
+        self.hunt.end()
+        self.player.pause()
+        self.told.emit(line, False)
 
     def to_person(self, on: bool) -> None:
         """Stands at the next frame played with which somebody came into the corridor, or at the one before.
@@ -300,28 +328,27 @@ class Cockpit(QObject):
         Where there is no next one, it plays on to it.
         """
         here = self.status.position or 0
-        begun = [moment.index for moment in self.player.history(LENGTH) if moment.ahead and moment.ahead.event == "begin"]
+        begun = [moment.index for moment in arrivals(self.player.history(LENGTH))]
         found = [index for index in begun if (index > here if on else index < here)]
         if found:
-            self.hunting = ""
             self.stop_at(min(found) if on else max(found))
         elif on:
-            self.hunting, self._since = "" if self.hunting == "person" else "person", next(iter(self.player.history(1)), None)
-            (self.player.resume if self.hunting else self.player.pause)()
+            self._hunt("person")
         else:
             self.told.emit(translate("ui", "nobody came into the corridor before this frame, among those that were played"), False)
         self._now()
 
     def _look_for_person(self) -> None:
         """Among the frames that came since the hunt began; the first is stood at, or what cannot go back stands where it is."""
-        found = None
-        for moment in reversed(self.player.history(LENGTH)):
-            if moment is self._since:
+        moments = self.player.history(LENGTH)
+        came = set(map(id, arrivals(moments)))
+        for moment in self.hunt.next(moments):
+            if self._is_round(moment.segment, moment.index):
+                self._found_none()
+            elif id(moment) in came:
+                self.stop_at(moment.index)
+            if not self.hunt.what:
                 break
-            found = moment if moment.ahead and moment.ahead.event == "begin" else found
-        if found:
-            self.hunting = ""
-            self.stop_at(found.index)
 
     def set_speed(self, factor: float) -> None:
         self._try(lambda: self.player.speed(factor))
@@ -482,6 +509,9 @@ class Cockpit(QObject):
     def copy_picture(self) -> None:
         """As it is shown, with its overlay, at the frame's size."""
         image = self.compose(lambda frame: (frame.shape[0], frame.shape[1]))
+        if image is not None and self.corridor and self.player.film.road and self.shown and (ahead := self.shown.result.ahead):
+            image = image.copy()
+            road.draw(image, ahead)
         if image is not None and (clipboard := QGuiApplication.clipboard()):
             height, width = image.shape[:2]
             clipboard.setImage(QImage(image.tobytes(), width, height, 3 * width, QImage.Format.Format_BGR888).copy())
@@ -505,6 +535,11 @@ class Cockpit(QObject):
     def toggle_captions(self) -> None:
         self._film(captions=not self.player.film.captions)
         self.memory.keep(captions=self.player.film.captions)
+        self.changed.emit()
+
+    def toggle_road_in_film(self) -> None:
+        self._film(road=not self.player.film.road)
+        self.memory.keep(road=self.player.film.road)
         self.changed.emit()
 
     def _film(self, **changes: object) -> None:

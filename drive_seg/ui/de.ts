@@ -320,7 +320,7 @@
     <message><source>About drive_seg</source><translation>Über drive_seg</translation></message>
     <message><source>Version, licence and what runs</source><translation>Version, Lizenz und was läuft</translation></message>
     <message><source>Dismiss the message</source><translation>Meldung schließen</translation></message>
-    <message><source>Close the message above the picture</source><translation>Die Meldung über dem Bild schließen</translation></message>
+    <message><source>Close the message over the picture</source><translation>Die Meldung über dem Bild schließen</translation></message>
     <message><source>Close help, leave full screen</source><translation>Hilfe schließen, Vollbild verlassen</translation></message>
     <message><source>Close what lies over the picture, then leave full screen</source><translation>Schließen, was über dem Bild liegt, dann das Vollbild verlassen</translation></message>
     <message><source>&amp;Source</source><translation>&amp;Quelle</translation></message>
@@ -372,6 +372,8 @@
     <message><source>Stand at the next frame with which somebody comes into the corridor; what was not played yet is played on to it</source><translation>Hält beim nächsten Bild, mit dem jemand in den Korridor kommt; was noch nicht gespielt wurde, wird bis dorthin gespielt</translation></message>
     <message><source>Person in the corridor before</source><translation>Vorige Person im Korridor</translation></message>
     <message><source>Stand at the frame before with which somebody came</source><translation>Hält beim vorigen Bild, mit dem jemand kam</translation></message>
+    <message><source>Road ahead in recordings and copies</source><translation>Straße voraus in Aufnahmen und Kopien</translation></message>
+    <message><source>Draw what is shown of the road ahead into what is recorded or copied, too</source><translation>Was von der Straße voraus gezeigt wird, auch in Aufnahmen und Kopien zeichnen</translation></message>
 </context>
 <context>
     <name>ui</name>
@@ -483,5 +485,22 @@
     <message><source>nobody came into the corridor before this frame, among those that were played</source><translation>vor diesem Bild kam niemand in den Korridor, unter den gespielten</translation></message>
     <message><source>nobody else comes into the corridor up to the end</source><translation>bis zum Ende kommt niemand mehr in den Korridor</translation></message>
     <message><source>{0} has no class that is the road, so nothing is known of the road ahead; choose another bundle</source><translation>{0} hat keine Klasse für die Straße, also ist über die Straße voraus nichts bekannt; ein anderes Modell wählen</translation></message>
+    <message><source>first frame</source><translation>erstes Bild</translation></message>
+    <message><source>frame size changed</source><translation>Bildgröße hat gewechselt</translation></message>
+    <message><source>source jumped or reconnected</source><translation>Quelle ist gesprungen oder neu verbunden</translation></message>
+    <message><source>gap in time</source><translation>Lücke in der Zeit</translation></message>
+    <message><source>asked for</source><translation>verlangt</translation></message>
+    <message><source>a refresh is under way</source><translation>wird schon erneuert</translation></message>
+    <message><source>a refresh is under way, {0}</source><translation>wird schon erneuert, {0}</translation></message>
+    <message><source>age {0} of {1}</source><translation>Alter {0} von {1}</translation></message>
+    <message><source>mid due, {0}</source><translation>mid fällig, {0}</translation></message>
+    <message><source>pipelined in {0} stages</source><translation>in {0} Stufen gestaffelt</translation></message>
+    <message><source>fits into {0:.0f} ms</source><translation>passt in {0:.0f} ms</translation></message>
+    <message><source>{0:.0f} ms saved of {1:.0f}</source><translation>{0:.0f} ms gespart von {1:.0f}</translation></message>
+    <message><source>not in the record</source><translation>nicht in der Aufzeichnung</translation></message>
+    <message><source>changed {0:.3f} of {1:.3f}</source><translation>geändert {0:.3f} von {1:.3f}</translation></message>
+    <message><source>score {0:.3f} of {1:.3f}</source><translation>Wert {0:.3f} von {1:.3f}</translation></message>
+    <message><source>no other frame with a large error in a whole round</source><translation>in einer ganzen Runde kein weiteres Bild mit großem Fehler</translation></message>
+    <message><source>nobody else comes into the corridor in a whole round</source><translation>in einer ganzen Runde kommt niemand sonst in den Korridor</translation></message>
 </context>
 </TS>

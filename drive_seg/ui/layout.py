@@ -42,13 +42,11 @@ class Layout:
         self.strip = Strip(meter)
         self.inspector = Inspector(cockpit, keys)
         self.panel = Panel(cockpit, keys)
-        self.trouble = TroubleBar(keys["dismiss"])
+        self.trouble = TroubleBar(self.video, keys["dismiss"])
         watched = column(self.video, self.transport, spacing=0)
         self.upright = _split(Qt.Orientation.Vertical, {watched: 2000, self.strip: STRIP_PX})
         self.across = _split(Qt.Orientation.Horizontal, {self.upright: 2000, self.inspector: INSPECTOR_PX, self.panel: WIDTH_PX})
-        body = column(self.trouble, self.across, spacing=0)
-        body.layout().setStretch(1, 1)  # type: ignore[union-attr]
-        window.setCentralWidget(body)
+        window.setCentralWidget(self.across)
         self.named: dict[str, QWidget] = {"panel": self.panel, "strip": self.strip, "inspector": self.inspector}
         bar = window.menuBar()
         assert bar is not None  # Qt makes menu and status bar on demand; only its stubs allow None

@@ -12,7 +12,7 @@ from drive_seg.network.postprocess import KINDS as BORDERS
 from drive_seg.network.propagate import KINDS as PROPAGATIONS
 from drive_seg.session.figures import Numbers
 from drive_seg.ui import presets
-from drive_seg.ui.choices import explained, translate
+from drive_seg.ui.choices import explained, said, translate
 from drive_seg.ui.cockpit import Cockpit
 from drive_seg.ui.compose import View
 from drive_seg.ui.legend import Legend
@@ -173,7 +173,7 @@ class Panel(QWidget):
             frame = f"#{result.frame.index} · {result.total_ms:.1f} ms · {kind}"
         rows = {
             self.tr("This frame"): frame,
-            self.tr("Decision"): result.decision.text if result else None,
+            self.tr("Decision"): said(result.decision.text) if result else None,
             self.tr("Key frames"): f"{numbers.key_share:.0%}{cold}" if known else None,
             self.tr("Feature age"): age if known else None,
             self.tr("Dropped"): str(self._cockpit.status.dropped),

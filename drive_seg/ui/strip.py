@@ -11,10 +11,10 @@ from PyQt6.QtGui import QColor, QMouseEvent
 from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from drive_seg.session.history import Moment
-from drive_seg.ui.choices import translate
+from drive_seg.session.road import PERSON
+from drive_seg.ui.choices import said, translate
 from drive_seg.ui.meter import Meter
 from drive_seg.ui.plots import Plot, pen, top_of
-from drive_seg.ui.road import PERSON
 from drive_seg.ui.theme import DARK, Theme
 
 LENGTH = 600  # frames
@@ -53,7 +53,7 @@ def in_words(moment: Moment) -> str:
     if moment.cold:
         what += translate("ui", ", waited for the deep stage")
     group = GROUP_OF.get(moment.reason)
-    why = f"{group_name(group)}: {moment.text}" if group else moment.text
+    why = f"{group_name(group)}: {said(moment.text)}" if group else said(moment.text)
     if moment.ahead and moment.ahead.person:
         what += translate("ui", " · person in the corridor")
     kind = translate("ui", "key frame ({0})") if moment.is_key else translate("ui", "no key frame ({0})")
@@ -71,9 +71,9 @@ def band(moments: Sequence[Moment]) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 def ahead_band(moments: Sequence[Moment]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The same of the frames with a person in the corridor, so that the latency can be seen through it."""
-    pixels, colour = np.zeros((LENGTH, 1, 4), np.uint8), QColor(PERSON)
+    pixels = np.zeros((LENGTH, 1, 4), np.uint8)
     there = [LENGTH - len(moments) + at for at, moment in enumerate(moments) if moment.ahead and moment.ahead.person]
-    pixels[there, 0] = colour.red(), colour.green(), colour.blue(), SEE_THROUGH
+    pixels[there, 0] = *PERSON, SEE_THROUGH
     return pixels
 
 
@@ -217,6 +217,6 @@ class Strip(QWidget):
         )
         if self._looked:
             person = self.tr("person in the corridor").replace(" ", "&nbsp;")
-            dots += f"&nbsp;&nbsp; <span style='color:{PERSON}'>■</span>&nbsp;{person}"
+            dots += f"&nbsp;&nbsp; <span style='color:{QColor(*PERSON).name()}'>■</span>&nbsp;{person}"
         self.head.setTextFormat(Qt.TextFormat.RichText)
         self.head.setText(self.tr("refreshed for:") + "&nbsp; " + dots)

@@ -106,7 +106,7 @@ QToolButton:hover {{ background: {theme.raised}; }}
 QToolButton:checked {{ background: {theme.raised}; border-color: {theme.accent}; color: {theme.accent}; }}
 QToolButton:focus {{ border-color: {theme.accent}; }}
 QToolButton:disabled {{ color: {theme.off}; }}
-QWidget#trouble {{ border-bottom: 1px solid {theme.line}; border-left: 5px solid {theme.bad}; }}
+QWidget#trouble {{ background: {theme.panel}; border-bottom: 1px solid {theme.line}; border-left: 5px solid {theme.bad}; }}
 QWidget#trouble[kind="notice"] {{ border-left-color: {theme.good}; }}
 QWidget#help {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 10px; }}
 """

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Image, Result
+from drive_seg.contracts import Ahead, Image, Result
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.schedule import EveryFrame, parse_schedule
 from drive_seg.overlay import Look, Painter
 from drive_seg.session.film import DIFFERENT, Film, Versus, filmed, told_apart
+from drive_seg.session.road import CORRIDOR, PERSON
 from tests.fakes import make_result
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -45,6 +46,29 @@ def is_colour(picture: Image, rgb: tuple[int, int, int]) -> bool:
 def test_without_a_comparison_and_captions_nothing_is_touched() -> None:
     one = result(0)
     assert filmed(one, Named(), None, None, PAINTER, Film()) is one
+
+
+def test_the_road_ahead_is_drawn_where_it_was_looked_at_and_is_wanted() -> None:
+    corridor = ((0.25, 0.875), (0.75, 0.875), (0.5, 0.25))
+    free = ((0.0, 350.0), (0.0, 180.0), (640.0, 180.0), (640.0, 350.0))
+    ahead = Ahead(HW, corridor, free, 0.9, 199, 1, 0, None, False)
+    seen = replace(result(0), ahead=ahead)
+    assert filmed(seen, Named(), None, None, PAINTER, Film()) is seen
+    assert filmed(result(0), Named(), None, None, PAINTER, Film(road=True)).overlay is None
+    picture = overlay(filmed(seen, Named(), None, None, PAINTER, Film(road=True)))
+    assert is_colour(picture[:85], RED)
+    assert 20 < picture[300, 40, 1] < 60  # a tint of green over the red
+
+    def line(picture: Image, row: int, rgb: tuple[int, int, int]) -> bool:
+        return any((np.abs(picture[at, 300:340] - np.array(rgb[::-1])) < 40).all() for at in range(row - 2, row + 3))
+
+    assert line(picture, 315, CORRIDOR)  # from foot to foot
+    assert line(picture, 200, CORRIDOR)  # the row that ends it
+    assert not line(picture, 230, CORRIDOR)
+    person = overlay(filmed(replace(seen, ahead=replace(ahead, person=True)), Named(), result(1), Named(), PAINTER, Film(road=True)))
+    assert line(person, 315, PERSON)
+    wide = Ahead(HW, ((-0.5, 1.5), (1.5, 1.5), (0.5, 0.5)), ((-90.0, 500.0), (0.0, 100.0), (900.0, 500.0)), None, None, None, 0, None, True)
+    assert overlay(filmed(replace(seen, ahead=wide), Named(), None, None, PAINTER, Film(road=True))).shape == (*HW, 3)  # outside of it too
 
 
 def test_the_divider_has_a_left_of_it_and_b_right_of_it() -> None:

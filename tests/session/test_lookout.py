@@ -60,6 +60,23 @@ def test_another_segment_begins_anew_and_a_frame_shown_again_is_counted_once() -
     assert [(event.segment, event.index) for event in lookout.events] == [(0, 2), (1, 2)]
 
 
+def test_another_network_goes_on_and_another_corridor_counts_on_with_nobody_in_it() -> None:
+    first = Lookout(CORRIDOR, CLASSES)
+    for index in range(4):
+        first.complete(seen(index, person=True))
+    other_network = Lookout(CORRIDOR, CLASSES, first)
+    told = [other_network.complete(seen(index, person=True)).ahead for index in (3, 4, 5)]  # the frame that stood is shown again
+    assert [one and (one.person, one.event) for one in told] == [(True, None)] * 3
+    other_corridor = Lookout(((0.0, 1.0), (1.0, 1.0), (0.4, 0.0)), CLASSES, other_network)
+    told = [other_corridor.complete(seen(index, person=True)).ahead for index in (5, 6, 7, 8)]
+    assert [one and one.event for one in told] == [None, None, None, "begin"]
+    ahead = other_corridor.figures()["ahead"]
+    assert (ahead["frames"], ahead["persons"], [event["index"] for event in ahead["events"]]) == (9, 2, [2, 8])
+    assert ahead["events"][0]["last_index"] == 5
+    other_corridor.forget()
+    assert Lookout(other_corridor.corridor, CLASSES, other_corridor).complete(seen(9, person=True)).ahead.person is False  # type: ignore[union-attr]
+
+
 def test_figures_are_of_all_frames_and_ready_for_json() -> None:
     lookout = Lookout(CORRIDOR, CLASSES)
     assert lookout.figures()["ahead"]["road_share"] is None

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Frame, Result
+from drive_seg.contracts import Corridor, Frame, Result
 from drive_seg.errors import Absent, BackendError, DriveSegError, SinkError, SourceError, UsageError
 from drive_seg.network.ahead import USUAL
 from drive_seg.overlay import Look, usual_look
@@ -542,19 +542,19 @@ def test_a_recording_of_a_comparison_shows_both_as_the_film_says(world: World, m
         assert player.status().trouble is None
 
 
-def test_captions_are_drawn_without_a_window_too(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_captions_and_the_road_ahead_are_drawn_without_a_window_too(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("drive_seg.session.opening.open_source", lambda *_, **__: Drive(3))
     pictures: list[np.ndarray] = []
-    for captions in (False, True):
+    for drawn in ({}, {"captions": True}, {"draw_ahead": True}):
         tape = Tape()
         monkeypatch.setattr("drive_seg.session.opening.open_recorder", lambda *_, tape=tape: tape)
-        given = {"model": str(world.folder / "one"), "output": tmp_path / "out.mp4", "captions": captions}
+        given = {"model": str(world.folder / "one"), "output": tmp_path / "out.mp4", "corridor": CORRIDOR, **drawn}
         with open_session(Settings.load(None, given)) as session:
             session.run()
         assert len(tape.results) == 3
         pictures.append(np.asarray(tape.results[-1].overlay))
     assert (pictures[0] == pictures[0][0, 0]).all()
-    assert (pictures[1] != pictures[0]).any()
+    assert all((picture != pictures[0]).any() for picture in pictures[1:])
 
 
 def test_a_recording_cannot_begin_over_its_own_source(world: World, tmp_path: Path) -> None:
@@ -967,6 +967,29 @@ def test_the_road_ahead_is_looked_at_from_one_frame_to_the_next_also_at_the_one_
         player.change(corridor=None)
         until(lambda: player.history(1)[-1].ahead is None)
         assert player.status().trouble is None
+
+
+def test_what_was_seen_ahead_is_counted_on_by_another_network_and_in_another_corridor_of_the_same_source(world: World) -> None:
+    other: Corridor = ((0.1, 1.0), (1.0, 1.0), (0.5, 0.0))
+    world.sources["drive"] = world.sources["other"] = lambda: Drive(first=0)
+
+    def counted(player: Player, more_than: int) -> int:
+        frames = [0]
+        until(lambda: frames.append(player.summary().get("ahead", {}).get("frames", 0)) or frames[-1] > more_than)  # type: ignore[attr-defined, func-returns-value]
+        return frames[-1]
+
+    with world.playing(corridor=CORRIDOR) as player:
+        before = counted(player, 5)
+        player.change(model=str(world.folder / "other"))
+        until(lambda: player.status().settings.model == str(world.folder / "other"))
+        assert (before := counted(player, 0)) > 5
+        player.change(corridor=None)
+        until(lambda: "ahead" not in player.summary())
+        player.change(corridor=other)
+        assert counted(player, 0) >= before
+        player.change(source="other", corridor=CORRIDOR)
+        until(lambda: player.status().settings.source == "other")
+        assert counted(player, 0) <= len(player.history(1000))  # the frames of that source alone
 
 
 def test_a_network_without_a_road_is_told_and_plays_on_until_another_has_one(world: World, tmp_path: Path) -> None:

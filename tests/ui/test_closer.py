@@ -58,6 +58,33 @@ def plain(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> VideoView:
     return window.video
 
 
+def test_a_message_moves_nothing_and_does_not_end_what_is_dragged(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    qtbot.keyClicks(window, "x")
+    window.refresh()
+    player.put(make_result(1), make_result(1))
+    qtbot.waitUntil(lambda: window.video.divider is not None, timeout=PATIENCE_MS)
+    QApplication.processEvents()  # the inspector has made room for itself
+    where, middle = window.video.picture_rect(), window.video.picture_rect().center().toPoint()
+    qtbot.mousePress(window.video, Qt.MouseButton.LeftButton, pos=middle)
+    for text in ("a line", "words " * 400):
+        window.bar.tell(text, True)
+        QApplication.processEvents()
+        assert window.bar.isVisible()
+        assert window.video.picture_rect() == where
+        assert window.bar.width() == window.video.width()
+        assert window.bar.geometry().bottom() <= window.video.rect().bottom()
+    to = middle + QPoint(-40, 0)
+    qtbot.mouseMove(window.video, to)
+    qtbot.mouseRelease(window.video, Qt.MouseButton.LeftButton, pos=to)
+    dragged = window.video.share_at(QPointF(to))[0]
+    assert window.cockpit.divider == pytest.approx(dragged, abs=1e-3)
+    window.bar.tell("a line", True)
+    qtbot.mouseClick(window.bar, Qt.MouseButton.LeftButton, pos=QPoint(10, 5))
+    assert window.cockpit.divider == pytest.approx(dragged, abs=1e-3)  # the picture below is not meant
+    window.resize(1200, 700)
+    qtbot.waitUntil(lambda: window.bar.width() == window.video.width(), timeout=PATIENCE_MS)
+
+
 def test_the_wheel_enlarges_about_the_pointer_and_back_to_where_it_fits(plain: VideoView) -> None:
     whole = plain.picture_rect()
     at = whole.topLeft() + QPointF(whole.width() * 0.72, whole.height() * 0.31)

@@ -11,14 +11,17 @@ from PyQt6.QtWidgets import QLabel, QScrollArea
 from pytestqt.qtbot import QtBot
 
 from drive_seg.backends import BACKENDS
+from drive_seg.contracts import Decision, Phrase, View
 from drive_seg.network.postprocess import KINDS as BORDERS
 from drive_seg.network.propagate import KINDS as PROPAGATIONS
+from drive_seg.network.schedule import CHANGED, SCORE, EveryFrame, parse_schedule
 from drive_seg.network.schedule import KINDS as SCHEDULES
 from drive_seg.ui.actions import ACTIONS, MENUS
 from drive_seg.ui.catalogue import FOLDER, Catalogue, catalogue_for
 from drive_seg.ui.keys import KeyList
 from drive_seg.ui.pages.inspector import NAMES, PAGES
 from drive_seg.ui.presets import PRESETS
+from drive_seg.ui.strip import in_words
 from drive_seg.ui.widgets import Elided
 from drive_seg.ui.window import MainWindow
 from tests.fakes import make_result
@@ -44,6 +47,8 @@ class Texts(ast.NodeVisitor):
         texts = [part.value for part in node.args if isinstance(part, ast.Constant) and isinstance(part.value, str)]
         if isinstance(node.func, ast.Attribute) and node.func.attr == "tr":
             self.found |= {(self._inside[-1], text) for text in texts}
+        elif isinstance(node.func, ast.Name) and node.func.id == "Phrase":  # the way a frame's decision is told
+            self.found |= {("ui", text) for text in texts}
         elif isinstance(node.func, ast.Name) and node.func.id == "translate" and len(texts) == 2:
             self.found.add((texts[0], texts[1]))
         self.generic_visit(node)
@@ -52,7 +57,7 @@ class Texts(ast.NodeVisitor):
 def asked_for() -> set[tuple[str, str]]:
     """All that the window can ask for: what stands in its modules, and what it shows of the tables."""
     reader = Texts()
-    for path in FOLDER.rglob("*.py"):
+    for path in (*FOLDER.rglob("*.py"), *(FOLDER.parent / "network").glob("*.py")):
         reader.visit(ast.parse(path.read_text(encoding="utf-8")))
     sliders = {kind.slider.says for kind in SCHEDULES.values() if kind.slider}
     explained = {one.help for table in (BACKENDS, BORDERS, PROPAGATIONS) for one in table.values()} | {
@@ -62,6 +67,7 @@ def asked_for() -> set[tuple[str, str]]:
     actions = {text for entry in ACTIONS for text in (entry.text, entry.tip)} | set(MENUS.values()) | {title for title, _ in PAGES.values()}
     return (
         reader.found
+        | {("ui", CHANGED), ("ui", SCORE)}
         | {("ui", text) for text in sliders | explained | {kind.title for kind in SCHEDULES.values()}}
         | {("actions", text) for text in actions | {"Play", "Play again", "End of the part: B", "Forget the part from A to B"}}
     )
@@ -152,6 +158,33 @@ def test_a_figure_without_room_is_cut_at_its_end_and_whole_in_its_tip(opened: Op
     assert isinstance(frame, Elided)
     assert frame.text().startswith("#123456 · ")
     assert frame.toolTip() == frame.text()
+
+
+@pytest.mark.usefixtures("german")
+def test_why_a_frame_was_refreshed_is_said_in_german(opened: Opened, qtbot: QtBot) -> None:
+    def view(changed: float, age: int) -> View:
+        return View(9, age, None, changed, 5.0, 5.0, 1.0, age)
+
+    player, adaptive = FakePlayer(), parse_schedule("clockwork:adaptive=0.1,max_age=30")
+    under_way = Phrase("a refresh is under way, {0}", Phrase("age {0} of {1}", 30, 30))
+    told = {
+        "geändert 0.250 von 0.100": adaptive.decide(view(0.25, 1)),
+        "Alter 30 von 30": adaptive.decide(view(0.0, 30)),
+        "jedes Bild": EveryFrame().decide(view(0.0, 1)),
+        "wird schon erneuert, Alter 30 von 30": Decision(False, "busy", under_way),
+        "as it was recorded": Decision(False, "replay", "as it was recorded"),
+    }
+    window = opened(player)
+    window.show()
+    window.show_page("cache")
+    for text, decision in told.items():
+        player.put(replace(make_result(), decision=decision))
+        window._due_s = float("-inf")
+        window._show_newest()
+        window.refresh()
+        assert window.panel.facts.values["Entscheidung"].text() == text
+        assert text in {label.text() for label in window.inspector.findChildren(QLabel)}
+        assert text in in_words(player.history(1)[0])
 
 
 def test_english_stays_where_it_is_wanted_or_nothing_else_is_there() -> None:

@@ -1,5 +1,6 @@
 """The road ahead in the window: drawn, its corridor set by mouse and keyboard and kept, its people marked and found."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from drive_seg.contracts import Ahead, Corridor
 from drive_seg.network.ahead import USUAL, checked
 from drive_seg.session.corridors import corridor_of, keep
-from drive_seg.ui.road import FREE, PERSON
+from drive_seg.session.road import FREE, PERSON
 from drive_seg.ui.strip import LENGTH, ahead_band
 from drive_seg.ui.view import STEP, WIDE_STEP
 from drive_seg.ui.window import MainWindow
@@ -52,8 +53,8 @@ def colour(window: MainWindow, x: float, y: float) -> QColor:
     return QColor(window.video.grab().toImage().pixelColor(place(window, x, y)))
 
 
-def near(one: QColor, other: str) -> bool:
-    return all(abs(a - b) <= 40 for a, b in zip(one.getRgb()[:3], QColor(other).getRgb()[:3], strict=True))  # type: ignore[arg-type, operator]
+def near(one: QColor, other: tuple[int, int, int]) -> bool:
+    return all(abs(a - b) <= 40 for a, b in zip(one.getRgb()[:3], other, strict=True))  # type: ignore[arg-type, operator]
 
 
 def test_free_space_corridor_and_where_it_ends_are_drawn_over_the_picture(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
@@ -64,8 +65,8 @@ def test_free_space_corridor_and_where_it_ends_are_drawn_over_the_picture(qtbot:
     assert colour(window, 0.2, 0.8).green() > plain.green() + 5  # tinted
     assert near(colour(window, 0.2, 30 / 48), FREE)
     assert colour(window, 0.02, 0.8) == plain
-    assert near(colour(window, 0.5, 0.9), "white")  # from foot to foot
-    assert near(colour(window, 0.47, 30 / 48), "white")  # the row that ends it
+    assert near(colour(window, 0.5, 0.9), (255, 255, 255))  # from foot to foot
+    assert near(colour(window, 0.47, 30 / 48), (255, 255, 255))  # the row that ends it
     send(qtbot, window, player, 2, PEOPLE)
     assert near(colour(window, 0.5, 0.9), PERSON)
 
@@ -204,6 +205,32 @@ def events(qtbot: QtBot, window: MainWindow, player: FakePlayer, *at: int, first
     window.refresh()
 
 
+def test_what_is_copied_and_recorded_shows_it_where_the_window_does(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    large = replace(make_result(image=np.full((480, 640, 3), 100, np.uint8)), ahead=FOUND)
+    player.put(large)
+    qtbot.waitUntil(lambda: window.video.image is not None, timeout=PATIENCE_MS)
+    window.refresh()
+
+    def copied() -> np.ndarray:
+        qtbot.keyClick(window, "c", Qt.KeyboardModifier.ControlModifier)
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        image = clipboard.image()
+        return np.array([[QColor(image.pixelColor(x, y)).getRgb()[:3] for x in range(0, 640, 8)] for y in range(0, 480, 8)], np.int16)
+
+    with_road, shown = copied(), window.video.grab().toImage()
+    for x, y in ((0.2, 0.8), (0.9, 0.7), (0.5, 0.3), (0.02, 0.8), (0.5, 0.5)):
+        pixel = QColor(shown.pixelColor(place(window, x, y))).getRgb()[:3]
+        assert np.abs(with_road[round(y * 60), round(x * 80)] - pixel).max() <= 4  # type: ignore[operator]
+    assert player.film.road
+    assert "--draw-ahead" in window.cockpit.command()
+    qtbot.keyClicks(window, "R", Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert not player.film.road
+    assert not window.memory.flag("road", True)
+    assert (copied() != with_road).any()
+    assert "--draw-ahead" not in window.cockpit.command()
+
+
 def test_people_are_marked_on_the_strip_and_named_under_the_pointer(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
     events(qtbot, window, player, 10, 20)
     marked = np.flatnonzero(np.asarray(window.strip._people.image)[:, 0, 3]) - (LENGTH - 30)
@@ -233,16 +260,46 @@ def test_who_did_not_come_yet_is_played_on_to(qtbot: QtBot, window: MainWindow, 
     events(qtbot, window, player, 10)
     player.pause()
     window.keys["next-person"].trigger()
-    assert (window.cockpit.hunting, player.now.paused) == ("person", False)
+    assert (window.cockpit.hunt.what, player.now.paused) == ("person", False)
     events(qtbot, window, player, first=30, last=40)
-    assert window.cockpit.hunting == "person"
+    assert window.cockpit.hunt.what == "person"
     events(qtbot, window, player, 41, 44, first=40, last=48)
-    assert (window.cockpit.hunting, player.now.paused, player.calls) == ("", True, [("seek", 41)])
+    assert (window.cockpit.hunt.what, player.now.paused, player.calls) == ("", True, [("seek", 41)])
     window.keys["next-person"].trigger()  # from 47 on
     player.now = replace(player.now, state="ended")
     window.refresh()
-    assert window.cockpit.hunting == ""
+    assert window.cockpit.hunt.what == ""
     assert "nobody else comes into the corridor up to the end" in window.bar.text.text()
+
+
+def moved_on(window: MainWindow, player: FakePlayer, segment: int, frames: Iterable[int], people: Iterable[int]) -> None:
+    """As the lookout tells it: of people from the third frame on, and of those who are there at a jump anew."""
+    run = 0
+    for index in frames:
+        run = run + 1 if index in people else 0
+        made = make_result(index)
+        ahead = replace(FOUND, seen=run > 0, person=run > 2, event="begin" if run == 3 else None)
+        player.put(replace(made, ahead=ahead, frame=replace(made.frame, segment=segment)))
+        window.refresh()
+
+
+def test_in_a_loop_the_only_person_is_no_other_one(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    people = range(8, 20)
+    moved_on(window, player, 0, range(7, 16), people)  # they came with frame 10
+    moved_on(window, player, 1, [10], people)  # gone back to
+    window.keys["next-person"].trigger()
+    moved_on(window, player, 1, range(11, 25), people)  # they are told anew with frame 13
+    assert (window.cockpit.hunt.what, player.now.paused) == ("person", False)
+    moved_on(window, player, 2, range(14), people)
+    assert (window.cockpit.hunt.what, player.now.paused, player.calls) == ("", True, [])
+    assert window.bar.text.text() == "nobody else comes into the corridor in a whole round"
+
+
+def test_in_a_loop_one_who_came_before_is_found(window: MainWindow, player: FakePlayer) -> None:
+    moved_on(window, player, 0, range(20, 25), ())
+    window.keys["next-person"].trigger()
+    moved_on(window, player, 1, range(8), range(2, 6))
+    assert (window.cockpit.hunt.what, player.calls) == ("", [("seek", 4)])
 
 
 def test_the_pointer_shows_what_can_be_dragged(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:

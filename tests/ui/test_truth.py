@@ -121,15 +121,44 @@ def test_looking_for_an_error_ends_with_the_source_by_pausing_and_by_the_key(qtb
     hunt = window.keys["next-error"]
     hunt.trigger()
     hunt.trigger()
-    assert (window.cockpit.hunting, player.now.paused) == ("", True)
+    assert (window.cockpit.hunt.what, player.now.paused) == ("", True)
     hunt.trigger()
     qtbot.keyClicks(window, " ")
-    assert (window.cockpit.hunting, player.now.paused) == ("", True)
+    assert (window.cockpit.hunt.what, player.now.paused) == ("", True)
     hunt.trigger()
     player.now = replace(player.now, state="ended")
     window.refresh()
-    assert not window.cockpit.hunting
+    assert not window.cockpit.hunt.what
     assert "up to the end" in window.bar.text.text()
+
+
+def test_in_a_loop_it_ends_after_a_round(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    for index in (5, 6):
+        send(qtbot, window, player, make_result(index, truth=truth(8)))
+    window.refresh()
+    qtbot.keyClick(window, Qt.Key.Key_E, Qt.KeyboardModifier.ShiftModifier)
+    for segment, index in ((0, 7), (1, 0), (1, 5)):
+        send(qtbot, window, player, made(segment, index))
+        assert (window.cockpit.hunt.what, player.now.paused) == ("error", False)
+    send(qtbot, window, player, made(1, 7))
+    assert (window.cockpit.hunt.what, player.now.paused) == ("", True)
+    assert window.bar.text.text() == "no other frame with a large error in a whole round"
+    assert not window.keys["next-error"].isChecked()
+
+
+def test_whoever_goes_elsewhere_hunts_no_longer(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    send(qtbot, window, player, make_result(0, truth=truth(8)))
+    window.refresh()
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Period, Qt.Key.Key_Home):
+        qtbot.keyClick(window, Qt.Key.Key_E, Qt.KeyboardModifier.ShiftModifier)
+        assert window.cockpit.hunt.what == "error"
+        qtbot.keyClick(window, key)
+        assert window.cockpit.hunt.what == ""
+
+
+def made(segment: int, index: int) -> Result:
+    result = make_result(index, truth=truth(8))
+    return replace(result, frame=replace(result.frame, segment=segment))
 
 
 def test_on_the_demo_drive(qtbot: QtBot, opened: Opened, tmp_path: Path) -> None:

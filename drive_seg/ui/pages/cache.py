@@ -8,6 +8,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QLabel
 
 from drive_seg.session.history import Moment
+from drive_seg.ui.choices import said
 from drive_seg.ui.pages.page import Page
 from drive_seg.ui.plots import pen
 from drive_seg.ui.strip import GROUP_OF, GROUPS, group_name
@@ -38,7 +39,7 @@ class CachePage(Page):
                 self.tr("Schedule"): runs.get("schedule"),
                 self.tr("Mode"): runs.get("mode"),
                 self.tr("Propagation"): runs.get("propagation"),
-                self.tr("Last decision"): last.text if last else None,
+                self.tr("Last decision"): said(last.text) if last else None,
                 self.tr("Score / threshold"): f"{last.score:.3f} / {last.threshold or 0:.3f}" if last and last.score is not None else None,
                 self.tr("Key frames"): share if moments else None,
                 self.tr("Feature age"): self.tr("{0:.1f} mean · {1} max").format(ages.mean(), ages.max()) if moments else None,
