@@ -1,7 +1,7 @@
 """Class names of a foreign network, read from a text file, and colours for classes: the usual ones, unlike ones, colour-blind-safe ones."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -96,10 +96,20 @@ def palette(names: Sequence[ClassName]) -> tuple[RGB, ...]:
     return tuple(colour or next(spare) for colour in chosen)
 
 
-def _known_palettes() -> list[dict[str, RGB | None]]:
-    folder = files("drive_seg") / "palettes"
-    texts = [(folder / name).read_text(encoding="utf-8") for name in ("cityscapes.txt", "camvid.txt")]
-    return [{entry.name: entry.colour for entry in (_parse(line, "palette") for line in text.splitlines())} for text in texts]
+def _known_palettes() -> list[dict[str, RGB]]:
+    return [colours_of(name) for name in ("cityscapes", "camvid")]
+
+
+def colours_of(palette: str) -> dict[str, RGB]:
+    """The RGB colours of a data set by its classes, under every name that they have: `palettes/` has cityscapes, camvid and camvid32."""
+    text = (files("drive_seg") / "palettes" / f"{palette}.txt").read_text(encoding="utf-8")
+    return {entry.name: entry.colour for entry in (_parse(line, palette) for line in text.splitlines()) if entry.colour}
+
+
+def counterpart(name: str, theirs: Iterable[str]) -> str | None:
+    """Which of their classes has this one's name, in another spelling or by another word for the same; None where none has."""
+    known = {make(their): their for make in (_plain, _key) for their in theirs}
+    return known.get(_key(name)) or known.get(_plain(name))
 
 
 def _key(name: str) -> str:

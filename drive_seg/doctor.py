@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ INSTRUCTIONS = {  # what people call it: the kernel's flags, any of which is eno
     "BF16": {"avx512_bf16", "amx_bf16"},
     "AMX": {"amx_tile"},
 }
+TOLD = {"ui", "tensorrt", "tensorrt-rtx", "pycuda", "onnxruntime", "lab", "dev"}  # extras that have another line, or are no user's
+_EXTRA = re.compile(r"""([\w.-]+).*\bextra\s*==\s*["']([^"']+)""")  # of a line of the package's metadata: what it needs, and for which
 WORKSHOP = ("torch", "onnx", "onnxruntime", "safetensors", "matplotlib")
 
 
@@ -55,6 +58,7 @@ def examine() -> list[Finding]:
         _tensorrt(),
         *_other_gpu_backends(),
         _workshop(),
+        *_extras(),
         _window_package(),
         _display(os.environ, sys.platform),
         _video_files(),
@@ -199,6 +203,25 @@ def _workshop() -> Finding:
     return Finding("workshop (training, export)", True, ", ".join(f"{package} {_version(package)}" for package in WORKSHOP[:2]))
 
 
+def _extras() -> list[Finding]:
+    """What can be installed beside the program, as its own metadata tell."""
+    try:
+        lines = metadata.requires("drive-seg") or []
+    except metadata.PackageNotFoundError:
+        return [Finding("extras", False, "drive-seg itself is not installed, so that nothing tells what they are", "pip install -e .")]
+    needed: dict[str, list[str]] = {}
+    for package, extra in (match.groups() for line in lines if (match := _EXTRA.match(line))):
+        needed.setdefault(extra, []).append(package)
+    return [_extra(name, packages) for name, packages in needed.items() if name not in TOLD]
+
+
+def _extra(name: str, packages: list[str]) -> Finding:
+    absent = [package for package in packages if not _installed(package)]
+    if absent:
+        return Finding(f"extra {name}", False, f"not installed: {', '.join(absent)}", f"pip install 'drive-seg[{name}]'")
+    return Finding(f"extra {name}", True, ", ".join(f"{package} {_version(package)}" for package in packages))
+
+
 def _window_package() -> Finding:
     what = "window (PyQt6)"
     if not _present("PyQt6"):
@@ -283,6 +306,13 @@ def _present(package: str) -> bool:
     try:
         return find_spec(package) is not None
     except (ValueError, ModuleNotFoundError):  # sys.modules holds None for it; the package around it is absent
+        return False
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        return bool(metadata.version(distribution))
+    except metadata.PackageNotFoundError:
         return False
 
 

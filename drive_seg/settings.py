@@ -19,6 +19,7 @@ from drive_seg.errors import UsageError
 from drive_seg.files import expanded
 from drive_seg.network import ahead, postprocess, propagate, schedule
 from drive_seg.reading import read_toml
+from drive_seg.sinks.formats import FORMATS
 
 DEFAULT_MODEL = "city"
 DEFAULT_SOURCE = "demo:"
@@ -87,6 +88,12 @@ def _borders(value: object) -> object:
     return named
 
 
+def _mask_format(value: object) -> object:
+    if value not in FORMATS:
+        raise ValueError(f"Give {', '.join(FORMATS)}")
+    return value
+
+
 def _place(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("Give a path without a NUL byte")
@@ -127,6 +134,7 @@ MODES = (
 )
 BORDERS = (*((name, kind.help) for name, kind in postprocess.KINDS.items()), ("none", "they are the edges of the network's cells"))
 PROPAGATIONS = tuple((name, f"{kind.help}{'; where the bundle has it' * kind.learned}") for name, kind in propagate.KINDS.items())
+MASK_FORMATS = tuple((name, kind.help) for name, kind in FORMATS.items())
 CORRIDORS = (("0.2,1,0.8,1,0.5,0.5", "these points"), (SAVED, "those that were set in the window for this source, else the usual ones"))
 
 
@@ -208,7 +216,10 @@ class Settings(BaseModel):
     ] = None
     captions: Annotated[bool, Flag(OUTPUT, "", "draw classes, latency and age of the features into what is recorded")] = False
     draw_ahead: Annotated[bool, Flag(OUTPUT, "", "draw the road ahead of --corridor into what is recorded")] = False
-    save_masks: Annotated[Place | None, Flag(OUTPUT, "DIR", "write each frame's class ids as a PNG")] = None
+    save_masks: Annotated[Place | None, Flag(OUTPUT, "PLACE", "write each frame's labels, into a folder or a file")] = None
+    save_masks_format: Annotated[
+        str, BeforeValidator(_mask_format), Flag(OUTPUT, "FORMAT", "which of them the masks are", choices=MASK_FORMATS)
+    ] = next(iter(FORMATS))
     trace: Annotated[Place | None, Flag(OUTPUT, "FILE", "write a JSON line a frame, or what ui.perfetto.dev shows: x.perfetto.json")] = None
     json_file: Annotated[Place | None, Field(alias="json"), Flag(OUTPUT, "FILE", "write the figures as JSON")] = None
     overwrite: Annotated[bool, Flag(OUTPUT, "", "replace files that are there; never what is read", names=("-y",))] = False

@@ -34,13 +34,14 @@ def make_result(
     truth: Labels | None = None,
     total_ms: float = 5.0,
     age: int = 0,
+    classes: tuple[str, ...] = (),
 ) -> Result:
     """A grey picture of 48x64 and labels of 12x16 that are all road, unless told otherwise."""
     image = np.full((48, 64, 3), 100, np.uint8) if image is None else image
     labels = np.full((12, 16), 3, np.uint8) if labels is None else labels
     frame = Frame(image, index, index / 30, labels=truth)
     decision = Decision(age == 0, "clock", f"age {age} of 4")
-    return Result(frame, labels, None, decision, age, age * 33.3, latency_ms={"total": total_ms})
+    return Result(frame, labels, None, decision, age, age * 33.3, latency_ms={"total": total_ms}, classes=classes)
 
 
 class FakeSource:

@@ -3,6 +3,7 @@
 import ctypes
 import io
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,38 @@ def test_an_absent_package_is_a_finding(monkeypatch: pytest.MonkeyPatch, package
     found = getattr(doctor, check)()
     assert not found.ok
     assert install in found.remedy
+
+
+def test_extras_are_those_of_the_package_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [
+        "numpy>=1.26",
+        'mcap>=1.2; extra == "mcap"',
+        "new_one>=2; sys_platform != 'darwin' and extra == 'new'",
+        'numpy>=1; extra == "old"',
+    ]
+    monkeypatch.setattr(metadata, "requires", lambda name: [*said, 'mcap-ros2-support>=0.5; extra == "mcap"', 'PyQt6>=6.6; extra == "ui"'])
+    real = metadata.version
+
+    def version(name: str) -> str:
+        if name in ("mcap-ros2-support", "new_one"):
+            raise metadata.PackageNotFoundError(name)
+        return "1.2" if name == "mcap" else real(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    mcap, new, old = doctor._extras()  # the window's has a line of its own
+    assert (mcap.what, mcap.ok, mcap.detail) == ("extra mcap", False, "not installed: mcap-ros2-support")
+    assert (new.what, new.detail, new.remedy) == ("extra new", "not installed: new_one", "pip install 'drive-seg[new]'")
+    assert (old.ok, old.detail, old.remedy) == (True, f"numpy {real('numpy')}", "")
+
+
+def test_without_its_own_metadata_the_extras_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", absent)
+    (found,) = doctor._extras()
+    assert not found.ok
+    assert found.remedy == "pip install -e ."
 
 
 def test_report_keeps_brackets_and_shows_remedies() -> None:

@@ -36,7 +36,7 @@ def _option(flag: str, metavar: str | None, said: str, group: str = WORK) -> Any
     return typer.Option(flag, metavar=metavar, help=said, rich_help_panel=group)
 
 
-@takes(*OF_NETWORK, *OF_TIME, "opacity", "give_up", instead=INSTEAD)
+@takes(*OF_NETWORK, *OF_TIME, "opacity", "save_masks_format", "give_up", instead=INSTEAD)
 def batch(
     given: Annotated[list[str], typer.Argument(metavar="FILE …", help="video files, folders of them, or quoted globs: 'drives/**/*.mp4'")],
     flags: Flags,
@@ -57,6 +57,7 @@ def batch(
     from drive_seg.fleet.labelling import Order
     from drive_seg.fleet.records import Records
     from drive_seg.fleet.workers import end_at_once, hired
+    from drive_seg.session.opening import lost_in_masks
     from drive_seg.workers import ended_by_signals
 
     if not 0 < cut < math.inf or (workers is not None and workers < 1):
@@ -65,6 +66,8 @@ def batch(
     order = Order(Settings.load(None, {"threads": 1, **flags}), folder.absolute(), _saved(save), cut)
     drives, records = find_drives(given, folder), Records(order.out)
     pinned, whole = agreed(records, order), True
+    if "masks" in order.save:
+        order.masks.check()
     records.make()
     told = Told(events)
     with ExitStack() as stack:
@@ -73,6 +76,7 @@ def batch(
         if missing:
             crew = stack.enter_context(hired(order, workers, ray))
             told.begin(missing, crew.note, order.uncut)
+            print_note(lost_in_masks(order.settings) if "masks" in order.save else "")
             work = Batch(missing, order, crew.workers, pinned, told)
             stack.enter_context(ended_by_signals(lambda _: work.stop(), end_at_once))
             with told:

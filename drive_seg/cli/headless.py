@@ -69,7 +69,7 @@ def said_by(status: Status) -> Callable[[str], None]:
 @contextmanager
 def announced(settings: Settings) -> Iterator["Session"]:
     """Opened and announced, to be run. Raises what opening it raises."""
-    from drive_seg.session.opening import open_session
+    from drive_seg.session.opening import lost_in_masks, open_session
     from drive_seg.session.unlike import Unlike
     from drive_seg.workers import ended_by_signals
 
@@ -83,6 +83,8 @@ def announced(settings: Settings) -> Iterator["Session"]:
         session.hung = lambda _, error: abandon(error, session)
         err.print(f"{session.capture.source.info.name} · {session.pipeline.headline}", soft_wrap=True, markup=False)
         print_note(session.pipeline.engine.note)
+        if settings.save_masks:
+            print_note(lost_in_masks(settings))
         session.observers["unlike"] = Unlike(session.pipeline.engine.sure, print_note)
         session.observers["progress"] = progress = Progress(session.capture)
         stack.enter_context(err.status(progress))

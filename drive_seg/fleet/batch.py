@@ -20,7 +20,14 @@ from drive_seg.network.foreign import is_onnx
 from drive_seg.settings import FLAGS, NETWORK
 
 TRIES = 3  # of a piece of work whose worker ends without a word
-MADE_BY = (*(name for name, flag in FLAGS.items() if flag.group == NETWORK), "schedule", "mode", "propagation", "opacity")
+MADE_BY = (
+    *(name for name, flag in FLAGS.items() if flag.group == NETWORK),
+    "schedule",
+    "mode",
+    "propagation",
+    "opacity",
+    "save_masks_format",
+)
 Tell = Callable[[dict[str, Any]], None]
 
 

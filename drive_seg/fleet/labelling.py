@@ -29,6 +29,7 @@ from drive_seg.session.history import areas_header, areas_row
 from drive_seg.session.observer import Observer
 from drive_seg.session.session import Session
 from drive_seg.settings import Settings
+from drive_seg.sinks.formats import FORMATS, MaskFormat
 from drive_seg.sources.capture import Capture
 from drive_seg.sources.file import FileSource
 from drive_seg.watchdog import LIMIT_S, Watched, hanging
@@ -57,17 +58,29 @@ class Order:
         return LIMIT_S if self.settings.give_up is None else self.settings.give_up
 
     @property
+    def masks(self) -> MaskFormat:
+        return FORMATS[self.settings.save_masks_format]
+
+    @property
+    def places(self) -> dict[str, str]:
+        """What is saved, and as which file or folder."""
+        return {name: SAVES[name] + self.masks.suffix * (name == "masks") for name in self.save}
+
+    @property
     def cuts_by(self) -> int | None:
-        """As drives.period says; None as well where a piece cannot begin like any other frame, as an encoder goes by what it has seen."""
-        return None if "overlay" in self.save else period(self.settings)
+        """As drives.period says; None as well where a piece is no part of the whole: an encoder goes by what it has seen, and a document
+        has a beginning and an end."""
+        return None if self.uncut else period(self.settings)
 
     @property
     def uncut(self) -> str:
         """Why long files are not cut; empty where they are."""
-        if self.cuts_by:
-            return ""
+        if "masks" in self.save and self.masks.suffix:
+            return f"masks as {self.settings.save_masks_format} are one file a drive"
         if "overlay" in self.save:
             return "an overlay's encoder goes by what it has seen; leave overlay out of --save to have long files cut"
+        if period(self.settings):
+            return ""
         return f"which frames are key frames in {self.settings.schedule} {self.settings.mode} is not known before"
 
 
@@ -247,7 +260,7 @@ class Labeller:
     def _open(self, stack: ExitStack, capture: Capture, drive: Drive, piece: Piece, attempt: Path) -> tuple[Session, Part]:
         """The session that writes a piece into this folder; what it writes by is closed with the stack."""
         assert self._engine is not None
-        places = {name: attempt / SAVES[name] for name in self._order.save}
+        places = {name: attempt / place for name, place in self._order.places.items()}
         where = {"output": places.get("overlay"), "save_masks": places.get("masks"), "trace": places.get("trace")}
         settings = self._settings.model_copy(update={"source": drive.path, **where})
         pipeline = opening.pipeline_on(self._engine, opening.open_schedule(settings), settings)
@@ -285,15 +298,16 @@ class Labeller:
         whole, folders = records.attempt(drive, "whole"), [records.piece(drive, piece) for piece in pieces]
         kept = [found for folder in folders if (found := read(folder / RECORD))]
         with as_errors(whole):
-            for name in self._order.save:
-                _join([path for folder in folders if (path := folder / SAVES[name]).exists()], whole / SAVES[name], name == "areas")
+            for name, place in self._order.places.items():
+                _join([path for folder in folders if (path := folder / place).exists()], whole / place, name == "areas")
         assert self._engine is not None
         with as_errors(whole), (whole / SECONDS).open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(("second", "frames", *self._engine.classes))
             for second, (frames, areas) in _seconds(kept).items():
                 table.writerow((second, frames, *(f"{area / frames:.6f}" for area in areas)))
-        record = {**_drive_record(drive, survey, kept, error, self._engine.classes), "runs": self._runs}
+        made = {"runs": self._runs, "masks": self._settings.save_masks_format if "masks" in self._order.save else None}
+        record = _drive_record(drive, survey, kept, error, self._engine.classes) | made
         keep(whole / RECORD, record)
         records.settle(whole, records.done(drive))
         records.clear(drive)

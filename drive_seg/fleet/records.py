@@ -1,6 +1,6 @@
 """What lies in the output folder: finished drives, what is known and done of the others, and by which settings they are made.
 
-    OUT/NAME/      a finished drive: masks/, overlay.mp4, areas.csv, trace.jsonl as asked for, seconds.csv and record.json
+    OUT/NAME/      a finished drive: masks/ (or one file), overlay.mp4, areas.csv, trace.jsonl as asked for, seconds.csv and record.json
     OUT/.batch/    settings.json, and work/NAME/ with the survey and the finished pieces of a drive that is under way
 
 A file or folder gets its name when it is whole, so that whatever has a name is done, whoever was killed meanwhile. The same work done twice

@@ -29,7 +29,7 @@ from drive_seg.session.precision import int8_is_faster
 from drive_seg.session.session import Session
 from drive_seg.settings import FOREIGN, Settings
 from drive_seg.sinks import bag
-from drive_seg.sinks.masks import MaskWriter
+from drive_seg.sinks.formats import FORMATS
 from drive_seg.sinks.recorder import Recorder
 from drive_seg.sinks.tracer import Tracer, read_decisions
 from drive_seg.sources import open_source
@@ -202,12 +202,19 @@ def open_sinks(settings: Settings, source: SourceInfo) -> dict[str, Sink]:
             sinks["recorder"] = open_recorder(settings.output, settings, source)
             stack.callback(sinks["recorder"].close)
         if settings.save_masks:
-            sinks["masks"] = MaskWriter(settings.save_masks, _patience(source), settings.overwrite)
+            sinks["masks"] = FORMATS[settings.save_masks_format].open(settings.save_masks, _patience(source), settings.overwrite)
             stack.callback(sinks["masks"].close)
         if settings.trace:
             sinks["trace"] = Tracer(settings.trace, settings.overwrite)
         stack.pop_all()
     return sinks
+
+
+def lost_in_masks(settings: Settings) -> str:
+    """A line for people where the data set of the masks' format has no class of that name; empty else. Raises BundleError, UsageError."""
+    name, model = settings.save_masks_format, find_model(settings)
+    lost = FORMATS[name].lost(model.card.classes if isinstance(model, Bundle) else [entry.name for entry in model.names])
+    return f"--save-masks-format {name}: no class there is called {', '.join(lost)}; they are void" if lost else ""
 
 
 def _patience(source: SourceInfo) -> Overflow:

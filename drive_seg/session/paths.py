@@ -9,6 +9,7 @@ from drive_seg.network.card import locate
 from drive_seg.network.foreign import is_onnx
 from drive_seg.settings import Settings
 from drive_seg.sinks import bag, recorder
+from drive_seg.sinks.formats import FORMATS
 from drive_seg.sources import files_of
 
 
@@ -32,7 +33,8 @@ def _model_files(model: str) -> list[Path]:
 def check_apart(settings: Settings, *more: Use) -> list[Use]:
     """What a run writes, `more` beside what its settings say. Raises UsageError where that is what it reads, or two of it are one."""
     given = {"--output": settings.output, "--save-masks": settings.save_masks, "--trace": settings.trace, "--json": settings.json_file}
-    writes = [Use(flag, path, "fill" if flag == "--save-masks" else "write") for flag, path in given.items() if path]
+    suffix = FORMATS[settings.save_masks_format].suffix
+    writes = [Use(flag, path, "fill" if flag == "--save-masks" and not suffix else "write") for flag, path in given.items() if path]
     writes += more
     if writes:
         require_apart([*reads(settings), *writes])

@@ -1,6 +1,7 @@
 """A camera's topic in an MCAP file (ROS 2 bags, Foxglove) as a source: raw and compressed images, with the bag's times."""
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +21,7 @@ from drive_seg.sources.pictures import MOST_PIXELS, BadPicture, decode_bgr
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 MAGIC = b"\x89MCAP0\r\n"
 PROBED = 2000  # messages
+NO_CAMERA = re.compile("depth|dispar|label|mask|semantic|segment", re.IGNORECASE)  # in the names of topics with pictures for programs
 LARGEST_RECORD = 1 << 30  # a chunk is a few MB; what a damaged length asks for is not made
 CODES = {  # of sensor_msgs/image_encodings: channels, type, and how OpenCV makes BGR of it
     "bgr8": (3, np.uint8, None),
@@ -88,7 +90,8 @@ class BagSource(Closing):
         if not counts:
             raise SourceError(f"{self._path}: no topic with {RAW} or {COMPRESSED} in it; record a camera's")
         if not topic and len(counts) > 1:
-            raise SourceError(f"{self._path}: more than one camera: {names}; choose one, as in '{self._path}?topic={min(counts)}'")
+            likely = min(counts, key=lambda name: (bool(NO_CAMERA.search(name)), name))
+            raise SourceError(f"{self._path}: more than one topic with images: {names}; choose one, as in '{self._path}?topic={likely}'")
         return topic or min(counts), counts[topic or min(counts)]
 
     def _image_topics(self) -> dict[str, int | None]:

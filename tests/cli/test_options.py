@@ -18,6 +18,7 @@ from drive_seg.settings import FLAGS, Settings
 SAMPLES = {  # what is neither a text nor on or off
     "class_names": "names.txt", "mean": "1,2,3", "std": "1,2,3", "channels": "bgr", "input_size": "640x480", "deadline": "30fps",
     "give_up": "30s", "mode": "async", "refine": "smooth", "corridor": "0.2,1,0.8,1,0.5,0.5",
+    "save_masks_format": "coco",
 }  # fmt: skip
 CLI = Path(app.__file__).parent
 

@@ -119,8 +119,8 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> list[Inline]:
 def single(order: Order, drive: Path, into: Path) -> Path:
     """What `drive-seg run` writes of a drive by the same settings."""
     into.mkdir()
-    saved = {"masks": ("save_masks", "masks"), "trace": ("trace", "trace.jsonl"), "overlay": ("output", "overlay.mp4")}
-    places = {flag: into / name for what, (flag, name) in saved.items() if what in order.save}
+    flags = {"masks": "save_masks", "trace": "trace", "overlay": "output"}
+    places = {flags[what]: into / place for what, place in order.places.items() if what in flags}
     with open_session(order.settings.model_copy(update={"source": str(drive), **places})) as session:
         session.run()
     return into

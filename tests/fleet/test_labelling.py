@@ -83,6 +83,16 @@ def test_an_overlay_is_not_cut_and_is_the_one_that_a_run_records(order: Make, a_
     assert bytes_of(wanted.out / "a")["overlay.mp4"] == bytes_of(single(wanted, a_drive, tmp_path / "run"))["overlay.mp4"]
 
 
+@pytest.mark.parametrize(("name", "place"), [("cvat", "masks.xml"), ("label-studio", "masks.json"), ("cityscapes", "masks/000059.png")])
+def test_masks_of_any_format_are_those_that_a_run_writes(order: Make, a_drive: Path, tmp_path: Path, name: str, place: str) -> None:
+    wanted = order(("masks",), save_masks_format=name)
+    record, _, _ = labelled(wanted, a_drive)
+    run = single(wanted, a_drive, tmp_path / "run")
+    assert (record["frames"], record["masks"]) == (60, name)
+    assert (len(record["pieces"]) == 1) == ("one file a drive" in wanted.uncut) == ("/" not in place)
+    assert (wanted.out / "a" / place).read_bytes() == (run / place).read_bytes()
+
+
 @pytest.mark.parametrize(("schedule", "mode"), [("clockwork:adaptive=0.1", "sync"), ("clockwork:4", "async:1"), ("budget:30ms", "sync")])
 def test_what_is_not_known_before_is_not_cut(order: Make, a_drive: Path, schedule: str, mode: str) -> None:
     wanted = order(schedule=schedule, mode=mode)

@@ -1,6 +1,7 @@
 """A camera in a ROS 2 bag: its pictures in every encoding, its times, its topics, exact frames, and bags that are damaged."""
 
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_seg.contracts import Frame, Seekable
+from drive_seg.contracts import Frame, Seekable, SourceInfo
 from drive_seg.errors import SourceError
+from drive_seg.sinks.bag import BagRecorder
 from drive_seg.sources import files_of, open_source
 from drive_seg.sources.bag import image_of
+from tests.fakes import make_result
 from tests.sources.bags import COMPRESSED, EPOCH_NS, HEADER, IMAGE, STRING, raw, write_bag
 from tests.sources.clips import picture
 
@@ -91,6 +94,16 @@ def test_which_topic_has_to_be_said_where_there_are_two(bag: Path) -> None:
         open_source(f"{bag}")
     with pytest.raises(SourceError, match=f"no images under /talk; topics with images: {FRONT}, {REAR}"):
         open_source(f"{bag}?topic=/talk")
+
+
+def test_a_camera_is_proposed_and_not_what_programs_read(tmp_path: Path) -> None:
+    with closing(BagRecorder(tmp_path / "own.mcap", SourceInfo("fake", (48, 64), 30.0, False, None))) as sink:
+        sink.put(make_result(0))
+    with pytest.raises(SourceError, match=r"/drive_seg/labels, /drive_seg/overlay; choose one, as in '.*\?topic=/drive_seg/overlay'"):
+        open_source(f"{tmp_path / 'own.mcap'}")
+    write_bag(tmp_path / "b.mcap", [(topic, IMAGE, 0, raw(grey(9), "bgr8")) for topic in ("/cam/depth/image", "/cam/image_raw")])
+    with pytest.raises(SourceError, match=r"as in '.*\?topic=/cam/image_raw'"):
+        open_source(f"{tmp_path / 'b.mcap'}")
 
 
 def test_a_bag_without_a_camera_says_so(tmp_path: Path) -> None:
