@@ -21,11 +21,11 @@ from PyQt6.QtGui import QImage
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
+from drive_seg.session.compose import View
 from drive_seg.session.film import Versus
 from drive_seg.session.player import Player
 from drive_seg.settings import Settings
 from drive_seg.ui.app import run_window
-from drive_seg.ui.compose import View
 from drive_seg.ui.window import MainWindow
 
 IMAGES = Path("docs/images")

@@ -5,6 +5,7 @@ player      what a window asks of the session that it shows, and what that says 
 steered     that session, in a thread of its own: frames, between two of them commands, and what fails is lived with
 current     the source that it plays, exchanged or waited for while it runs
 live        a pipeline that is exchanged while it runs; comparison has a second one
+compose     the picture of a frame that a window or a page shows
 lookout     watches the road ahead, in the corridor that was set for the source (corridors); road draws it
 opening     from settings to what a session is made of
 """

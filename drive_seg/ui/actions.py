@@ -9,9 +9,9 @@ from PyQt6.QtWidgets import QWidget
 
 from drive_seg.network.ahead import USUAL
 from drive_seg.network.schedule import read_schedule
+from drive_seg.session.compose import View
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
-from drive_seg.ui.compose import View
 from drive_seg.ui.opening import Opener
 from drive_seg.ui.pages.inspector import PAGES
 from drive_seg.ui.panel import Panel

@@ -20,6 +20,7 @@ from drive_seg.network.card import CARD, Card, locate, names
 from drive_seg.network.propagate import FOR_ALL, HOLD
 from drive_seg.overlay import Look
 from drive_seg.session import corridors, road
+from drive_seg.session.compose import View, compose
 from drive_seg.session.corridors import corridor_of
 from drive_seg.session.film import Versus, same_ids
 from drive_seg.session.history import LENGTH
@@ -28,7 +29,6 @@ from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.sinks.snapshot import Labelled
 from drive_seg.ui import pixel
 from drive_seg.ui.choices import nudged, translate
-from drive_seg.ui.compose import View, compose
 from drive_seg.ui.hunt import Hunt, arrivals
 from drive_seg.ui.keeping import CLOSE_LIMIT_S, Keeper, Memory
 from drive_seg.ui.truth import Truth, known

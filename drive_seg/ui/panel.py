@@ -10,11 +10,11 @@ from drive_seg.backends import BACKENDS
 from drive_seg.contracts import Result
 from drive_seg.network.postprocess import KINDS as BORDERS
 from drive_seg.network.propagate import KINDS as PROPAGATIONS
+from drive_seg.session.compose import View
 from drive_seg.session.figures import Numbers
 from drive_seg.ui import presets
 from drive_seg.ui.choices import explained, said, translate
 from drive_seg.ui.cockpit import Cockpit
-from drive_seg.ui.compose import View
 from drive_seg.ui.legend import Legend
 from drive_seg.ui.schedulebox import ScheduleBox
 from drive_seg.ui.widgets import NONE, Choice, Facts, Section, Slider, action_button, column, label, named, row, scrolled

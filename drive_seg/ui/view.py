@@ -10,8 +10,8 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from drive_seg.contracts import Image
 from drive_seg.network.ahead import moved
+from drive_seg.session.compose import scaled
 from drive_seg.ui import road
-from drive_seg.ui.compose import scaled
 from drive_seg.ui.meter import Meter
 from drive_seg.ui.theme import DARK, Theme
 

@@ -13,13 +13,13 @@ from drive_seg import __version__
 from drive_seg.contracts import Corridor
 from drive_seg.errors import SinkError
 from drive_seg.redaction import redacted, tell_crash
+from drive_seg.session.compose import View
 from drive_seg.session.figures import Numbers
 from drive_seg.session.film import Versus
 from drive_seg.session.player import Player
 from drive_seg.ui.actions import ACTIONS, make_action
 from drive_seg.ui.choices import translate
 from drive_seg.ui.cockpit import Cockpit
-from drive_seg.ui.compose import View
 from drive_seg.ui.keeping import Memory
 from drive_seg.ui.layout import Layout, fill_menus, tags
 from drive_seg.ui.meter import Meter

@@ -15,11 +15,11 @@ from drive_seg.contracts import Confidence, Reason
 from drive_seg.network.card import Card, load_bundle, names
 from drive_seg.network.schedule import KINDS
 from drive_seg.session.audit import Agreement
+from drive_seg.session.compose import View
 from drive_seg.session.figures import Numbers
 from drive_seg.session.film import DIFFERENT
 from drive_seg.ui.bars import key_marks
 from drive_seg.ui.choices import nudged
-from drive_seg.ui.compose import View
 from drive_seg.ui.pages.accuracy import AccuracyPage
 from drive_seg.ui.pages.areas import Areas
 from drive_seg.ui.pages.audit import AuditPage

@@ -9,9 +9,9 @@ from PyQt6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
 from drive_seg.contracts import Labels, Result
+from drive_seg.session.compose import RIGHT, WRONG, View
 from drive_seg.session.player import Player
 from drive_seg.settings import Settings
-from drive_seg.ui.compose import RIGHT, WRONG, View
 from drive_seg.ui.pages.accuracy import AccuracyPage
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_result

@@ -14,8 +14,8 @@ from drive_seg.classes import clear_palette
 from drive_seg.errors import SinkError
 from drive_seg.network.card import names
 from drive_seg.overlay import Look, Painter
+from drive_seg.session.compose import View
 from drive_seg.settings import DEFAULT_MODEL, Settings
-from drive_seg.ui.compose import View
 from drive_seg.ui.keeping import Memory
 from drive_seg.ui.pages.inspector import NAMES
 from drive_seg.ui.theme import DARK, LIGHT

@@ -1,4 +1,4 @@
-"""What the picture area shows of a frame: overlay, mask, picture, errors or doubt, alone, split between two ways, or where they differ."""
+"""What a window or page shows of a frame: overlay, mask, picture, errors or doubt, alone, split between two ways, or what differs."""
 
 from enum import Enum
 
