@@ -126,7 +126,10 @@ SOURCE, NETWORK, TIME, OUTPUT, BENCHMARK = "Source", "Network", "Key frames, and
 SOURCES = tuple((kind.form, kind.help) for kind in sources.KINDS)
 BACKENDS = tuple((name, entry.help) for name, entry in backends.BACKENDS.items())
 PRECISIONS = tuple((name, precision.help) for name, precision in backends.PRECISIONS.items())
-SCHEDULES = tuple((kind.form, kind.help) for kind in schedule.KINDS.values())
+SCHEDULES = (
+    *((kind.form, kind.help) for kind in schedule.KINDS.values()),
+    ("auto, auto:25fps", "what is most accurate of all that this machine does in a frame's time; timed first, with --model or without"),
+)
 MODES = (
     ("sync", "a key frame waits for it"),
     ("async", "no frame waits: it runs beside them"),

@@ -8,7 +8,7 @@ import typer
 
 from drive_seg.cli.benchmark import run_benchmark, sentence
 from drive_seg.cli.flags import Debug, err, figures_of, out, typed
-from drive_seg.cli.headless import announced
+from drive_seg.cli.headless import announced, print_note
 from drive_seg.cli.options import Flags, takes
 from drive_seg.errors import DisplayError, UsageError
 from drive_seg.settings import FLAGS, SOURCE, Settings
@@ -29,12 +29,22 @@ def run(
     config = flags.pop("config", None)
     settings = Settings.load(config and Path(config), flags | {"source": named[0] if named else None})
     with figures_of(settings) as keep:
+        window = not settings.benchmark and _window_wanted(settings)
+        settings = _resolved(settings, window)
         if settings.benchmark:
             run_benchmark(settings, typed(context), keep)
-        elif _window_wanted(settings):
+        elif window:
             _run_window(settings, keep)
         else:
             _run_headless(settings, keep)
+
+
+def _resolved(settings: Settings, window: bool) -> Settings:
+    """With what `--schedule auto` chose."""
+    from drive_seg.session import auto
+    from drive_seg.sources import is_live
+
+    return auto.resolved(settings, window or settings.realtime or is_live(settings.source), print_note)
 
 
 def _window_wanted(settings: Settings) -> bool:

@@ -7,5 +7,6 @@ current     the source that it plays, exchanged or waited for while it runs
 live        a pipeline that is exchanged while it runs; comparison has a second one
 compose     the picture of a frame that a window or a page shows
 lookout     watches the road ahead, in the corridor that was set for the source (corridors); road draws it
+auto        chooses bundle, schedule, mode and propagation by timing this machine
 opening     from settings to what a session is made of
 """

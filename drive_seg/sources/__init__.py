@@ -29,6 +29,7 @@ class Kind:
     means: Callable[[str], object]  # true of its URIs; opens nothing
     open: Callable[[str, float | None, Callable[[Away], None] | None], Source]  # as `open_source`
     files: Callable[[str], list[Path]] = lambda uri: []  # what is read of the file system
+    live: bool = False  # its frames come when they come
 
 
 def _open_camera(uri: str, *_: object) -> Source:
@@ -100,9 +101,9 @@ def _played(uri: str) -> list[Path]:
 
 
 KINDS = (  # the first that is meant is opened
-    Kind("0, /dev/video0", "a camera", lambda uri: re.fullmatch(CAMERA, uri), _open_camera),
+    Kind("0, /dev/video0", "a camera", lambda uri: re.fullmatch(CAMERA, uri), _open_camera, live=True),
     Kind("demo:", "the drive that the program draws", lambda uri: uri.startswith("demo:"), _open_demo),
-    Kind("rtsp://…, http://…", "a network stream", lambda uri: re.match(STREAM, uri), _open_stream),
+    Kind("rtsp://…, http://…", "a network stream", lambda uri: re.match(STREAM, uri), _open_stream, live=True),
     Kind("bag.mcap?topic=/front", "a camera in a ROS 2 bag", lambda uri: re.match(BAG, uri), _open_bag, _bag_file),
     Kind("DIR, 'DIR/*.png'", "a folder or quoted glob of pictures", _has_pictures, _open_pictures, _pictures),
     Kind("drive.mp4", "a video file", lambda uri: not re.match(SCHEME, uri), _open_file, _played),
@@ -145,6 +146,11 @@ def _kind(uri: str) -> Kind:
     except (OSError, ValueError) as error:
         raise UsageError(f"{uri!r:.80}: is no path ({getattr(error, 'strerror', None) or error}); give {GRAMMAR}") from error
     raise UsageError(f"{uri}: {uri.partition(':')[0]}:// is no source; give {GRAMMAR}")
+
+
+def is_live(uri: str) -> bool:
+    """Whether the frames of `uri` come when they come. Opens nothing. Raises UsageError for what is no source."""
+    return _kind(_meant(uri)).live
 
 
 def files_of(uri: str) -> list[Path]:

@@ -11,7 +11,8 @@ from drive_seg.lab.evaluate.tables import figure, markdown_table
 from drive_seg.network.card import Bundle, Card
 
 PAGE = "README.md"
-SCORES = (*HEADLINES, "iou", "pixels")  # of an evaluation; one under corruptions is kept for those alone
+APART = ("corruptions",), ("ways", "hz")  # by the first of which they are told
+SCORES = (*HEADLINES, "iou", "pixels")  # of an evaluation, and of nothing that is kept APART
 RAN = ("frames", "backend", "precision", "device", "schedule", "mode", "propagation", "gflop_per_frame", "date", "command")
 
 
@@ -57,7 +58,7 @@ def render(card: Card) -> str:
 
 def keep(bundle: Bundle, name: str, scores: Mapping[str, Any]) -> Path:
     """Writes an evaluation's figures under `name` into the card, and the page anew, whose path is returned. Raises SinkError."""
-    wanted = (*(("corruptions",) if "corruptions" in scores else SCORES), *RAN)
+    wanted = (*next((keys for keys in APART if keys[0] in scores), SCORES), *RAN)
     kept = {key: _rounded(scores[key]) for key in wanted if key in scores}
     card = bundle.card.model_copy(update={"measured": bundle.card.measured | {name: kept}})
     path = bundle.folder / PAGE

@@ -26,7 +26,7 @@ from drive_seg.settings import Settings
 SHARES = (0.05, 0.08, 0.12, 0.18)  # of the labels that differ: on CamVid's clip from two thirds of the frames to a tenth of them
 CHANGED = (0.02, 0.03, 0.05, 0.07)  # of those that change while the key frame stays, which are fewer
 EVERY = "every-frame"
-SCHEDULES = (*(f"clockwork:{n}" for n in (2, 3, 4, 6, 8)), *(f"clockwork:adaptive={s}" for s in CHANGED), "async:1", "async:2")
+SCHEDULES = (*(f"clockwork:{n}" for n in (2, 3, 4, 6, 8)), *(f"clockwork:adaptive={s}" for s in CHANGED), "async:1", "async:2", "async:3")
 SCORED = tuple(f"keyframe:{s}" for s in SHARES)  # where the bundle forecasts
 BASELINES = {name: kind.labels for name, kind in PROPAGATIONS.items() if kind.labels}  # without a network between key frames
 WARMUP = 10  # frames that nobody counts, whenever an engine was opened
@@ -232,3 +232,11 @@ def _parsed(text: str) -> tuple[str, str]:
         return EVERY, text
     parse_schedule(text)
     return text, "sync"
+
+
+def ways(swept: Sweep) -> dict[str, Any]:
+    """What a card keeps of it for session/auto.py: what each way to run the bundle gave."""
+    own = [row for row in swept.rows if row.kind == "run"]
+    kept = ("schedule", "mode", "propagation", "miou")
+    rows = [{name: getattr(row, name) for name in kept} | {"key_frames": round(row.key_frame_rate, 4)} for row in own]
+    return {"clip": swept.clip, "hz": swept.hz, "precision": swept.precision, "ways": rows}
