@@ -3,9 +3,11 @@
 Propagations that the network has learned are in its head; outside of it their context is held, or warped for `netwarp`.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Protocol
 
 import cv2
@@ -14,8 +16,8 @@ import numpy as np
 from drive_seg.contracts import Array, Image, Key, Tensors
 from drive_seg.network.preprocess import input_size
 
-FLOW_HW = (90, 120)  # DIS takes 0.07 ms at this size on one core; a pixel is four of the network's at 480x360
-ASTRAY = 0.01, 0.5  # the flow there and back may differ by this share of its square, and this many squared pixels (Sundaram et al. 2010)
+FLOW_HW = (90, 120)  # a pixel is four of the network's at 480x360
+REMEMBERED = 32  # frames; a context that is older when it comes into use is fetched along one flow between the two
 
 
 class Propagation(Protocol):
@@ -45,42 +47,78 @@ class Hold:
         return key.context
 
 
+@dataclass(slots=True, eq=False)
+class _Seen:
+    """A frame that a flow has seen. Motions are as `Flow.motion` gives them."""
+
+    picture: Array
+    step: Array | None = None  # to the frame before it, once it was asked for
+    sums: tuple[tuple[Array, Array], ...] = ()  # a key's picture, and the motion to it
+
+
 class Flow:
     """The context is warped along DIS optical flow (Kroeger et al. 2016, https://arxiv.org/abs/1603.03590) from the key frame, as in Deep
-    Feature Flow (Zhu et al. 2017); where the flow there and back do not agree, it stays where it was."""
+    Feature Flow (Zhu et al. 2017).
 
-    def __init__(self, name: str = "flow", own: bool = False, preset: int = cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST) -> None:
+    The flow is found from each frame to the one before it and followed back through all of them to the key frame: between frames far apart
+    DIS misses what moves far (docs/temporal.md). It is one flow a frame, however old the context is, and none on key frames.
+    """
+
+    def __init__(self, name: str = "flow", own: bool = False) -> None:
         """`own`: the key's own tensors are warped too."""
         self.name, self._own = name, own
-        self._dis = cv2.DISOpticalFlow.create(preset)
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._dis.setFinestScale(0)  # the preset ends at a quarter of the picture's resolution, where poles have no width
+        self._trail: deque[_Seen] = deque(maxlen=REMEMBERED)  # the newest last
 
     def see(self, image: Image) -> Array:
-        """The picture in grey, of about FLOW_HW and of its shape."""
+        """The picture in grey, of about FLOW_HW and of its shape. To be called for every frame, in order."""
         size_hw = input_size((image.shape[1], image.shape[2]), FLOW_HW, 1)
-        return np.asarray(cv2.resize(cv2.cvtColor(image[0], cv2.COLOR_BGR2GRAY), size_hw[::-1], interpolation=cv2.INTER_AREA))
+        picture = np.asarray(cv2.resize(cv2.cvtColor(image[0], cv2.COLOR_BGR2GRAY), size_hw[::-1], interpolation=cv2.INTER_AREA))
+        if len(self._trail) > 1:
+            self._trail[-2].sums = ()  # nobody goes on from there any more
+        self._trail.append(_Seen(picture))
+        return picture
 
     def propagate(self, key: Key, seen: Array | None) -> Tensors:
         assert key.seen is not None
-        assert seen is not None
         if seen is key.seen:
             return key.context
-        motion = self.motion(seen, key.seen)
+        motion = self._followed(key.seen)
         return {name: warp(tensor, motion) for name, tensor in ({**key.own, **key.context} if self._own else key.context).items()}
 
+    def _followed(self, before: Array) -> Array:
+        """The motion from the frame that was seen last to an earlier one, by way of those between them."""
+        steps, total = list[tuple[_Seen, _Seen]](), None
+        for frame, older in pairwise(reversed(self._trail)):
+            if (total := next((motion for picture, motion in frame.sums if picture is before), None)) is not None:
+                break
+            steps.append((frame, older))
+            if older.picture is before:
+                break
+        else:
+            steps, total = [], self.motion(self._trail[-1].picture, before)
+        for frame, older in reversed(steps):
+            if frame.step is None:
+                frame.step = self.motion(frame.picture, older.picture)
+            total = frame.step if total is None else composed(frame.step, total)
+        assert total is not None
+        self._trail[-1].sums += ((before, total),)
+        return total
+
     def motion(self, now: Array, before: Array) -> Array:
-        """float32 (h, w, 3): x and y in pixels from where something is `now` to where it was `before`, and 1 where that is sure, else 0."""
-        there = self._dis.calc(now, before, None)  # type: ignore[call-overload]
-        back = self._dis.calc(before, now, None)  # type: ignore[call-overload]
-        again = cv2.remap(back, there + _grid(now.shape), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-        x, y = cv2.split(there)
-        again_x, again_y = cv2.split(again)
-        length = x**2 + y**2 + again_x**2 + again_y**2
-        sure = (x + again_x) ** 2 + (y + again_y) ** 2 <= ASTRAY[0] * length + ASTRAY[1]
-        return np.asarray(cv2.merge((x * sure, y * sure, sure.astype(np.float32))))
+        """float32 (h, w, 2): x and y in pixels from where something is `now` to where it was `before`."""
+        return np.asarray(self._dis.calc(now, before, None))  # type: ignore[call-overload]
+
+
+def composed(step: Array, earlier: Array) -> Array:
+    """Two motions (h, w, 2) one after the other: `step` to where something was a frame ago, and from there on `earlier`."""
+    there = step + grid(step.shape[:2])
+    return step + np.asarray(cv2.remap(earlier, there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))  # type: ignore[call-overload]
 
 
 def warp(tensor: Array, motion: Array) -> Array:
-    """A context (1, C, h, w), or a map (h, w) of class ids, with each cell fetched from where most of it was; see Flow for `motion`."""
+    """A context (1, C, h, w), or a map (h, w) of class ids, with each cell fetched from where it was; see Flow for `motion`."""
     height, width = tensor.shape[-2:]
     source = origins(motion, (height, width))
     if tensor.ndim == 2:
@@ -93,18 +131,14 @@ def warp(tensor: Array, motion: Array) -> Array:
 
 
 def origins(motion: Array, size_hw: tuple[int, int]) -> Array:
-    """float32 (h, w, 2): x and y of where each cell of a map of this size was; see Flow for `motion`.
-
-    Half of a cell's pixels have to be sure of their motion; otherwise it stays.
-    """
+    """float32 (h, w, 2): x and y of where each cell of a map of this size was; see Flow for `motion`."""
     (height, width), (rows, columns) = size_hw, motion.shape[:2]
-    x, y, sure = cv2.split(cv2.resize(motion, (width, height), interpolation=cv2.INTER_AREA))
-    scale = (sure >= 0.5) / np.maximum(sure, 0.5)
-    return np.asarray(_grid(size_hw) + cv2.merge((x * scale * np.float32(width / columns), y * scale * np.float32(height / rows))))
+    scale = np.array((width / columns, height / rows), np.float32)
+    return np.asarray(grid(size_hw) + cv2.resize(motion, (width, height), interpolation=cv2.INTER_AREA) * scale)
 
 
 @lru_cache(maxsize=8)
-def _grid(size_hw: tuple[int, int]) -> Array:
+def grid(size_hw: tuple[int, int]) -> Array:
     """float32 (h, w, 2): each cell's own x and y."""
     return np.dstack(np.meshgrid(np.arange(size_hw[1], dtype=np.float32), np.arange(size_hw[0], dtype=np.float32)))
 
@@ -121,7 +155,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "hold": Kind("it stays where it was; this frame's own features make the best of it", Hold, False, "copied labels"),
-    "flow": Kind("it is warped along optical flow (DIS), checked there and back", Flow, False, "warped labels"),
+    "flow": Kind("it is warped along optical flow (DIS), followed from frame to frame", Flow, False, "warped labels"),
     "netwarp": Kind("warped; each channel is weighed against this frame's own features", lambda name: Flow(name, own=True)),
     "attend": Kind("each cell gathers it from where the key frame looked as the cell looks now", Hold),
     "recurrent": Kind("a gated unit moves it on by a step a frame", Hold),

@@ -457,7 +457,7 @@
     <message><source>they follow the picture's edges: a guided filter</source><translation>sie folgen den Kanten des Bildes: ein geführtes Filter</translation></message>
     <message><source>they lie where two classes are equally probable: probabilities enlarged before they are compared</source><translation>sie liegen, wo zwei Klassen gleich wahrscheinlich sind: vergrößerte Wahrscheinlichkeiten werden verglichen</translation></message>
     <message><source>it stays where it was; this frame's own features make the best of it</source><translation>er bleibt, wo er war; die eigenen Merkmale dieses Bildes machen das Beste daraus</translation></message>
-    <message><source>it is warped along optical flow (DIS), checked there and back</source><translation>er wird mit dem optischen Fluss (DIS) verschoben, hin und zurück geprüft</translation></message>
+    <message><source>it is warped along optical flow (DIS), followed from frame to frame</source><translation>er wird mit dem optischen Fluss (DIS) verschoben, von Bild zu Bild verfolgt</translation></message>
     <message><source>warped; each channel is weighed against this frame's own features</source><translation>verschoben; jeder Kanal wird gegen die eigenen Merkmale dieses Bildes abgewogen</translation></message>
     <message><source>each cell gathers it from where the key frame looked as the cell looks now</source><translation>jede Zelle sammelt ihn dort, wo das Schlüsselbild so aussah wie die Zelle jetzt</translation></message>
     <message><source>a gated unit moves it on by a step a frame</source><translation>eine Einheit mit Toren führt ihn mit jedem Bild einen Schritt weiter</translation></message>

@@ -50,6 +50,18 @@ def test_one_frame_or_another_size_is_nothing_to_compare() -> None:
     assert meter.figures() == {"temporal_consistency": None, "truth_consistency": None, "flicker": None}
 
 
+def test_motion_is_not_sure_where_the_way_back_ends_elsewhere() -> None:
+    rng = np.random.default_rng(5)
+    wide = cv2.GaussianBlur(rng.integers(0, 255, (180, 300, 3), np.uint8), (0, 0), 3)
+    before, now = np.ascontiguousarray(wide[:, :240]), np.ascontiguousarray(wide[:, 6:246])
+    now[:, 120:] = cv2.GaussianBlur(rng.integers(0, 255, (180, 120, 3), np.uint8), (0, 0), 3)  # the right half is another place
+    (motion,) = motions([before, now])
+    assert motion[:, :100, 2].mean() > 0.95
+    assert motion[:, 140:, 2].mean() < 0.5
+    assert (motion[..., :2][motion[..., 2] == 0] == 0).all()
+    assert np.median(motion[:, :100, 0]) == pytest.approx(6, abs=0.2)
+
+
 def test_labels_that_move_with_the_picture_agree_and_those_that_stay_do_not() -> None:
     rng = np.random.default_rng(3)
     wide = cv2.GaussianBlur(rng.integers(0, 255, (180, 400, 3), np.uint8), (0, 0), 3)
