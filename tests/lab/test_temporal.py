@@ -22,11 +22,20 @@ from drive_seg.lab.train.clips import Clips, neighbours
 from drive_seg.lab.train.motion import moved, nearness, pass_by
 from drive_seg.lab.train.paste import Cutout
 from drive_seg.lab.train.recipe import Recipe
-from drive_seg.lab.train.temporal import Batches, FeaturePool, TemporalRecipe, check_learnable, distill, load_temporal, warp_context
+from drive_seg.lab.train.temporal import (
+    Batches,
+    FeaturePool,
+    TemporalRecipe,
+    check_learnable,
+    distill,
+    load_temporal,
+    sampled,
+    warp_context,
+)
 from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
-from drive_seg.network.propagate import Flow, make_propagation, origins, warp
+from drive_seg.network.propagate import Flow, make_propagation, warp
 from drive_seg.network.schedule import Clockwork
 from tests.lab.conftest import SIZE_HW, Tiny
 from tests.lab.test_models import SMALL
@@ -84,9 +93,8 @@ def test_untaught_propagations_leave_the_context_nearly_as_it_comes() -> None:
 def test_the_workshop_warps_as_the_live_program_does() -> None:
     rng = np.random.default_rng(0)
     context = rng.normal(size=(1, 5, 23, 30)).astype(np.float32)
-    motion = np.dstack((rng.normal(0, 6, (90, 120)), rng.normal(0, 6, (90, 120)), rng.random((90, 120)) < 0.8)).astype(np.float32)
-    source = origins(motion, (23, 30)) / np.array([29, 22], np.float32) * 2 - 1
-    ours = warp_context(torch.from_numpy(context), torch.from_numpy(source)[None])
+    motion = rng.normal(0, 6, (90, 120, 2)).astype(np.float32)
+    ours = warp_context(torch.from_numpy(context), torch.from_numpy(sampled(motion, (23, 30)))[None])
     apart = np.abs(ours.numpy() - warp(context, motion))  # OpenCV's remap knows 32 steps between two cells
     assert apart.mean() < 0.02
     assert apart.max() < 0.15

@@ -38,7 +38,7 @@ from drive_seg.lab.train.recipe import TomlRecipe, one_of
 from drive_seg.network.card import Bundle, Card
 from drive_seg.network.engine import Engine
 from drive_seg.network.preprocess import to_input
-from drive_seg.network.propagate import FOR_ALL, Flow, make_propagation, origins
+from drive_seg.network.propagate import FOR_ALL, Flow, composed, make_propagation, origins
 
 SAVE_EVERY_S = 60.0
 
@@ -159,7 +159,7 @@ class Batches:
             clip = int(rng.integers(len(pool.images)))
             now = int(rng.integers(1, frames))
             key = int(rng.integers(now))
-            motion = self._flow.motion(pool.seen[clip, now], pool.seen[clip, key])
+            motion = self._motion(pool.seen[clip], key, now)
             sources.append(sampled(motion, pool.context.shape[-2:]))
             key_sources.append(sampled(motion, coarse_hw))
             differs = (pool.full[clip, now] != pool.full[clip, key]).astype(np.float32)
@@ -179,6 +179,13 @@ class Batches:
             truth=torch.from_numpy(pool.truth[at_now]),
             differs=torch.from_numpy(np.stack(differing)),
         )
+
+    def _motion(self, seen: Array, key: int, now: int) -> Array:
+        """As Flow finds it: from frame to frame back to the key frame."""
+        motion = self._flow.motion(seen[key + 1], seen[key])
+        for t in range(key + 2, now + 1):
+            motion = composed(self._flow.motion(seen[t], seen[t - 1]), motion)
+        return motion
 
     def __call__(self, first_step: int) -> Iterator[tuple[int, Batch]]:
         return prefetch(self.batch, first_step, self.recipe.steps)
