@@ -14,7 +14,7 @@ from drive_seg.errors import DisplayError, UsageError
 from drive_seg.settings import FLAGS, SOURCE, Settings
 
 
-@takes(*FLAGS)
+@takes(*FLAGS, repeated=("source",))
 def run(
     context: typer.Context,
     flags: Flags,
@@ -23,7 +23,7 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Play a drive with a live overlay, record it, or benchmark it."""
-    named = [str(value) for value in (flags.pop("source", None), video, camera) if value is not None]
+    named = [given for given in (flags.pop("source", None), video, None if camera is None else str(camera)) if given is not None]
     if len(named) > 1:
         raise UsageError("--source, --video and --camera name the same thing; give one of them")
     config = flags.pop("config", None)
@@ -40,6 +40,8 @@ def run(
 def _window_wanted(settings: Settings) -> bool:
     if settings.headless:
         return False
+    if settings.beside and not settings.benchmark:
+        raise UsageError("several cameras are played without a window for now; add --headless")
     from drive_seg.ui.display import require_display
 
     try:
@@ -65,14 +67,18 @@ def _run_window(settings: Settings, keep: Callable[[object], None]) -> None:
 
 
 def _run_headless(settings: Settings, keep: Callable[[object], None]) -> None:
-    with announced(settings) as session:
-        session.run()
-        summary = session.summary()
+    with announced(settings) as cameras:
+        cameras.run()
+        summary = cameras.summary()
     _report(settings, summary, keep)
+    for error in cameras.errors.values():  # the first one ends the process, now that what the others gave is kept
+        raise error
 
 
 def _report(settings: Settings, summary: dict[str, Any], keep: Callable[[object], None]) -> None:
     """What a person wants to know at the end, and the files that were asked for."""
+    for one in summary.get("cameras", ()):
+        out.print(f"[{one['camera']}] {one['source']}: {sentence(one)}", soft_wrap=True, markup=False)
     out.print(sentence(summary), soft_wrap=True)
     if audited := summary.get("agreement"):
         frames, oldest = sum(one["frames"] for one in audited), audited[-1]
@@ -84,7 +90,7 @@ def _report(settings: Settings, summary: dict[str, Any], keep: Callable[[object]
         free = "" if ahead["road_share"] is None else f"{ahead['road_share']:.1%} of the corridor was road; "
         came = f"a person came into it {persons} time{'s' * (persons != 1)}"
         out.print(f"{free}{came} and was there in {frames} of {ahead['frames']} frames", soft_wrap=True)
-    for path in (settings.output, settings.save_masks, settings.trace):
-        if path and path.exists() and summary["frames"]:  # a recording without a frame leaves no file
+    for path in (path for one in settings.cameras for path in one.written.values()):
+        if path.exists() and summary["frames"]:  # a recording without a frame leaves no file
             out.print(f"wrote {path}", soft_wrap=True, markup=False)
     keep(summary)

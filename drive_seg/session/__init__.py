@@ -1,6 +1,7 @@
 """One run: a source, its pipelines, sinks and observers, and the one loop that takes frames through them.
 
 session     the frame loop; headless, benchmark, evaluation and sweep iterate it, a window steers it
+cameras     several sessions in one loop: whose frame comes next, and what becomes of a camera that fails
 player      what a window asks of the session that it shows, and what that says of itself (status)
 steered     that session, in a thread of its own: frames, between two of them commands, and what fails is lived with
 current     the source that it plays, exchanged or waited for while it runs
