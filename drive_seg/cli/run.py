@@ -1,6 +1,6 @@
 """`drive-seg run`: a drive in the window, without one, or timed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from drive_seg.cli.benchmark import run_benchmark, sentence
 from drive_seg.cli.flags import Debug, err, figures_of, out, typed
 from drive_seg.cli.headless import announced
 from drive_seg.cli.options import Flags, takes
-from drive_seg.errors import DisplayError, UsageError
+from drive_seg.errors import DisplayError, DriveSegError, UsageError
 from drive_seg.settings import FLAGS, SOURCE, Settings
 
 
@@ -32,7 +32,7 @@ def run(
         if settings.benchmark:
             run_benchmark(settings, typed(context), keep)
         elif _window_wanted(settings):
-            _run_window(settings, keep)
+            (_run_tiles if settings.beside else _run_window)(settings, keep)
         else:
             _run_headless(settings, keep)
 
@@ -40,8 +40,6 @@ def run(
 def _window_wanted(settings: Settings) -> bool:
     if settings.headless:
         return False
-    if settings.beside and not settings.benchmark:
-        raise UsageError("several cameras are played without a window for now; add --headless")
     from drive_seg.ui.display import require_display
 
     try:
@@ -66,13 +64,27 @@ def _run_window(settings: Settings, keep: Callable[[object], None]) -> None:
     _report(settings, player.summary(), keep)
 
 
+def _run_tiles(settings: Settings, keep: Callable[[object], None]) -> None:
+    from drive_seg.session.rack import Rack
+    from drive_seg.ui.app import run_window
+
+    rack = Rack(settings)
+    run_window(rack, title="drive-seg")
+    _end(settings, rack.summary(), rack.errors, keep)
+
+
 def _run_headless(settings: Settings, keep: Callable[[object], None]) -> None:
     with announced(settings) as cameras:
         cameras.run()
         summary = cameras.summary()
+    _end(settings, summary, list(cameras.errors.values()), keep)
+
+
+def _end(settings: Settings, summary: dict[str, Any], errors: Sequence[DriveSegError], keep: Callable[[object], None]) -> None:
+    """Raises the first error, once what there is has been told and kept."""
     _report(settings, summary, keep)
-    for error in cameras.errors.values():  # the first one ends the process, now that what the others gave is kept
-        raise error
+    if errors:
+        raise errors[0]
 
 
 def _report(settings: Settings, summary: dict[str, Any], keep: Callable[[object], None]) -> None:

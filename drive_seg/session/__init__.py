@@ -6,6 +6,7 @@ player      what a window asks of the session that it shows, and what that says 
 steered     that session, in a thread of its own: frames, between two of them commands, and what fails is lived with
 current     the source that it plays, exchanged or waited for while it runs
 live        a pipeline that is exchanged while it runs; comparison has a second one
+rack        several cameras in a thread of their own, for a window
 lookout     watches the road ahead, in the corridor that was set for the source (corridors)
 opening     from settings to what a session is made of
 """

@@ -375,6 +375,8 @@
 </context>
 <context>
     <name>ui</name>
+    <message><source>{0} dropped</source><translation>{0} verworfen</translation></message>
+    <message><source>{0} cameras – {1}</source><translation>{0} Kameras – {1}</translation></message>
     <message><source>needs {0}; {1}</source><translation>braucht {0}; {1}</translation></message>
     <message><source>Open a video or a picture</source><translation>Video oder Bild öffnen</translation></message>
     <message><source>Videos and pictures ({0});;All files (*)</source><translation>Videos und Bilder ({0});;Alle Dateien (*)</translation></message>
