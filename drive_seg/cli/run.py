@@ -10,7 +10,7 @@ from drive_seg.cli.benchmark import run_benchmark, sentence
 from drive_seg.cli.flags import Debug, err, figures_of, out, typed
 from drive_seg.cli.headless import announced
 from drive_seg.cli.options import Flags, takes
-from drive_seg.errors import DisplayError, DriveSegError, UsageError
+from drive_seg.errors import DisplayError, UsageError
 from drive_seg.settings import FLAGS, SOURCE, Settings
 
 
@@ -80,7 +80,7 @@ def _run_headless(settings: Settings, keep: Callable[[object], None]) -> None:
     _end(settings, summary, list(cameras.errors.values()), keep)
 
 
-def _end(settings: Settings, summary: dict[str, Any], errors: Sequence[DriveSegError], keep: Callable[[object], None]) -> None:
+def _end(settings: Settings, summary: dict[str, Any], errors: Sequence[BaseException], keep: Callable[[object], None]) -> None:
     """Raises the first error, once what there is has been told and kept."""
     _report(settings, summary, keep)
     if errors:
@@ -90,8 +90,17 @@ def _end(settings: Settings, summary: dict[str, Any], errors: Sequence[DriveSegE
 def _report(settings: Settings, summary: dict[str, Any], keep: Callable[[object], None]) -> None:
     """What a person wants to know at the end, and the files that were asked for."""
     for one in summary.get("cameras", ()):
-        out.print(f"[{one['camera']}] {one['source']}: {sentence(one)}", soft_wrap=True, markup=False)
-    out.print(sentence(summary), soft_wrap=True)
+        _tell(one, f"[{one['camera']}] {one['source']}: ")
+    _tell(summary)
+    for path in (path for one in settings.cameras for path in one.written.values()):
+        if path.exists() and summary["frames"]:  # a recording without a frame leaves no file
+            out.print(f"wrote {path}", soft_wrap=True, markup=False)
+    keep(summary)
+
+
+def _tell(summary: dict[str, Any], label: str = "") -> None:
+    """One camera's figures, or those of all."""
+    out.print(f"{label}{sentence(summary)}", soft_wrap=True, markup=False)
     if audited := summary.get("agreement"):
         frames, oldest = sum(one["frames"] for one in audited), audited[-1]
         share = sum(one["share"] * one["frames"] for one in audited) / frames
@@ -101,8 +110,4 @@ def _report(settings: Settings, summary: dict[str, Any], keep: Callable[[object]
         persons, frames = ahead["persons"], ahead["frames_with_person"]
         free = "" if ahead["road_share"] is None else f"{ahead['road_share']:.1%} of the corridor was road; "
         came = f"a person came into it {persons} time{'s' * (persons != 1)}"
-        out.print(f"{free}{came} and was there in {frames} of {ahead['frames']} frames", soft_wrap=True)
-    for path in (path for one in settings.cameras for path in one.written.values()):
-        if path.exists() and summary["frames"]:  # a recording without a frame leaves no file
-            out.print(f"wrote {path}", soft_wrap=True, markup=False)
-    keep(summary)
+        out.print(f"{label}{free}{came} and was there in {frames} of {ahead['frames']} frames", soft_wrap=True, markup=False)

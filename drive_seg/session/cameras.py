@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from drive_seg.contracts import Frame, Result
-from drive_seg.errors import DriveSegError
 from drive_seg.session.figures import percentiles
 from drive_seg.session.session import Session, play
-from drive_seg.sources.capture import Capture
+from drive_seg.sources.capture import CLOSE_LIMIT_S, Capture
 from drive_seg.workers import Closed, Worker
 
 SHARED = ("model", "backend", "precision", "device", "schedule", "mode", "propagation")
@@ -23,9 +22,9 @@ class Cameras:
     def __init__(self, sessions: Sequence[Session], arrived: threading.Condition) -> None:
         """Each session has a capture, all of which tell `arrived` of what they have."""
         self.sessions, self.captures = tuple(sessions), tuple(_capture(session) for session in sessions)
-        self.errors: dict[int, DriveSegError] = {}  # by the camera's number
-        self.failed: Callable[[int, DriveSegError], None] = lambda at, error: None  # told of each
-        self._arrived = arrived
+        self.errors: dict[int, Exception] = {}  # by the camera's number
+        self.failed: Callable[[int, Exception], None] = lambda at, error: None  # told of each
+        self._arrived, self._closing = arrived, dict[int, Worker]()
         self._began_s = self._ended_s = 0.0
 
     @property
@@ -67,7 +66,7 @@ class Cameras:
                 frame = self.captures[at].next(0.0)
             except Closed:
                 session.over = True
-            except DriveSegError as error:
+            except Exception as error:
                 if len(self.sessions) == 1:
                     raise
                 session.over, self.errors[at] = True, error
@@ -76,15 +75,25 @@ class Cameras:
                 if frame:
                     yield session, frame
             if session.over:
-                self.captures[at].close()
+                self._end(at)
                 session.finish()
             else:
                 waiting.append(at)
 
     def close(self) -> None:
-        """Ends the frames of all, as if they were over. Of any thread."""
-        for capture in self.captures:
-            capture.close()
+        """Ends the frames of all, as if they were over; returns at once. Of any thread."""
+        for at in range(len(self.captures)):
+            self._end(at)
+
+    def wait(self) -> None:
+        """Until the captures of those that are over are closed."""
+        for worker in tuple(self._closing.values()):
+            worker.wait(CLOSE_LIMIT_S)
+
+    def _end(self, at: int) -> None:
+        """In a thread of its own: a read that is under way may hold it up, and nobody else."""
+        if at not in self._closing:
+            self._closing[at] = Worker(f"close camera {at}", self.captures[at].close).start()
 
     def salvage(self, limit_s: float) -> None:
         """As Session.salvage, for all of them together."""
@@ -109,7 +118,7 @@ class Cameras:
             "frames": frames,
             "fps": frames / seconds if frames and seconds > 0 else None,
             "key_frame_rate": keys / frames if frames else None,
-            "dropped": sum(session.dropped for session in self.sessions),
+            "dropped": sum(session.latencies.dropped for session in self.sessions),
             "latency_ms": {"total": percentiles(total_ms)},
             "cameras": cameras,
         }

@@ -315,7 +315,10 @@ def open_cameras(settings: Settings, tell: Callable[[str], None] | None = None) 
             sessions.append(_session(one, pipeline, capture, written))
         if auditor:
             sessions[0].auditor = sessions[0].observers["audit"] = auditor
-        yield Cameras(sessions, arrived)
+        run = Cameras(sessions, arrived)
+        stack.callback(run.wait)
+        stack.callback(run.close)
+        yield run
 
 
 def _session(settings: Settings, pipeline: Pipeline, capture: Capture, sinks: Mapping[str, Sink]) -> Session:

@@ -108,9 +108,9 @@ class Rack:
         return self.cameras.summary()
 
     @property
-    def errors(self) -> list[DriveSegError]:
+    def errors(self) -> list[BaseException]:
         """What ended all of them, if anything did, and the cameras that failed."""
-        ended = [self._worker.error] if isinstance(self._worker.error, DriveSegError) else []
+        ended = [self._worker.error] if self._worker.error else []
         return [*ended, *self.cameras.errors.values()]
 
     def _run(self) -> None:

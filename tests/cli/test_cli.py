@@ -25,7 +25,7 @@ from drive_seg import cli
 from drive_seg.cli.benchmark import table
 from drive_seg.cli.flags import err as stderr
 from drive_seg.cli.flags import reserved
-from drive_seg.cli.headless import Events, said_by
+from drive_seg.cli.headless import Events, print_note, said_by
 from drive_seg.contracts import KINDS, TIMED, Ahead
 from drive_seg.demo import DemoDrive
 from drive_seg.files import part_of
@@ -162,7 +162,7 @@ def test_the_road_ahead_is_told_at_the_end_and_written(capsys: pytest.CaptureFix
 
 def test_a_person_in_the_corridor_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     ahead = Ahead((360, 480), USUAL, (), 0.8, 210, 9, 50, 210, True, True, "begin")
-    events = Events()
+    events = Events(print_note)
     for index, one in enumerate((ahead, replace(ahead, event=None), replace(ahead, person=False, person_row=None, event="end"))):
         made = make_result(123 + index)
         events.on_result(replace(made, ahead=one), None)
