@@ -28,12 +28,13 @@ from drive_seg.cli.flags import reserved
 from drive_seg.cli.headless import Events, print_note, said_by
 from drive_seg.contracts import KINDS, TIMED, Ahead
 from drive_seg.demo import DemoDrive
+from drive_seg.errors import SourceError
 from drive_seg.files import part_of
 from drive_seg.network.ahead import USUAL
 from drive_seg.network.card import load_bundle
 from drive_seg.session.figures import percentiles
 from drive_seg.settings import DEFAULT_MODEL
-from tests.fakes import make_bundle, make_result
+from tests.fakes import FakeBackend, FakeSource, make_bundle, make_result
 from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
@@ -270,6 +271,31 @@ def test_debug_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 1
     assert "Traceback" in err
     assert err.splitlines()[-1].startswith("drive-seg: missing.mp4: ")
+
+
+def test_several_cameras_are_told_one_by_one_and_one_that_broke_is_the_exit_code(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {"a": lambda: FakeSource(3), "b": lambda: FakeSource(2, error=SourceError("b: broke; check it"))}
+    monkeypatch.setattr("drive_seg.session.opening.open_source", lambda uri, **how: made[uri]())
+    monkeypatch.setattr("drive_seg.session.opening.open_backend", lambda name, **how: FakeBackend())
+    what = ("--model", str(make_bundle(tmp_path / "net").folder), "--source", "a", "--source", "b")
+    written = ("--save-masks", str(tmp_path / "masks"), "--json", str(tmp_path / "run.json"))
+    code, out, err = call(capsys, "run", "--headless", *what, *written)
+    assert code == 1
+    assert "[1] b: broke; check it; the others go on" in err
+    assert err.endswith("drive-seg: b: broke; check it\n")
+    told = out.splitlines()
+    assert [line.partition(",")[0] for line in told[:3]] == ["[0] fake: 3 frames", "[1] fake: 2 frames", "5 frames"]
+    assert told[3:] == [f"wrote {tmp_path / f'masks-{at}'}" for at in (0, 1)]
+    kept = json.loads((tmp_path / "run.json").read_text())
+    assert [(one["frames"], one["error"]) for one in kept["cameras"]] == [(3, None), (2, "b: broke; check it")]
+
+
+def test_sources_are_named_by_one_flag_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    for named in (("--source", "a", "--source", "b", "--video", "c"), ("--video", "a", "--camera", "0")):
+        code, _, err = call(capsys, "run", *named)
+        assert (code, err) == (2, "drive-seg: --source, --video and --camera name the same thing; give one of them\n")
 
 
 def test_models_says_where_each_bundle_lies(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from drive_seg.errors import SourceError
 from drive_seg.session.figures import Numbers
 from drive_seg.session.rack import CameraStatus, Rack
 from drive_seg.settings import Settings
+from drive_seg.ui.app import run_window
 from drive_seg.ui.cameras import CamerasWindow, Tile
 from drive_seg.ui.keeping import Memory
 from drive_seg.ui.meter import Meter
@@ -99,6 +100,18 @@ def test_what_a_tile_says(qapp: object, status: CameraStatus, says: str, waiting
     tile.tell(status)
     assert (tile.tags[0], tile.waiting, tile.toolTip()) == (says, waiting, status.error)
     tile.deleteLater()
+
+
+def test_a_rack_is_run_in_its_own_window_and_closed_with_it(qapp: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drive_seg.ui.app.WARMUP_S", 0.0)
+    threads = set(threading.enumerate())
+    rack = Rack(Settings.load(None, {"source": DRIVES[:2], "model": "camvid", "precision": "fp32", "threads": 1}))
+    run_window(rack, seconds=0.2)
+    assert set(threading.enumerate()) <= threads
+    summary = rack.summary()
+    assert isinstance(summary["cameras"], list)
+    assert [one["source"] for one in summary["cameras"]] == ["demo:?size=128x96", "demo:?seed=1&size=128x96"]
+    assert not rack.errors
 
 
 def test_a_camera_that_cannot_be_opened_is_told_before_there_is_a_window() -> None:
