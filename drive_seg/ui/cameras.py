@@ -27,24 +27,27 @@ CLICK_PX = 4  # a press that moves further moves the picture
 
 
 class Tile(VideoView):
-    """One camera's picture, with its name, rate and state; a click, or Enter where it has the focus, enlarges it or goes back."""
+    """One camera's picture, with its number, state, rate and name; a click, or Enter where it has the focus, enlarges it or goes back."""
 
     clicked = pyqtSignal()
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, number: int) -> None:
+        """`number`: the key that enlarges it, from 1."""
         super().__init__(meter)
+        self._number = str(number)
         self.shown: Shown | None = None
         self._pressed: tuple[float, float] | None = None
 
     def tell(self, status: CameraStatus) -> None:
-        said = [status.name, state_name(status.state)]
+        said = [self._number, state_name(status.state)]
         if status.numbers.count:
             said += [f"{status.numbers.fps:.1f} fps", f"{status.numbers.p50_ms:.1f} ms"]
         if status.dropped:
             said.append(translate("ui", "{0} dropped").format(status.dropped))
+        said.append(status.name)  # last: what there is no room for is left out, and the tip has all
         self.tags, self.waiting = (" · ".join(said), ""), "\n".join(filter(None, (" · ".join(said), status.error)))
         self.setAccessibleName(self.tags[0])
-        self.setToolTip(status.error)
+        self.setToolTip(self.waiting)
         self.update()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
@@ -75,7 +78,7 @@ class CamerasWindow(QMainWindow):
         """`rack` is open. `memory`: where the theme is kept, the user's own unless given."""
         super().__init__()
         self.rack, self.meter, self.enlarged = rack, Meter(), None if len(rack.cameras.sessions) > 1 else 0
-        self.tiles = [Tile(self.meter) for _ in rack.cameras.sessions]
+        self.tiles = [Tile(self.meter, at + 1) for at in range(len(rack.cameras.sessions))]
         self.strip, self.line = Strip(self.meter), Elided("dim")
         self._area = QWidget()
         self._grid = QGridLayout(self._area)

@@ -64,14 +64,14 @@ def test_a_click_enlarges_a_camera_and_another_one_or_escape_goes_back(qtbot: Qt
     assert seen(started) == [1]
 
 
-def test_each_tile_says_its_cameras_name_state_and_rate_and_shows_its_own_picture(qtbot: QtBot, started: CamerasWindow) -> None:
+def test_each_tile_says_its_cameras_state_rate_and_name_and_shows_its_own_picture(qtbot: QtBot, started: CamerasWindow) -> None:
     for at, tile in enumerate(started.tiles):
-        until(
-            qtbot,
-            lambda at=at, tile=tile: (
-                tile.tags[0].startswith(f"{started.rack.cameras.names[at]} · playing · ") and " fps · " in tile.tags[0]
-            ),
-        )
+
+        def told(at: int = at, tile: Tile = tile) -> bool:
+            said = tile.tags[0]
+            return said.startswith(f"{at + 1} · playing · ") and " fps · " in said and said.endswith(f" · {started.rack.cameras.names[at]}")
+
+        until(qtbot, told)
         assert tile.shown is not None
         assert tile.shown.result.frame.image.shape[:2] == (96, 128)
     pictures = [tile.shown.result.frame.image for tile in started.tiles if tile.shown]
@@ -81,24 +81,24 @@ def test_each_tile_says_its_cameras_name_state_and_rate_and_shows_its_own_pictur
 @pytest.mark.parametrize(
     ("status", "says", "waiting"),
     [
-        (CameraStatus("a.mp4", "ended", Numbers(), 0, ""), "a.mp4 · ended", "a.mp4 · ended"),
+        (CameraStatus("a.mp4", "ended", Numbers(), 0, ""), "4 · ended · a.mp4", "4 · ended · a.mp4"),
         (
             CameraStatus("camera 1", "reconnecting", Numbers(), 7, ""),
-            "camera 1 · reconnecting · 7 dropped",
-            "camera 1 · reconnecting · 7 dropped",
+            "4 · reconnecting · 7 dropped · camera 1",
+            "4 · reconnecting · 7 dropped · camera 1",
         ),
-        (CameraStatus("b.mp4", "failed", Numbers(), 0, "broken"), "b.mp4 · failed", "b.mp4 · failed\nbroken"),
+        (CameraStatus("b.mp4", "failed", Numbers(), 0, "broken"), "4 · failed · b.mp4", "4 · failed · b.mp4\nbroken"),
         (
             CameraStatus("c", "playing", Numbers(9, 14.96, 8.04), 0, ""),
-            "c · playing · 15.0 fps · 8.0 ms",
-            "c · playing · 15.0 fps · 8.0 ms",
+            "4 · playing · 15.0 fps · 8.0 ms · c",
+            "4 · playing · 15.0 fps · 8.0 ms · c",
         ),
     ],
 )
 def test_what_a_tile_says(qapp: object, status: CameraStatus, says: str, waiting: str) -> None:
-    tile = Tile(Meter())
+    tile = Tile(Meter(), 4)
     tile.tell(status)
-    assert (tile.tags[0], tile.waiting, tile.toolTip()) == (says, waiting, status.error)
+    assert (tile.tags[0], tile.waiting, tile.toolTip(), tile.accessibleName()) == (says, waiting, waiting, says)
     tile.deleteLater()
 
 
