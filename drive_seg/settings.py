@@ -20,11 +20,13 @@ from drive_seg.files import expanded
 from drive_seg.network import ahead, postprocess, propagate, schedule
 from drive_seg.reading import read_toml
 from drive_seg.sinks.formats import FORMATS
+from drive_seg.sinks.tracer import PERFETTO
 
 DEFAULT_MODEL = "city"
 DEFAULT_SOURCE = "demo:"
 SAVED = "saved"  # the corridor that the window has kept for the source
 MOST_PX = 16384  # of an input's side
+MOST_CAMERAS = 8
 PRODUCT = ("model", "backend", "precision", "schedule", "mode", "propagation")  # of which a benchmark takes several values
 FOREIGN = ("class_names", "mean", "std", "channels", "scale")  # what only a network without a card has to be told
 
@@ -147,6 +149,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     source: Annotated[NameOrPlace, Flag(SOURCE, "SOURCE", "what is played", choices=SOURCES)] = DEFAULT_SOURCE
+    beside: tuple[NameOrPlace, ...] = ()  # more cameras: the sources after the first, where `source` is given as several
     loop: Annotated[bool, Flag(SOURCE, "", "begin again at the end")] = False
     max_frames: Annotated[
         int | None, Field(ge=1), Flag(SOURCE, "N", "stop after N frames; a benchmark counts so many, after its warm-up")
@@ -244,16 +247,35 @@ class Settings(BaseModel):
         given = {name: value for name, value in flags.items() if value is not None}
         config = config and expanded(config)
         try:
-            return cls(**({**_read(config), **given, "config": config} if config else given))  # type: ignore[arg-type]
+            return cls(**_several({**_read(config), **given, "config": config} if config else given))  # type: ignore[arg-type]
         except ValidationError as error:
             first = error.errors()[0]
             key = str(first["loc"][0])  # what follows are pydantic's names for the types that it tried
+            key = "source" if key == "beside" else key
             where = f"--{key.replace('_', '-')}" if key in given or not config else f"{config}: {key}"
             if first["type"] == "extra_forbidden":
-                known = ", ".join(sorted(field.alias or name for name, field in cls.model_fields.items()))
+                known = ", ".join(sorted(FLAGS))
                 raise UsageError(f"{where}: no such key; known are {known}") from error
             message = first["msg"].removeprefix("Value error, ")
             raise UsageError(f"{where}: {message[0].lower()}{message[1:]}, not {reprlib.repr(first['input'])}") from error
+
+    @property
+    def cameras(self) -> "tuple[Self, ...]":
+        """Settings of one source each, in the order in which they were given: of several, every file has its camera's number."""
+        if not self.beside:
+            return (self,)
+        sources = (self.source, *self.beside)
+        return tuple(self.model_copy(update={"source": source, "beside": (), **self._numbered(at)}) for at, source in enumerate(sources))
+
+    @property
+    def written(self) -> dict[str, Path]:
+        """What is written of one source's frames, by the flags."""
+        given = {"--output": self.output, "--save-masks": self.save_masks, "--trace": self.trace}
+        return {flag: path for flag, path in given.items() if path}
+
+    def _numbered(self, at: int) -> dict[str, Path]:
+        given = {name: getattr(self, name) for name in ("output", "save_masks", "trace", "replay")}
+        return {name: numbered(path, at) for name, path in given.items() if path}
 
     def arguments(self) -> list[str]:
         """What gives these settings on the command line: source and model, and whatever else is not its default.
@@ -263,13 +285,15 @@ class Settings(BaseModel):
         given: list[str] = []
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            if field.exclude or (value == field.default and name not in ("source", "model")):
+            if field.exclude or name == "beside" or (value == field.default and name not in ("source", "model")):
                 continue
             if name == "class_names" and isinstance(value, tuple):
                 raise UsageError("class names given as lines have no flag; write them into a file, one a line, for --class-names")
             given.append(f"--{(field.alias or name).replace('_', '-')}")
             if value is not True:
                 given.append(_typed(name, value))
+            for more in self.beside if name == "source" else ():
+                given += ["--source", more]
         return given
 
     @classmethod
@@ -279,6 +303,24 @@ class Settings(BaseModel):
         if unknown := changes.keys() - cls.model_fields.keys():
             raise UsageError(f"{', '.join(sorted(unknown))}: no such setting; known are {', '.join(sorted(cls.model_fields))}")
         return {name: getattr(checked, name) for name in changes}
+
+
+def numbered(path: Path, at: int) -> Path:
+    """out.mp4 of camera 1 is out-1.mp4."""
+    suffix = PERFETTO if path.name.endswith(PERFETTO) else path.suffix
+    return path.with_name(f"{path.name.removesuffix(suffix)}-{at}{suffix}")
+
+
+def _several(given: dict[str, object]) -> dict[str, object]:
+    """With the first source as `source` and the others beside it. Raises UsageError."""
+    sources = given.get("source")
+    if "beside" in given:
+        raise UsageError("beside: no such key; give `source` a list")
+    if not isinstance(sources, (list, tuple)):
+        return given
+    if not 1 <= len(sources) <= MOST_CAMERAS:
+        raise UsageError(f"--source: {len(sources)} were given; give 1 to {MOST_CAMERAS}")
+    return {**given, "source": sources[0], "beside": tuple(sources[1:])}
 
 
 def _typed(name: str, value: object) -> str:
@@ -292,7 +334,9 @@ def _typed(name: str, value: object) -> str:
 
 def _flags() -> Iterator[tuple[str, Flag]]:
     for name, field in Settings.model_fields.items():
-        flag = next(one for one in field.metadata if isinstance(one, Flag))
+        flag = next((one for one in field.metadata if isinstance(one, Flag)), None)
+        if flag is None:
+            continue
         own = "" if field.default in (None, False) else str(field.default).removesuffix(".0")
         yield field.alias or name, replace(flag, default=flag.default or own)
 

@@ -27,10 +27,11 @@ class Closed(Exception):
 class Mailbox(Generic[T]):
     """A queue of `depth` items between one sender and one receiver."""
 
-    def __init__(self, depth: int, overflow: Overflow) -> None:
+    def __init__(self, depth: int, overflow: Overflow, changed: threading.Condition | None = None) -> None:
+        """`changed` is told of everything; who receives from several mailboxes gives them one together, and waits for it."""
         self._items: deque[T] = deque()
         self._depth, self._overflow = depth, overflow
-        self._changed = threading.Condition()
+        self._changed = changed or threading.Condition()
         self._closed = False
         self._error: BaseException | None = None
         self.dropped = 0
@@ -58,6 +59,11 @@ class Mailbox(Generic[T]):
                 self._changed.notify_all()
                 return item
             raise self._error or Closed
+
+    @property
+    def ready(self) -> bool:
+        """`get` would not wait."""
+        return bool(self._items) or self._closed
 
     def take_newest(self) -> T | None:
         """The newest item at once, or None; older ones are thrown away uncounted (a display that shows what is newest)."""

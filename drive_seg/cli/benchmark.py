@@ -20,8 +20,8 @@ def run_benchmark(settings: Settings, command: str, keep: Callable[[object], Non
     from drive_seg.bench.measure import measure
 
     machine = describe()
-    with announced(settings) as session:
-        measured = measure(session, settings, Gauges())
+    with announced(settings) as cameras:
+        measured = measure(cameras.sessions[0], settings, Gauges())
     summary = {**measured.summary(), "machine": machine, "jetson": describe_jetson(), **provenance(command)}
     out.print(table(summary))
     for line in sentences(summary):

@@ -3,8 +3,9 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from rich.markup import escape
@@ -20,7 +21,7 @@ from drive_seg.settings import Settings
 from drive_seg.sources.capture import Capture
 
 if TYPE_CHECKING:
-    from drive_seg.session.session import Session
+    from drive_seg.session.cameras import Cameras
 
 TELL_S = 60.0
 SALVAGE_S = 5.0  # what is still to be written may take so long where the process is ended at once
@@ -29,27 +30,30 @@ SALVAGE_S = 5.0  # what is still to be written may take so long where the proces
 class Progress(Observer):
     """The line that says how far it is; whoever shows it asks again and again, also while no frame comes."""
 
-    def __init__(self, capture: Capture) -> None:
-        self._capture, self._line = capture, "starting …"
+    def __init__(self, captures: Sequence[Capture]) -> None:
+        self._captures, self._line = captures, "starting …"
 
     def on_result(self, result: Result, comparison: Result | None) -> None:
         if result.frame.index % 15 == 0:
             self._line = f"frame {result.frame.index}, {result.total_ms:.1f} ms"
 
     def __rich__(self) -> Text:
-        away = self._capture.away
-        return Text(f"{self._line}; reconnecting since {away.since}, try {away.tries}" if away else self._line)
+        lost = [(f"{away.name} " * (len(self._captures) > 1), away) for one in self._captures if (away := one.away)]
+        return Text("; ".join([self._line, *(f"{name}reconnecting since {away.since}, try {away.tries}" for name, away in lost)]))
 
 
 class Events(Observer):
     """A line for each person who comes into the corridor, or is gone again."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
 
     def on_result(self, result: Result, comparison: Result | None) -> None:
         frame, ahead = result.frame, result.ahead
         if ahead and ahead.event:
             row = "" if ahead.person_row is None else f", row {ahead.person_row} of {ahead.size_hw[0]}"
             what = f"person in the corridor{row}" if ahead.event == "begin" else "nobody in the corridor any more"
-            err.print(f"frame {frame.index}, {frame.time_s:.1f} s: {what}", soft_wrap=True, markup=False)
+            self._tell(f"frame {frame.index}, {frame.time_s:.1f} s: {what}")
 
 
 def said_by(status: Status) -> Callable[[str], None]:
@@ -67,44 +71,53 @@ def said_by(status: Status) -> Callable[[str], None]:
 
 
 @contextmanager
-def announced(settings: Settings) -> Iterator["Session"]:
+def announced(settings: Settings) -> Iterator["Cameras"]:
     """Opened and announced, to be run. Raises what opening it raises."""
-    from drive_seg.session.opening import lost_in_masks, open_session
+    from drive_seg.session.opening import lost_in_masks, open_cameras
     from drive_seg.session.unlike import Unlike
     from drive_seg.workers import ended_by_signals
 
     with ExitStack() as stack:
         with err.status("opening …") as status:
-            session = stack.enter_context(open_session(settings, said_by(status)))
-        assert session.capture is not None
-        assert session.pipeline is not None
-        close = session.capture.close
-        stack.enter_context(ended_by_signals(lambda _: close(), lambda: salvage(session)))
-        session.hung = lambda _, error: abandon(error, session)
-        err.print(f"{session.capture.source.info.name} · {session.pipeline.headline}", soft_wrap=True, markup=False)
-        print_note(session.pipeline.engine.note)
+            cameras = stack.enter_context(open_cameras(settings, said_by(status)))
+        close = cameras.close
+        stack.enter_context(ended_by_signals(lambda _: close(), lambda: salvage(cameras)))
+        cameras.failed = lambda at, error: print_note(f"{cameras.labels[at]}{error}; the others go on")
+        progress = Progress(cameras.captures)
+        for session, capture, label in zip(cameras.sessions, cameras.captures, cameras.labels, strict=True):
+            assert session.pipeline is not None
+            tell = partial(_print_labelled, label)
+            session.hung = lambda _, error: abandon(error, cameras)
+            print_note(f"{label}{capture.source.info.name} · {session.pipeline.headline}")
+            session.observers["unlike"] = Unlike(session.pipeline.engine.sure, tell)
+            session.observers["progress"] = progress
+            session.observers["events"] = Events(tell)
+        for note in dict.fromkeys(session.pipeline.engine.note for session in cameras.sessions if session.pipeline):
+            print_note(note)
         if settings.save_masks:
             print_note(lost_in_masks(settings))
-        session.observers["unlike"] = Unlike(session.pipeline.engine.sure, print_note)
-        session.observers["progress"] = progress = Progress(session.capture)
         stack.enter_context(err.status(progress))
-        session.observers["events"] = Events()
-        yield session
-        print_note(getattr(session.capture.source, "note", ""))  # of damage, of labels that were left out
+        yield cameras
+        for capture in cameras.captures:
+            print_note(getattr(capture.source, "note", ""))  # of damage, of labels that were left out
 
 
-def abandon(error: DriveSegError, session: "Session | None" = None) -> NoReturn:
+def _print_labelled(label: str, line: str) -> None:
+    print_note(f"{label}{line}")
+
+
+def abandon(error: DriveSegError, run: "Cameras | None" = None) -> NoReturn:
     """Ends the process, whose main thread hangs: what was recorded until now is kept. Of any thread."""
     err.print(f"drive-seg: {error}", soft_wrap=True, markup=False)
-    salvage(session)
+    salvage(run)
     out.file.flush()
     os._exit(error.exit_code)
 
 
-def salvage(session: "Session | None" = None) -> None:
+def salvage(run: "Cameras | None" = None) -> None:
     """Before the process ends at once: completes what was recorded, and removes what is half written."""
-    if session:
-        session.salvage(SALVAGE_S)
+    if run:
+        run.salvage(SALVAGE_S)
     drop_begun()
 
 

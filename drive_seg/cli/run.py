@@ -1,6 +1,6 @@
 """`drive-seg run`: a drive in the window, without one, or timed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from drive_seg.errors import DisplayError, UsageError
 from drive_seg.settings import FLAGS, SOURCE, Settings
 
 
-@takes(*FLAGS)
+@takes(*FLAGS, repeated=("source",))
 def run(
     context: typer.Context,
     flags: Flags,
@@ -23,7 +23,7 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Play a drive with a live overlay, record it, or benchmark it."""
-    named = [str(value) for value in (flags.pop("source", None), video, camera) if value is not None]
+    named = [given for given in (flags.pop("source", None), video, None if camera is None else str(camera)) if given is not None]
     if len(named) > 1:
         raise UsageError("--source, --video and --camera name the same thing; give one of them")
     config = flags.pop("config", None)
@@ -34,7 +34,7 @@ def run(
         if settings.benchmark:
             run_benchmark(settings, typed(context), keep)
         elif window:
-            _run_window(settings, keep)
+            (_run_tiles if settings.beside else _run_window)(settings, keep)
         else:
             _run_headless(settings, keep)
 
@@ -74,16 +74,43 @@ def _run_window(settings: Settings, keep: Callable[[object], None]) -> None:
     _report(settings, player.summary(), keep)
 
 
+def _run_tiles(settings: Settings, keep: Callable[[object], None]) -> None:
+    from drive_seg.session.rack import Rack
+    from drive_seg.ui.app import run_window
+
+    rack = Rack(settings)
+    run_window(rack, title="drive-seg")
+    _end(settings, rack.summary(), rack.errors, keep)
+
+
 def _run_headless(settings: Settings, keep: Callable[[object], None]) -> None:
-    with announced(settings) as session:
-        session.run()
-        summary = session.summary()
+    with announced(settings) as cameras:
+        cameras.run()
+        summary = cameras.summary()
+    _end(settings, summary, list(cameras.errors.values()), keep)
+
+
+def _end(settings: Settings, summary: dict[str, Any], errors: Sequence[BaseException], keep: Callable[[object], None]) -> None:
+    """Raises the first error, once what there is has been told and kept."""
     _report(settings, summary, keep)
+    if errors:
+        raise errors[0]
 
 
 def _report(settings: Settings, summary: dict[str, Any], keep: Callable[[object], None]) -> None:
     """What a person wants to know at the end, and the files that were asked for."""
-    out.print(sentence(summary), soft_wrap=True)
+    for one in summary.get("cameras", ()):
+        _tell(one, f"[{one['camera']}] {one['source']}: ")
+    _tell(summary)
+    for path in (path for one in settings.cameras for path in one.written.values()):
+        if path.exists() and summary["frames"]:  # a recording without a frame leaves no file
+            out.print(f"wrote {path}", soft_wrap=True, markup=False)
+    keep(summary)
+
+
+def _tell(summary: dict[str, Any], label: str = "") -> None:
+    """One camera's figures, or those of all."""
+    out.print(f"{label}{sentence(summary)}", soft_wrap=True, markup=False)
     if audited := summary.get("agreement"):
         frames, oldest = sum(one["frames"] for one in audited), audited[-1]
         share = sum(one["share"] * one["frames"] for one in audited) / frames
@@ -93,8 +120,4 @@ def _report(settings: Settings, summary: dict[str, Any], keep: Callable[[object]
         persons, frames = ahead["persons"], ahead["frames_with_person"]
         free = "" if ahead["road_share"] is None else f"{ahead['road_share']:.1%} of the corridor was road; "
         came = f"a person came into it {persons} time{'s' * (persons != 1)}"
-        out.print(f"{free}{came} and was there in {frames} of {ahead['frames']} frames", soft_wrap=True)
-    for path in (settings.output, settings.save_masks, settings.trace):
-        if path and path.exists() and summary["frames"]:  # a recording without a frame leaves no file
-            out.print(f"wrote {path}", soft_wrap=True, markup=False)
-    keep(summary)
+        out.print(f"{label}{free}{came} and was there in {frames} of {ahead['frames']} frames", soft_wrap=True, markup=False)

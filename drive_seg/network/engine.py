@@ -5,7 +5,7 @@ context and the labels, which live longer, are copied here, in one place.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from drive_seg.contracts import (
 )
 from drive_seg.errors import BackendError, BundleError, UsageError
 from drive_seg.network.card import Bundle, Card, StageCard
+from drive_seg.network.loaded import Loaded
 from drive_seg.network.preprocess import input_size
 from drive_seg.network.propagate import HOLD
 
@@ -45,16 +46,24 @@ def key_shapes(card: Card, input_hw: tuple[int, int]) -> dict[str, tuple[int, ..
 class DeepStages:
     """A bundle's cached stages as a Deep (contracts.py)."""
 
-    def __init__(self, stages: Mapping[StageName, Stage], cards: Mapping[StageName, StageCard]) -> None:
-        self._stages, self._cards = stages, cards
+    def __init__(
+        self,
+        stages: Mapping[StageName, Stage],
+        cards: Mapping[StageName, StageCard],
+        loaded: Loaded,
+        turn: AbstractContextManager[object] | None = None,
+    ) -> None:
+        """`loaded`: where the stages are from. `turn` is held while one runs."""
+        self._stages, self._cards, self._loaded, self._turn = dict(stages), cards, loaded, turn or nullcontext()
 
     def __call__(self, stage: StageName, tensors: Tensors) -> Tensors:
-        made = self._stages[stage]({name: tensors[name] for name in self._cards[stage].inputs})
-        return {name: np.array(value) for name, value in made.items()}
+        with self._turn:
+            made = self._stages[stage]({name: tensors[name] for name in self._cards[stage].inputs})
+            return {name: np.array(value) for name, value in made.items()}
 
     def close(self) -> None:
-        for stage in self._stages.values():
-            stage.close()
+        while self._stages:
+            self._loaded.close(self._stages.popitem()[1])
 
 
 class DeepBeside:
@@ -93,10 +102,11 @@ class Engine(Closing):
         about_hw: tuple[int, int] | None = None,
         int8: bool | None = None,
         telling: Telling | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         """Frames are reduced to about as many pixels as `about_hw` has, the card's input by default. `int8`: whether the quantised stages
         run; unless told, as the backend was asked, else as the card prefers. `telling`: what makes the heads tell their
-        confidence; without it they do not.
+        confidence; without it they do not. `loaded`: where other engines of this bundle and backend, in this thread, have their stages.
 
         Raises UsageError when the backend was asked for int8 and the bundle has none, or for a propagation that the bundle cannot.
         """
@@ -119,15 +129,20 @@ class Engine(Closing):
         self.input_hw = (0, 0)
         self.confidence: Confidence | None = None
         self._telling = telling
+        self._loaded = loaded or Loaded()
         self._about_hw = about_hw or (card.input.height, card.input.width)
         self._propagation = propagation
         self._int8 = run_int8(bundle, backend) if int8 is None else int8
         self._shapes: dict[str, tuple[int, ...]] = {}  # of every tensor
         self._stages: dict[StageName, Stage] = {}
-        self._stale: Stage | None = None
+        self._stale: Stage | None = None  # where it is not the key frame's
         self._painter: PaintStage | None = None  # loaded when it is first asked for
         self._paints = False
         self._nothing: dict[str, Array] = {}  # what low is told of the key while there is none
+
+    def again(self) -> "Engine":
+        """Another one, for the frames of another camera: where it is fitted to the same size it runs the very stages of this one."""
+        return Engine(self.bundle, self.backend, self._propagation, self._about_hw, self._int8, self._telling, self._loaded)
 
     def fit(self, frame_hw: tuple[int, int]) -> None:
         """Compiles the stages for frames of this size; free when the network's input stays the same. Raises BackendError."""
@@ -141,13 +156,12 @@ class Engine(Closing):
         for name in ("low", *self.cached, "head"):
             self._stages[name] = self._load(name, self.backend, wanted)
             self._shapes |= {before + spec.name: spec.shape for spec in self._stages[name].outputs for before in ("", "last_")}
-        self._stale = self._stages["head"]
         if self.stale != card.stages["head"]:
             self._stale = self._load("head", self.backend, wanted, self._propagation)
         for key in card.key_inputs:
             if self._shapes[key] != (found := self._shapes[key.removeprefix("key_")]):
                 raise BundleError(f"{card.name}: {key} is {self._shapes[key]} by the card, but low puts out {found}; export it again")
-        self._deep = DeepStages({name: self._stages[name] for name in self.cached}, self.stages)
+        self._deep = DeepStages({name: self._stages[name] for name in self.cached}, self.stages, self._loaded)
         self._nothing = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in self._stages["low"].inputs if spec.name in card.key_inputs}
         self._paints = isinstance(self.backend, TakingFrames)
         self.input_hw = wanted
@@ -156,10 +170,14 @@ class Engine(Closing):
         card, image = self.bundle.card, self.bundle.card.input.name
         shapes = {tensor: self._shapes[tensor] for tensor in card.stage(name, propagation).inputs}
         path = self.bundle.onnx(name, self._int8, propagation)
-        with self._telling(path, card.labels) if self._telling and name == "head" else nullcontext(path) as file:
-            if image not in shapes or shapes[image] == (1, *picture_hw, 3) or not isinstance(backend, TakingFrames):
-                return backend.load(file, shapes)
-            return backend.load_reducing(file, shapes, image, picture_hw)
+
+        def load() -> Stage:
+            with self._telling(path, card.labels) if self._telling and name == "head" else nullcontext(path) as file:
+                if image not in shapes or shapes[image] == (1, *picture_hw, 3) or not isinstance(backend, TakingFrames):
+                    return backend.load(file, shapes)
+                return backend.load_reducing(file, shapes, image, picture_hw)
+
+        return self._loaded.load((backend, path, picture_hw, *shapes.items()), load)
 
     def low(self, image: Image, own: Tensors) -> Tensors:
         """(1, H, W, 3) to this frame's features, good until the next call; the picture among them where the cached stages read it."""
@@ -175,7 +193,8 @@ class Engine(Closing):
         return self._deep(stage, tensors)
 
     def copy_deep(self, backend: Backend) -> DeepStages:
-        return DeepStages({name: self._load(name, backend, self.input_hw) for name in self.cached}, self.stages)
+        stages = {name: self._load(name, backend, self.input_hw) for name in self.cached}
+        return DeepStages(stages, self.stages, self._loaded, self._loaded.turn)
 
     def beside(self, backend: Streaming) -> DeepBeside:
         """The cached stages once more, fed by this engine's `low` where it runs. `backend` is its own; the caller's to close, before it.
@@ -202,8 +221,7 @@ class Engine(Closing):
         if any(context[name] is not self._began.get(name) for name in self._carried):  # another key's
             self._began = {name: context[name] for name in self._carried}
             self._state = {f"last_{name}": value for name, value in self._began.items()}
-        assert self._stale is not None
-        return self._labels(self._stale, {**low, **context, **self._state})
+        return self._labels(self._stale or self._stages["head"], {**low, **context, **self._state})
 
     def _labels(self, head: Stage, tensors: Tensors) -> Labels:
         outputs = head({spec.name: tensors[spec.name] for spec in head.inputs})
@@ -231,7 +249,9 @@ class Engine(Closing):
             self._paints = False
 
     def close(self) -> None:
-        for stage in (self._painter, *self._stages.values(), self._stale):
+        if self._painter:
+            self._painter.close()
+        for stage in (*self._stages.values(), self._stale):
             if stage:
-                stage.close()
+                self._loaded.close(stage)
         self._stages, self._stale, self._painter, self.input_hw, self._began = {}, None, None, (0, 0), {}

@@ -5,7 +5,7 @@ The whole network is `high`, so that every-frame and clockwork:N work: between k
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,7 @@ from drive_seg.contracts import (
     Labels,
     OnnxFile,
     Port,
+    Stage,
     StageName,
     Telling,
     Tensors,
@@ -33,6 +34,7 @@ from drive_seg.contracts import (
 )
 from drive_seg.errors import BackendError, UsageError
 from drive_seg.network.card import MOST
+from drive_seg.network.loaded import Loaded
 from drive_seg.network.postprocess import argmax
 from drive_seg.network.preprocess import input_size, to_input
 from drive_seg.network.propagate import FOR_ALL, HOLD
@@ -291,18 +293,37 @@ def scene(image: Image) -> Array:
 class Whole:
     """The whole network as a Deep (contracts.py): {"labels": (h, w) uint8}, and where it tells them CONFIDENCE and RUNNER_UP."""
 
-    def __init__(self, foreign: Foreign, backend: Backend, size_hw: tuple[int, int], telling: Telling | None) -> None:
+    def __init__(
+        self,
+        foreign: Foreign,
+        backend: Backend,
+        size_hw: tuple[int, int],
+        telling: Telling | None,
+        loaded: Loaded,
+        turn: AbstractContextManager[object] | None = None,
+    ) -> None:
+        """`loaded` and `turn`: as for engine.DeepStages."""
+        self._loaded, self._turn = loaded, turn or nullcontext()
         self._input, self._normalise, self._tells = foreign.input.name, Normaliser(foreign, size_hw), telling is not None
         self._whole = np.issubdtype(np.dtype(foreign.file.outputs[0].dtype), np.integer)  # which compares scores itself
         path, labels = foreign.file.path, foreign.file.outputs[0].name
-        with telling(path, labels) if telling and self._whole else nullcontext(path) as file:
-            self._stage = backend.load(file, {self._input: self._normalise.input.shape})
+        shape = self._normalise.input.shape
+
+        def load() -> Stage:
+            with telling(path, labels) if telling and self._whole else nullcontext(path) as file:
+                return backend.load(file, {self._input: shape})
+
+        self._stage: Stage | None = loaded.load((backend, path, shape), load)
         spec = next(spec for spec in self._stage.outputs if spec.name == labels)
         self._output = read_output(foreign, spec, size_hw)
         self._least_hw = (size_hw[0] // 2, size_hw[1] // 2)  # half size costs less than .001 mIoU, and full size four times as much
 
     def __call__(self, stage: StageName, tensors: Tensors) -> Tensors:
-        outputs = self._stage({self._input: self._normalise(tensors["image"])})
+        assert self._stage is not None
+        with self._turn:
+            return self._read(self._stage({self._input: self._normalise(tensors["image"])}))
+
+    def _read(self, outputs: Tensors) -> Tensors:
         labels = self._output.labels(scores := outputs[self._output.tensor], self._least_hw)
         if not self._tells:
             return {"labels": labels}
@@ -313,7 +334,9 @@ class Whole:
         return {"labels": labels, CONFIDENCE: steps, RUNNER_UP: second}
 
     def close(self) -> None:
-        self._stage.close()
+        if self._stage:
+            self._loaded.close(self._stage)
+            self._stage = None
 
 
 class ForeignEngine(Closing):
@@ -323,8 +346,15 @@ class ForeignEngine(Closing):
     cached: tuple[StageName, ...] = ("high",)
     deep_takes = ("image",)
 
-    def __init__(self, foreign: Foreign, backend: Backend, propagation: str = HOLD, telling: Telling | None = None) -> None:
-        """`telling`: as for an Engine. Raises UsageError for a propagation that needs a network of its own."""
+    def __init__(
+        self,
+        foreign: Foreign,
+        backend: Backend,
+        propagation: str = HOLD,
+        telling: Telling | None = None,
+        loaded: Loaded | None = None,
+    ) -> None:
+        """`telling` and `loaded`: as for an Engine. Raises UsageError for a propagation that needs a network of its own."""
         if propagation not in FOR_ALL:  # its labels are the context
             raise UsageError(f"--propagation {propagation}: {foreign.name} has no such; it has {', '.join(FOR_ALL)}")
         self.foreign, self.backend = foreign, backend
@@ -333,8 +363,12 @@ class ForeignEngine(Closing):
         self.palette = palette(foreign.names)
         self.deep_gives = ("labels", CONFIDENCE, RUNNER_UP) if telling else ("labels",)
         self.confidence: Confidence | None = None
-        self._telling = telling
+        self._propagation, self._telling, self._loaded = propagation, telling, loaded or Loaded()
         self._whole: Whole | None = None
+
+    def again(self) -> "ForeignEngine":
+        """As Engine.again."""
+        return ForeignEngine(self.foreign, self.backend, self._propagation, self._telling, self._loaded)
 
     def fit(self, frame_hw: tuple[int, int]) -> None:
         foreign = self.foreign
@@ -342,7 +376,7 @@ class ForeignEngine(Closing):
         wanted = (foreign.fixed_hw[0] or open_hw[0], foreign.fixed_hw[1] or open_hw[1])
         if wanted != self.input_hw:
             self.close()
-            self._whole = Whole(foreign, self.backend, wanted, self._telling)
+            self._whole = Whole(foreign, self.backend, wanted, self._telling, self._loaded)
             self.input_hw = wanted
         self._frame_hw = frame_hw
 
@@ -369,7 +403,7 @@ class ForeignEngine(Closing):
         return self._whole(stage, tensors)
 
     def copy_deep(self, backend: Backend) -> Whole:
-        return Whole(self.foreign, backend, self.input_hw, self._telling)
+        return Whole(self.foreign, backend, self.input_hw, self._telling, self._loaded, self._loaded.turn)
 
     def head(self, low: Tensors, context: Tensors, fresh: bool) -> Labels:
         if self._telling:

@@ -104,8 +104,8 @@ class Async:
     name = "async"
 
     def __init__(self, network: Network, backend: Backend) -> None:
-        """`backend` is used for `high` alone."""
-        self._network, self._backend = network, backend
+        """`backend` is used for `high` alone, and by several networks at most that take turns on it (engine.Engine.again)."""
+        self._network, self.backend = network, backend
         self._deep: Deep | None = None
         self._fitted_hw = (0, 0)
         self._jobs: Mailbox[tuple[Key, Tensors, Deep]] = Mailbox(1, Overflow.WAIT)
@@ -124,7 +124,7 @@ class Async:
             self._collect(None)
             if self._deep:
                 self._deep.close()
-            self._deep = self._network.copy_deep(self._backend)
+            self._deep = self._network.copy_deep(self.backend)
             self._fitted_hw = self._network.input_hw
 
     def start(self, key: Key, low: Tensors, wait: bool) -> Key | None:

@@ -1,8 +1,8 @@
 """The schedules: pure decisions whether the deep stage runs for a frame whose cache is valid."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import ClassVar, Protocol
 
@@ -107,6 +107,35 @@ class KeyFrames:
         return _too_old(view, self.max_age) or _compare("score", SCORE, view.score, self.share)
 
 
+class Purse:
+    """What frames have saved of a budget's time: those of one camera, or of several that have one budget together."""
+
+    LATELY: ClassVar[int] = 8  # frames of each camera: which has not asked among them, being slower or away, leaves its share to the others
+
+    def __init__(self) -> None:
+        self.saved_ms = 0.0
+        self._asks, self._asked, self._refreshed = 0, dict[int, int](), dict[int, int]()  # by who asks, the number of the ask
+        self._scores: dict[int, float] = {}
+
+    def ask(self, who: int, score: float | None = None) -> int:
+        """By how many cameras, this one counted, the budget is shared. `score`: View.score."""
+        self._asks += 1
+        self._asked[who], self._scores[who] = self._asks, score or 0.0
+        oldest = self._asks - self.LATELY * len(self._asked)
+        self._asked = {one: at for one, at in self._asked.items() if at > oldest}
+        return len(self._asked)
+
+    def comes_first(self, who: int) -> bool:
+        """No other one needs a refresh more, or as much and for longer: else one could always be the one that asks when enough is saved."""
+        return self._need(who) == max(self._need(one) for one in self._asked)
+
+    def _need(self, who: int) -> tuple[float, int]:
+        return self._scores[who], -self._refreshed.get(who, 0)
+
+    def refresh(self, who: int) -> None:
+        self._refreshed[who], self._scores[who] = self._asks, 0.0
+
+
 @dataclass(slots=True)
 class Budget:
     """As many key frames as fit into `target_ms` a frame on average, and where there is a score, on the frames that need them most.
@@ -114,6 +143,8 @@ class Budget:
     What a frame takes less than the target is saved, and a key frame's excess is paid from that: with the last key frame's time K and
     another's O, one frame in (K - O) / (target - O) can be one. The score that a key frame needs falls from DEAR, when one can just be
     paid, to nothing, when SAVED of them could: it finds its own level, nothing saved is lost, and nothing swings from all to none.
+
+    Cameras that share a purse have the target for a frame of each, together.
     """
 
     DEAR: ClassVar[float] = 0.25  # share of labels; at 15 to 30 fps those after which a refresh is worth it lie at .05 to .12
@@ -124,21 +155,33 @@ class Budget:
     name: str
     needs_score: ClassVar[bool] = False
     needs_cached: ClassVar[int | None] = None
-    _saved_ms: float = field(default=0.0, init=False)
+    purse: Purse = field(default_factory=Purse, init=False, repr=False, compare=False)
+    _paid_ms: float | None = field(default=None, init=False, compare=False)  # for the last frame, by what it was expected to take
 
     def decide(self, view: View) -> Decision:
+        target_ms = self.target_ms / self.purse.ask(id(self), view.score)
         plain_ms = view.key_ms if view.other_ms is None else view.other_ms
-        most_ms = self.SAVED * max(0.0, view.key_ms - plain_ms)
-        self._saved_ms = min(max(self._saved_ms + self.target_ms - view.last_ms, -most_ms), most_ms + self.target_ms)
-        price_ms = view.key_ms - self.target_ms
-        left_ms = self._saved_ms - price_ms
+        decision = self._decided(view, target_ms, plain_ms)
+        if decision.run_high:
+            self.purse.refresh(id(self))
+        self._paid_ms = view.key_ms if decision.run_high else plain_ms  # at once: others who share the purse are asked before it is known
+        self.purse.saved_ms += target_ms - self._paid_ms
+        return decision
+
+    def _decided(self, view: View, target_ms: float, plain_ms: float) -> Decision:
+        most_ms, paid_ms = self.SAVED * max(0.0, view.key_ms - plain_ms), target_ms if self._paid_ms is None else self._paid_ms
+        saved_ms = min(max(self.purse.saved_ms + paid_ms - view.last_ms, -most_ms), most_ms + self.target_ms)  # of a frame of each camera
+        self.purse.saved_ms, price_ms = saved_ms, view.key_ms - target_ms
+        left_ms = saved_ms - price_ms
         if old := _too_old(view, self.max_age):
             return old
         if price_ms <= 0:
-            return Decision(True, "budget", Phrase("fits into {0:.0f} ms", self.target_ms))
+            return Decision(True, "budget", Phrase("fits into {0:.0f} ms", target_ms))
+        first = self.purse.comes_first(id(self))
         if left_ms < 0 or view.score is None:
-            return Decision(left_ms >= 0, "budget", Phrase("{0:.0f} ms saved of {1:.0f}", self._saved_ms, price_ms))
-        return _compare("budget", SCORE, view.score, self.DEAR * max(0.0, 1 - left_ms / max(most_ms - price_ms, 1e-9)))
+            return Decision(left_ms >= 0 and first, "budget", Phrase("{0:.0f} ms saved of {1:.0f}", saved_ms, price_ms))
+        found = _compare("budget", SCORE, view.score, self.DEAR * max(0.0, 1 - left_ms / max(most_ms - price_ms, 1e-9)))
+        return found if first else replace(found, run_high=False, text=Phrase("{0}, another camera needs it more", found.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +345,13 @@ def lacks(schedule: Schedule, name: str, scored: bool, cached: int) -> str:
             f"{name} has {'one cached stage: clockwork:1,N, that is clockwork:N' if cached == 1 else 'two cached stages: clockwork:1,M,N'}"
         )
     return ""
+
+
+def share_budget(schedules: Iterable[Schedule]) -> None:
+    """Budgets among them have one purse from now on."""
+    budgets = [one for one in schedules if isinstance(one, Budget)]
+    for one in budgets[1:]:
+        one.purse = budgets[0].purse
 
 
 def check_fits(schedule: Schedule, network: Network) -> None:

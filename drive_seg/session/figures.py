@@ -65,6 +65,11 @@ class Latencies:
             for stage, ms in result.latency_ms.items():
                 self._ms[stage].append(ms)
 
+    def values(self, stage: str) -> tuple[float, ...]:
+        """In ms, of the last HISTORY frames on which it ran."""
+        with self._lock:
+            return tuple(self._ms.get(stage, ()))
+
     def stand(self) -> None:
         """The time from here to the next frame is nobody's: of that frame, its own work counts."""
         self._last_s = None

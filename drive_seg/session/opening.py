@@ -1,8 +1,9 @@
 """The composition root: from settings to a network with its pipeline, a capture, sinks and an auditor; and a session without a window."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Condition
 
 from drive_seg.backends import open_backend, read_onnx
 from drive_seg.backends.confidence import with_confidence
@@ -10,7 +11,7 @@ from drive_seg.backends.validation import thread_count
 from drive_seg.capabilities import Compiling, Streaming
 from drive_seg.classes import read_class_names
 from drive_seg.contracts import Away, Backend, Network, Sink, Source, SourceInfo
-from drive_seg.errors import BackendError, UsageError
+from drive_seg.errors import Absent, BackendError, UsageError
 from drive_seg.network import postprocess
 from drive_seg.network.card import Bundle, load_bundle
 from drive_seg.network.engine import Engine
@@ -18,9 +19,11 @@ from drive_seg.network.foreign import Foreign, ForeignEngine, describe, is_onnx
 from drive_seg.network.pipeline import Pipeline, Refine
 from drive_seg.network.propagate import make_propagation
 from drive_seg.network.refresh import Async, Delayed, Refresher, Streamed, Sync
-from drive_seg.network.schedule import EveryFrame, Pipelined, Replay, Schedule, check_fits, parse_schedule
+from drive_seg.network.schedule import EveryFrame, Pipelined, Replay, Schedule, check_fits, parse_schedule, share_budget
 from drive_seg.overlay import Painter, usual_look
+from drive_seg.redaction import redacted
 from drive_seg.session.audit import Auditor
+from drive_seg.session.cameras import Cameras
 from drive_seg.session.corridors import corridor_of
 from drive_seg.session.film import Film
 from drive_seg.session.lookout import Lookout
@@ -33,10 +36,12 @@ from drive_seg.sinks.formats import FORMATS
 from drive_seg.sinks.recorder import Recorder
 from drive_seg.sinks.tracer import Tracer, read_decisions
 from drive_seg.sources import open_source
-from drive_seg.sources.capture import Capture
+from drive_seg.sources.capture import Capture, Reconnecting
+from drive_seg.sources.reopened import Reopened
 from drive_seg.workers import Overflow, clocked
 
 AUDIT_LIMIT_S = 60.0  # until the auditor's network is open, where there is no hurry
+USUAL_HW = 480, 640  # what a network is fitted to while no camera says what it gives
 
 
 def find_model(settings: Settings) -> Bundle | Foreign:
@@ -89,9 +94,12 @@ def open_schedule(settings: Settings) -> Schedule:
     return Replay(read_decisions(settings.replay), f"replay of {settings.replay}")
 
 
-def pipeline_on(engine: Network, schedule: Schedule, settings: Settings, owns_engine: bool = False) -> Pipeline:
-    """In the mode and with the propagation that are asked for; what it holds is the caller's to close. Raises UsageError, BackendError."""
-    refresher = _open_refresher(engine, schedule, settings)
+def pipeline_on(
+    engine: Network, schedule: Schedule, settings: Settings, owns_engine: bool = False, beside: Backend | None = None
+) -> Pipeline:
+    """In the mode and with the propagation that are asked for; what it holds is the caller's to close. `beside`: the backend of deep stages
+    that run in a thread of their own, unless it is another one. Raises UsageError, BackendError."""
+    refresher = _open_refresher(engine, schedule, settings, beside)
     return Pipeline(engine, schedule, None, refine_of(settings), refresher, make_propagation(settings.propagation), owns_engine)
 
 
@@ -100,7 +108,7 @@ def refine_of(settings: Settings) -> Refine | None:
     return postprocess.KINDS[settings.refine].refine if settings.refine else None
 
 
-def _open_refresher(engine: Network, schedule: Schedule, settings: Settings) -> Refresher:
+def _open_refresher(engine: Network, schedule: Schedule, settings: Settings, beside: Backend | None) -> Refresher:
     check_mode(schedule, settings)
     mode, _, frames = settings.mode.partition(":")
     if isinstance(schedule, Pipelined):
@@ -112,7 +120,7 @@ def _open_refresher(engine: Network, schedule: Schedule, settings: Settings) -> 
     backend = engine.backend
     if isinstance(engine, Engine) and isinstance(backend, Streaming):
         return Streamed(engine, lambda: engine.beside(backend))
-    return Async(engine, _open_backend(settings, 1, urgent=False))
+    return Async(engine, beside or _open_backend(settings, 1, urgent=False))
 
 
 def check_mode(schedule: Schedule, settings: Settings) -> None:
@@ -134,22 +142,29 @@ def check(model: Bundle | Foreign, settings: Settings) -> Network:
     return engine
 
 
-def open_pipeline(model: Bundle | Foreign, settings: Settings, frame_hw: tuple[int, int]) -> Pipeline:
-    """With an engine of its own, fitted to frames of this size; the caller's to close, in this thread.
+def open_pipeline(model: Bundle | Foreign, settings: Settings, frame_hw: tuple[int, int], first: Pipeline | None = None) -> Pipeline:
+    """With an engine of its own, fitted to frames of this size; the caller's to close, in this thread. `first`: another camera's, whose
+    compiled network it uses too.
 
     Raises BackendError, UsageError; nothing is left open then.
     """
     with ExitStack() as stack:
-        engine = stack.enter_context(open_engine(model, settings))
+        engine = stack.enter_context(_again(first.engine) if first else open_engine(model, settings))
         engine.fit(frame_hw)
         if settings.precision not in (None, engine.backend.precision):
             runs = engine.backend.precision
             raise UsageError(f"--precision {settings.precision}: {engine.name} runs in {runs} here; leave the flag out")
-        pipeline = pipeline_on(engine, open_schedule(settings), settings, owns_engine=True)
+        beside = first.refresher.backend if first and isinstance(first.refresher, Async) else None
+        pipeline = pipeline_on(engine, open_schedule(settings), settings, owns_engine=True, beside=beside)
         stack.callback(pipeline.close)
         pipeline.fit(frame_hw)
         stack.pop_all()
     return pipeline
+
+
+def _again(engine: Network) -> Network:
+    assert isinstance(engine, Engine | ForeignEngine)
+    return engine.again()
 
 
 def ready(settings: Settings, frame_hw: tuple[int, int]) -> bool:
@@ -180,10 +195,10 @@ def prepare(settings: Settings, frame_hw: tuple[int, int], tell: Callable[[str],
                 engine.load_painter()  # for a recording, which may begin later
 
 
-def open_capture(source: Source, paced: bool, loop: bool, stay: bool = False) -> Capture:
+def open_capture(source: Source, paced: bool, loop: bool, stay: bool = False, arrived: Condition | None = None) -> Capture:
     """Begins to read; the capture owns the source. `paced`: a file keeps its own pace, and what comes too late is lost."""
     overflow = Overflow.DROP_OLDEST if source.info.live or paced else Overflow.WAIT
-    return Capture(source, overflow, realtime=paced, stay=stay, looping=loop)
+    return Capture(source, overflow, realtime=paced, stay=stay, looping=loop, arrived=arrived)
 
 
 def open_recorder(path: Path, settings: Settings, source: SourceInfo) -> Sink:
@@ -194,8 +209,11 @@ def open_recorder(path: Path, settings: Settings, source: SourceInfo) -> Sink:
     return Recorder(path, source.fps, _patience(source), settings.overwrite)
 
 
-def open_sinks(settings: Settings, source: SourceInfo) -> dict[str, Sink]:
-    """What is asked for of recorder, masks and trace; the caller's to close. Raises UsageError, SinkError; nothing is left open then."""
+def open_sinks(settings: Settings, source: SourceInfo, camera: int | None = None) -> dict[str, Sink]:
+    """What is asked for of recorder, masks and trace; the caller's to close. `camera`: its number, where there are several.
+
+    Raises UsageError, SinkError; nothing is left open then.
+    """
     sinks: dict[str, Sink] = {}
     with ExitStack() as stack:
         if settings.output:
@@ -205,7 +223,8 @@ def open_sinks(settings: Settings, source: SourceInfo) -> dict[str, Sink]:
             sinks["masks"] = FORMATS[settings.save_masks_format].open(settings.save_masks, _patience(source), settings.overwrite)
             stack.callback(sinks["masks"].close)
         if settings.trace:
-            sinks["trace"] = Tracer(settings.trace, settings.overwrite)
+            named = {} if camera is None else {"camera": camera, "source": source.name}
+            sinks["trace"] = Tracer(settings.trace, settings.overwrite, named)
         stack.pop_all()
     return sinks
 
@@ -233,44 +252,96 @@ def open_lookout(settings: Settings, classes: Sequence[str], before: Lookout | N
     return Lookout(corridor_of(settings.source) if isinstance(settings.corridor, str) else settings.corridor, classes, before)
 
 
+def _open_camera(settings: Settings, loop: bool, tell: Callable[[Away], None] | None, alone: bool) -> Source:
+    """Where it is not alone, it is not waited for, and comes back by itself. Raises SourceError, UsageError."""
+
+    def open_it() -> Source:
+        return open_source(settings.source, loop=loop, give_up_s=settings.give_up, tell=tell if alone else None)
+
+    if alone:
+        return open_it()
+    try:
+        first = open_it()
+    except Absent:
+        first = None
+    if first and (isinstance(first, Reconnecting) or not first.info.live):
+        return first
+    return Reopened(first.info.name if first else redacted(settings.source), open_it, first, settings.give_up)
+
+
+def _check_several(settings: Settings) -> None:
+    """Raises UsageError for what is for one source alone."""
+    for name in ("audit", "benchmark"):
+        if settings.beside and getattr(settings, name):
+            raise UsageError(f"--{name}: is for one camera; give one --source, or leave it out")
+
+
 @contextmanager
-def open_session(settings: Settings, tell: Callable[[str], None] | None = None) -> Iterator[Session]:
+def open_cameras(settings: Settings, tell: Callable[[str], None] | None = None) -> Iterator[Cameras]:
     """Opens everything for a run without a window, in the order in which a mistake is cheapest to find; closes it in the reverse one.
 
-    `tell` is given what is built first, as `prepare` says it, and that a stream's server is waited for.
+    `tell` is given what is built first, as `prepare` says it, and that a stream's server is waited for, where it is the only source.
     """
+    _check_several(settings)
     check_paths(settings)
-    open_schedule(settings)  # what cannot be meant shows before a source is opened
+    cameras = settings.cameras
+    for one in cameras:
+        open_schedule(one)  # what cannot be meant shows before a source is opened
     model = find_model(settings)
     with ExitStack() as stack:
-        loop = settings.loop or settings.benchmark
+        loop, alone = settings.loop or settings.benchmark, len(cameras) == 1
 
         def waits(away: Away) -> None:
             if tell:
                 tell(f"{away.name}: connecting since {away.since}, try {away.tries}")
 
-        source = stack.enter_context(open_source(settings.source, loop=loop, give_up_s=settings.give_up, tell=waits if tell else None))
-        if tell and not ready(settings, source.info.size_hw):
-            prepare(settings, source.info.size_hw, tell)
-        pipeline = open_pipeline(model, settings, source.info.size_hw)
-        stack.callback(pipeline.close)
-        sinks = open_sinks(settings, source.info)
-        for sink in sinks.values():
-            stack.callback(sink.close)
-        auditor = open_auditor(settings, source.info.size_hw) if settings.audit else None
+        sources = [stack.enter_context(_open_camera(one, loop, waits if tell else None, alone)) for one in cameras]
+        usual_hw = next((source.info.size_hw for source in sources if source.info.size_hw != (0, 0)), USUAL_HW)
+        sizes_hw = [usual_hw if source.info.size_hw == (0, 0) else source.info.size_hw for source in sources]
+        for size_hw in dict.fromkeys(sizes_hw):
+            if tell and not ready(settings, size_hw):
+                prepare(settings, size_hw, tell)
+        pipelines = list[Pipeline]()
+        for one, size_hw in zip(cameras, sizes_hw, strict=True):
+            pipelines.append(open_pipeline(model, one, size_hw, pipelines[0] if pipelines else None))
+            stack.callback(pipelines[-1].close)
+        share_budget(pipeline.schedule for pipeline in pipelines)
+        sinks = list[dict[str, Sink]]()
+        for at, (one, source) in enumerate(zip(cameras, sources, strict=True)):
+            sinks.append(open_sinks(one, source.info, None if alone else at))
+            for sink in sinks[-1].values():
+                stack.callback(sink.close)
+        auditor = open_auditor(settings, sizes_hw[0]) if settings.audit else None
         if auditor:
             stack.callback(auditor.close)
             auditor.wait(AUDIT_LIMIT_S)
-        session = Session(pipeline, stack.enter_context(open_capture(source, settings.realtime, loop)))
-        engine = pipeline.engine
-        session.painter = Painter(usual_look(engine.classes, engine.palette, settings.opacity))
-        session.paints_always = settings.benchmark
-        session.sinks |= sinks
-        if lookout := open_lookout(settings, pipeline.engine.classes):
-            session.observers["ahead"] = lookout
-        session.film = Film(settings.captions, road=settings.draw_ahead)
+        arrived, sessions = Condition(), list[Session]()
+        for one, source, pipeline, written in zip(cameras, sources, pipelines, sinks, strict=True):
+            capture = stack.enter_context(open_capture(source, settings.realtime, loop, arrived=arrived))
+            sessions.append(_session(one, pipeline, capture, written))
         if auditor:
-            session.auditor = session.observers["audit"] = auditor
-        if not settings.benchmark:  # which counts those after its warm-up
-            session.max_frames = settings.max_frames
-        yield session
+            sessions[0].auditor = sessions[0].observers["audit"] = auditor
+        run = Cameras(sessions, arrived)
+        stack.callback(run.wait)
+        stack.callback(run.close)
+        yield run
+
+
+def _session(settings: Settings, pipeline: Pipeline, capture: Capture, sinks: Mapping[str, Sink]) -> Session:
+    session, engine = Session(pipeline, capture), pipeline.engine
+    session.painter = Painter(usual_look(engine.classes, engine.palette, settings.opacity))
+    session.paints_always = settings.benchmark
+    session.sinks |= sinks
+    if lookout := open_lookout(settings, engine.classes):
+        session.observers["ahead"] = lookout
+    session.film = Film(settings.captions, road=settings.draw_ahead)
+    if not settings.benchmark:  # which counts those after its warm-up
+        session.max_frames = settings.max_frames
+    return session
+
+
+@contextmanager
+def open_session(settings: Settings, tell: Callable[[str], None] | None = None) -> Iterator[Session]:
+    """The same of one source."""
+    with open_cameras(settings, tell) as cameras:
+        yield cameras.sessions[0]

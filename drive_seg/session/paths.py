@@ -15,10 +15,14 @@ from drive_seg.sources import files_of
 
 def reads(settings: Settings) -> list[Use]:
     """Every file that a run reads, with the flag that names it."""
-    given = {"--class-names": settings.class_names, "--replay": settings.replay, "--config": settings.config}
-    named = {"--source": files_of(settings.source), "--model": _model_files(settings.model)}
-    named |= {flag: [path] for flag, path in given.items() if isinstance(path, Path)}
-    return [Use(flag, path, "read") for flag, paths in named.items() for path in paths]
+    given = [
+        ("--class-names", settings.class_names),
+        ("--config", settings.config),
+        *(("--replay", one.replay) for one in settings.cameras),
+    ]
+    named = [*(("--source", files_of(one.source)) for one in settings.cameras), ("--model", _model_files(settings.model))]
+    named += [(flag, [path]) for flag, path in given if isinstance(path, Path)]
+    return [Use(flag, path, "read") for flag, paths in named for path in paths]
 
 
 def _model_files(model: str) -> list[Path]:
@@ -32,9 +36,9 @@ def _model_files(model: str) -> list[Path]:
 
 def check_apart(settings: Settings, *more: Use) -> list[Use]:
     """What a run writes, `more` beside what its settings say. Raises UsageError where that is what it reads, or two of it are one."""
-    given = {"--output": settings.output, "--save-masks": settings.save_masks, "--trace": settings.trace, "--json": settings.json_file}
+    given = [(flag, path) for one in settings.cameras for flag, path in one.written.items()] + [("--json", settings.json_file)]
     suffix = FORMATS[settings.save_masks_format].suffix
-    writes = [Use(flag, path, "fill" if flag == "--save-masks" and not suffix else "write") for flag, path in given.items() if path]
+    writes = [Use(flag, path, "fill" if flag == "--save-masks" and not suffix else "write") for flag, path in given if path]
     writes += more
     if writes:
         require_apart([*reads(settings), *writes])

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from typing import TypeVar
@@ -25,6 +26,25 @@ from drive_seg.watchdog import Watched
 from drive_seg.workers import Closed, Worker
 
 T = TypeVar("T")
+
+
+def play(sessions: Sequence["Session"], frames: Iterable[tuple["Session", Frame]]) -> Iterator[tuple["Session", Result, Result | None]]:
+    """The one frame loop: each frame is its session's, and its result is handed out, with its comparison's. Ends with the frames, or when
+    all sessions are over."""
+    # The network has the cores. OpenCV's own pool, woken for a millisecond of resize or blend, only gets in its way: at 1280x720 on two
+    # cores 82 frames a second with it and 89 without.
+    cv2.setNumThreads(1)
+    with ExitStack() as stack:
+        for session in sessions:
+            session.over, session.count = False, 0
+            stack.enter_context(session.watched)
+        for session, frame in frames:
+            if came := session.take(frame):
+                yield session, *came
+            if all(one.over for one in sessions):
+                break
+    for session in sessions:
+        session.finish()
 
 
 class Session:
@@ -54,8 +74,9 @@ class Session:
         self.paints_always = False
         self.film = Film()  # what a recording shows beside the labels; set by any thread
         self.max_frames: int | None = None
+        self.over, self.count = False, 0  # no other frame is wanted; those that came
         self.auditor: Auditor | None = None  # one of the observers, or was: what it found can still be read
-        self._watched, self._stage_of = Watched(self._hung, limit_s), "network"
+        self.watched, self._stage_of = Watched(self._hung, limit_s), "network"
         self._returning, self._abandoned = threading.Lock(), False  # with `hung` told: the stage that comes back all the same is the last
         self.latencies, self._runs = Latencies(), dict[str, str]()  # since the pipeline ran as it ran for the last frame, and how it did
 
@@ -71,31 +92,26 @@ class Session:
 
     def results(self) -> Iterator[tuple[Result, Result | None]]:
         """The same, handing out each frame's result, and its comparison's."""
-        # The network has the cores. OpenCV's own pool, woken for a millisecond of resize or blend, only gets in its way: at 1280x720 on two
-        # cores 82 frames a second with it and 89 without.
-        cv2.setNumThreads(1)
-        with self._watched:
-            yield from self._results()
-        self.finish()
-
-    def _results(self) -> Iterator[tuple[Result, Result | None]]:
-        count = 0
-        for frame in self.frames:
-            if not all(observer.wants(frame) for observer in self.observers.values()):
-                break
-            if (result := self.step(frame)) is None:
-                continue
-            comparison = self.step_comparison(frame)
-            written = self._filmed(result, comparison) if "recorder" in self.sinks else result
-            for name, sink in tuple(self.sinks.items()):
-                self._attempt(name, partial(sink.put, written))
-            self._count(result)
-            for name, observer in tuple(self.observers.items()):
-                self._attempt(name, partial(observer.on_result, result, comparison))
+        for _, result, comparison in play([self], ((self, frame) for frame in self.frames)):
             yield result, comparison
-            count += 1
-            if count == self.max_frames:
-                break
+
+    def take(self, frame: Frame) -> tuple[Result, Result | None] | None:
+        """One frame to everybody who wants to know what became of it, and its comparison's; None where nothing did."""
+        if not all(observer.wants(frame) for observer in self.observers.values()):
+            self.over = True
+            return None
+        if (result := self.step(frame)) is None:
+            return None
+        comparison = self.step_comparison(frame)
+        written = self._filmed(result, comparison) if "recorder" in self.sinks else result
+        for name, sink in tuple(self.sinks.items()):
+            self._attempt(name, partial(sink.put, written))
+        self._count(result)
+        for name, observer in tuple(self.observers.items()):
+            self._attempt(name, partial(observer.on_result, result, comparison))
+        self.count += 1
+        self.over = self.count == self.max_frames
+        return result, comparison
 
     def step(self, frame: Frame) -> Result | None:
         """One frame through the pipeline alone; None when that failed and the session lives on."""
@@ -124,7 +140,7 @@ class Session:
         return self._watch("comparison", self.comparison, partial(self.comparison.step, frame)) if self.comparison else None
 
     def _watch(self, what: str, pipeline: Pipeline, step: Callable[[], Result]) -> Result | None:
-        self._stage_of, pipeline.watched = what, self._watched
+        self._stage_of, pipeline.watched = what, self.watched
         try:
             return self._attempt(what, step)
         finally:
@@ -133,13 +149,13 @@ class Session:
     def _returns(self) -> None:
         """Raises Closed where nobody waits for the stage any more."""
         with self._returning:
-            self._watched.end()
+            self.watched.end()
             if self._abandoned:
                 raise Closed
 
     def _hung(self, text: str) -> None:
         with self._returning:
-            if not (self._watched.hangs and (self.hung or watchdog.last_resort)):
+            if not (self.watched.hangs and (self.hung or watchdog.last_resort)):
                 return
             self._abandoned = True
         pipeline = self.comparison if (what := self._stage_of) == "comparison" else self.pipeline

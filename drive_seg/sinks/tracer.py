@@ -26,7 +26,9 @@ class Tracer(BackgroundWriter):
     cannot be written.
     """
 
-    def __init__(self, path: Path, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, overwrite: bool = False, camera: Mapping[str, object] | None = None) -> None:
+        """`camera`: what each line says of the camera, where there are several."""
+        self._camera = dict(camera or {})
         self._chrome = path.name.endswith(PERFETTO)
         self._beside = Beside(path, overwrite)
         self._begun = False
@@ -34,11 +36,12 @@ class Tracer(BackgroundWriter):
 
     def _write(self, result: Result) -> None:
         if not self._chrome:
-            self._append(json.dumps(line(result)) + "\n")
+            self._append(json.dumps(self._camera | line(result)) + "\n")
         elif self._begun:
             self._append("".join(f",\n{json.dumps(event)}" for event in slices(result)))
         else:
-            events = [*track_names(), *slices(result)]
+            named = [{"ph": "M", "name": "process_name", "pid": 1, "args": {"name": str(self._camera["source"])}}] if self._camera else []
+            events = [*named, *track_names(), *slices(result)]
             self._append('{"traceEvents": [\n' + ",\n".join(json.dumps(event) for event in events))
         self._begun = True
 

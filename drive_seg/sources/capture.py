@@ -55,11 +55,13 @@ class Capture(Closing):
         stay: bool = False,
         looping: bool = False,
         limit_s: float | None = None,
+        arrived: threading.Condition | None = None,
     ) -> None:
+        """`arrived` is told whenever there may be something to take; it may be that of several captures."""
         self.source = source
         self._stay = stay
         self.pace = Pace(realtime)  # pauses, steps and speeds up; of any thread
-        self._mailbox: Mailbox[tuple[int, Frame]] = Mailbox(DEPTH, overflow)  # after how many seeks, and what was read
+        self._mailbox: Mailbox[tuple[int, Frame]] = Mailbox(DEPTH, overflow, arrived)  # after how many seeks, and what was read
         self._stopped = threading.Event()
         self._state = "opening"
         self._watched = Watched(self._hung, LIVE_LIMIT_S if source.info.live and limit_s is None else limit_s)
@@ -90,6 +92,11 @@ class Capture(Closing):
     def dropped(self) -> int:
         """Frames that were read and overtaken by newer ones; those thrown away during a pause or by a seek are not counted."""
         return self._mailbox.dropped
+
+    @property
+    def ready(self) -> bool:
+        """`next` would not wait, as far as that can be known."""
+        return self._mailbox.ready
 
     @property
     def seekable(self) -> bool:

@@ -1,4 +1,4 @@
-"""Runs the window: Qt's application around one player, from the first frame to the closed window."""
+"""Runs the window: Qt's application around one player, or the rack of several cameras, from the first frame to the closed window."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from drive_seg.session.player import Player
+from drive_seg.session.rack import Rack
 from drive_seg.ui.display import require_display
 from drive_seg.workers import ended_by_signals
 
@@ -16,7 +17,7 @@ SALVAGE_S = 5.0  # what is still to be written may take so long where a second s
 WARMUP_S = 3.0  # of a window that is measured
 
 
-def run_window(player: Player, *, title: str = "drive-seg", seconds: float | None = None) -> "Meter":
+def run_window(player: Player | Rack, *, title: str = "drive-seg", seconds: float | None = None) -> "Meter":
     """Opens the player, shows it until the window is closed, by a person, by SIGINT or SIGTERM, and closes the player.
 
     The window stays through the end of the source and through failures. Call from the main thread. Returns what the window itself cost;
@@ -27,6 +28,7 @@ def run_window(player: Player, *, title: str = "drive-seg", seconds: float | Non
     from PyQt6.QtCore import QCoreApplication, QEventLoop, QLocale, QTimer
     from PyQt6.QtWidgets import QApplication
 
+    from drive_seg.ui.cameras import CamerasWindow
     from drive_seg.ui.catalogue import catalogue_for
     from drive_seg.ui.window import MainWindow
 
@@ -41,7 +43,7 @@ def run_window(player: Player, *, title: str = "drive-seg", seconds: float | Non
         # In the loop, even if that has not begun yet.
         with ended_by_signals(lambda _: QTimer.singleShot(0, loop.quit), lambda: player.salvage(SALVAGE_S)):
             player.open()
-            window = MainWindow(player, title)
+            window = CamerasWindow(player, title) if isinstance(player, Rack) else MainWindow(player, title)
             window.closed.connect(loop.quit)
             for after_s, what in () if seconds is None else ((WARMUP_S, window.meter.restart), (WARMUP_S + seconds, loop.quit)):
                 timer = QTimer(loop)

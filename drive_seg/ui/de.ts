@@ -377,6 +377,8 @@
 </context>
 <context>
     <name>ui</name>
+    <message><source>{0} dropped</source><translation>{0} verworfen</translation></message>
+    <message><source>{0} cameras – {1}</source><translation>{0} Kameras – {1}</translation></message>
     <message><source>needs {0}; {1}</source><translation>braucht {0}; {1}</translation></message>
     <message><source>Open a video or a picture</source><translation>Video oder Bild öffnen</translation></message>
     <message><source>Videos and pictures ({0});;All files (*)</source><translation>Videos und Bilder ({0});;Alle Dateien (*)</translation></message>
@@ -490,6 +492,7 @@
     <message><source>source jumped or reconnected</source><translation>Quelle ist gesprungen oder neu verbunden</translation></message>
     <message><source>gap in time</source><translation>Lücke in der Zeit</translation></message>
     <message><source>asked for</source><translation>verlangt</translation></message>
+    <message><source>{0}, another camera needs it more</source><translation>{0}, eine andere Kamera braucht es mehr</translation></message>
     <message><source>a refresh is under way</source><translation>wird schon erneuert</translation></message>
     <message><source>a refresh is under way, {0}</source><translation>wird schon erneuert, {0}</translation></message>
     <message><source>age {0} of {1}</source><translation>Alter {0} von {1}</translation></message>

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import random
 import shutil
@@ -24,15 +25,16 @@ from drive_seg import cli
 from drive_seg.cli.benchmark import table
 from drive_seg.cli.flags import err as stderr
 from drive_seg.cli.flags import reserved
-from drive_seg.cli.headless import Events, said_by
+from drive_seg.cli.headless import Events, print_note, said_by
 from drive_seg.contracts import KINDS, TIMED, Ahead
 from drive_seg.demo import DemoDrive
+from drive_seg.errors import SourceError
 from drive_seg.files import part_of
 from drive_seg.network.ahead import USUAL
 from drive_seg.network.card import load_bundle
 from drive_seg.session.figures import percentiles
 from drive_seg.settings import DEFAULT_MODEL
-from tests.fakes import make_bundle, make_result
+from tests.fakes import FakeBackend, FakeSource, make_bundle, make_result
 from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +113,7 @@ def test_what_is_asked_for_is_counted_however_unsteady_the_machine(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("drive_seg.bench.tally.WARMUP_FRAMES", 9)  # and never stable within them
+    monkeypatch.setattr("drive_seg.bench.tally.WARMUP_S", math.inf)
     source = ("--source", "demo:?size=128x96&frames=4", "--threads", "1")
     code, out, err = call(capsys, "run", "--benchmark", *source, "--max-frames", "7", "--json", str(tmp_path / "bench.json"))
     assert code == 0, err
@@ -160,7 +163,7 @@ def test_the_road_ahead_is_told_at_the_end_and_written(capsys: pytest.CaptureFix
 
 def test_a_person_in_the_corridor_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     ahead = Ahead((360, 480), USUAL, (), 0.8, 210, 9, 50, 210, True, True, "begin")
-    events = Events()
+    events = Events(print_note)
     for index, one in enumerate((ahead, replace(ahead, event=None), replace(ahead, person=False, person_row=None, event="end"))):
         made = make_result(123 + index)
         events.on_result(replace(made, ahead=one), None)
@@ -268,6 +271,31 @@ def test_debug_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 1
     assert "Traceback" in err
     assert err.splitlines()[-1].startswith("drive-seg: missing.mp4: ")
+
+
+def test_several_cameras_are_told_one_by_one_and_one_that_broke_is_the_exit_code(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {"a": lambda: FakeSource(3), "b": lambda: FakeSource(2, error=SourceError("b: broke; check it"))}
+    monkeypatch.setattr("drive_seg.session.opening.open_source", lambda uri, **how: made[uri]())
+    monkeypatch.setattr("drive_seg.session.opening.open_backend", lambda name, **how: FakeBackend())
+    what = ("--model", str(make_bundle(tmp_path / "net").folder), "--source", "a", "--source", "b")
+    written = ("--save-masks", str(tmp_path / "masks"), "--json", str(tmp_path / "run.json"))
+    code, out, err = call(capsys, "run", "--headless", *what, *written)
+    assert code == 1
+    assert "[1] b: broke; check it; the others go on" in err
+    assert err.endswith("drive-seg: b: broke; check it\n")
+    told = out.splitlines()
+    assert [line.partition(",")[0] for line in told[:3]] == ["[0] fake: 3 frames", "[1] fake: 2 frames", "5 frames"]
+    assert told[3:] == [f"wrote {tmp_path / f'masks-{at}'}" for at in (0, 1)]
+    kept = json.loads((tmp_path / "run.json").read_text())
+    assert [(one["frames"], one["error"]) for one in kept["cameras"]] == [(3, None), (2, "b: broke; check it")]
+
+
+def test_sources_are_named_by_one_flag_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    for named in (("--source", "a", "--source", "b", "--video", "c"), ("--video", "a", "--camera", "0")):
+        code, _, err = call(capsys, "run", *named)
+        assert (code, err) == (2, "drive-seg: --source, --video and --camera name the same thing; give one of them\n")
 
 
 def test_models_says_where_each_bundle_lies(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -250,3 +250,55 @@ def test_where_one_stage_beside_cannot_be_loaded_none_is_left_open(tmp_path: Pat
         with pytest.raises(BackendError, match="no room"):
             engine.beside(backend)
     assert backend.beside["mid"].closed
+
+
+def test_engines_for_several_cameras_have_each_stage_once_and_the_last_one_closes_it(tmp_path: Path) -> None:
+    backend, made = FakeBackend(), make_bundle(tmp_path / "net")
+    one = Engine(made, backend)
+    two, three = one.again(), one.again()
+    for engine, size_hw in ((one, (24, 32)), (two, (24, 32)), (three, (48, 16))):
+        engine.fit(size_hw)
+    assert {stage: len(loaded) for stage, loaded in backend.loaded.items() if loaded} == {"low": 2, "high": 2, "head": 2}
+    one.close()
+    one.close()
+    assert not any(stage.closed for loaded in backend.loaded.values() for stage in loaded)
+    two.fit((48, 16))  # which three has
+    assert [stage.closed for stage in backend.loaded["low"]] == [True, False]
+    two.close()
+    three.close()
+    assert all(stage.closed for loaded in backend.loaded.values() for stage in loaded)
+    assert len(backend.loaded["low"]) == 2
+
+
+class Counting(FakeBackend):
+    """Its head's state is the context of the key frame, and one more with every other frame of a camera."""
+
+    def load(self, onnx_path: str, input_shapes: Mapping[str, tuple[int, ...]]) -> FakeStage:
+        plain = super().load(onnx_path, input_shapes)
+        if "last_context" not in input_shapes:
+            return plain
+
+        def compute(inputs: Tensors, outputs: dict[str, Array]) -> None:
+            outputs["next_context"][:] = inputs["last_context"] + 1
+            outputs["labels"][:] = outputs["next_context"].mean()
+
+        outputs = {"labels": np.zeros((1, 12, 16), np.uint8), "next_context": np.zeros(input_shapes["last_context"], np.float32)}
+        return FakeStage({spec.name: spec for spec in plain.inputs}, outputs, compute)
+
+
+def test_what_a_head_carries_from_frame_to_frame_is_each_cameras_own(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "attend.onnx").write_bytes(b"attend.onnx")
+    head = {"file": "attend.onnx", "sha256": sha256(tmp_path / "net" / "attend.onnx"), "gflop": 1.0}
+    head |= {"inputs": ["detail", "context", "last_context"], "outputs": ["labels", "next_context"]}
+    made = make_bundle(tmp_path / "net", heads={"recurrent": head}, propagations=["hold", "recurrent"])
+    one = Engine(made, Counting(), "recurrent")
+    pipelines = [Pipeline(engine, parse_schedule("clockwork:9"), owns_engine=True) for engine in (one, one.again())]
+    shown = [[], []]  # type: list[list[int]]
+    for index in range(4):
+        for camera, pipeline in enumerate(pipelines):
+            picture = np.full((24, 32, 3), 10 + 100 * camera, np.uint8)
+            shown[camera].append(int(pipeline.step(Frame(picture, index, index / 30)).labels[0, 0]))
+    assert shown == [[10, 11, 12, 13], [110, 111, 112, 113]]
+    for pipeline in pipelines:
+        pipeline.close()

@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 
 from drive_seg.contracts import Decision, View
 from drive_seg.errors import UsageError
-from drive_seg.network.schedule import KINDS, MAX_AGE, SYNTAX, Kind, Replay, Schedule, find_kind, parse_schedule, read_schedule
+from drive_seg.network.schedule import (
+    KINDS,
+    MAX_AGE,
+    SYNTAX,
+    Kind,
+    Purse,
+    Replay,
+    Schedule,
+    find_kind,
+    parse_schedule,
+    read_schedule,
+    share_budget,
+)  # fmt: skip
 
 FPS = 30
 
@@ -243,6 +255,51 @@ def test_a_budget_is_met_with_as_many_key_frames_as_fit(text: str, fits: float, 
     rows = simulate(text, 12, lambda s: 60, lambda s: 10, score)
     assert share(rows, 2, 12) == pytest.approx(fits, rel=0.1)
     assert mean_ms(rows, 2, 12) <= 10 + 50 * fits + 0.5
+
+
+def shared(text: str, rounds: int, *scores: Callable[[int], float | None], gone_at: int | None = None) -> list[list[bool]]:
+    """By camera which of its frames are key frames, where a key frame takes 60 ms and another 10; the last camera has `gone_at` frames."""
+    schedules = [parse_schedule(text) for _ in scores]
+    share_budget(schedules)
+    keys: list[list[bool]] = [[True] for _ in scores]
+    for at in range(1, rounds):
+        for number, (schedule, score) in enumerate(zip(schedules, scores, strict=True)):
+            if gone_at is not None and number == len(scores) - 1 and at >= gone_at:
+                continue
+            age = next(back for back in range(1, at + 1) if keys[number][-back])
+            other = 10.0 if False in keys[number] else None
+            last = 60.0 if keys[number][-1] else 10.0
+            keys[number].append(schedule.decide(View(at, age, score(age), 0.0, last, 60.0, other, age)).run_high)
+    return keys
+
+
+@pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)
+@pytest.mark.parametrize(("text", "cameras", "fits"), [("budget:60ms", 2, 0.4), ("budget:60ms", 4, 0.1), ("budget:120ms", 6, 0.2)])
+def test_a_budget_that_cameras_share_is_met_by_all_together_and_no_camera_has_another_ones_share(
+    text: str, cameras: int, fits: float, score: Callable[[int], float | None]
+) -> None:
+    keys = shared(text, 300, *[score] * cameras)
+    shares = [sum(one[60:]) / 240 for one in keys]
+    assert sum(shares) / cameras == pytest.approx(fits, rel=0.1)
+    assert all(share == pytest.approx(fits, rel=0.25) for share in shares)
+
+
+def test_the_frames_that_need_a_shared_budget_most_have_it_whosever_they_are() -> None:
+    quiet, wild = shared("budget:60ms,max_age=200", 300, lambda age: 0.0, lambda age: min(1.0, 0.3 * age))
+    assert sum(quiet[60:]) < 0.2 * sum(wild[60:])
+
+
+def test_the_share_of_a_camera_that_is_gone_is_the_others() -> None:
+    keys = shared("budget:40ms", 300, *[SCORES["without a score"]] * 2, gone_at=100)
+    assert sum(keys[0][20:100]) / 80 == pytest.approx(0.2, rel=0.2)
+    assert sum(keys[0][150:]) / 150 == pytest.approx(0.6, rel=0.1)
+
+
+def test_a_purse_forgets_who_has_not_asked_for_long() -> None:
+    purse = Purse()
+    assert [purse.ask(who) for who in (1, 2, 1, 2)] == [1, 2, 2, 2]
+    asked = [purse.ask(1) for _ in range(2 * Purse.LATELY)]
+    assert (asked[0], asked[-1]) == (2, 1)
 
 
 @pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)
