@@ -6,5 +6,6 @@ steered     that session, in a thread of its own: frames, between two of them co
 current     the source that it plays, exchanged or waited for while it runs
 live        a pipeline that is exchanged while it runs; comparison has a second one
 lookout     watches the road ahead, in the corridor that was set for the source (corridors); road draws it
+spare       what a schedule would have spared of a run that refreshes on every frame
 opening     from settings to what a session is made of
 """
