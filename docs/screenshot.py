@@ -54,6 +54,30 @@ def size(width: int, height: int, page: str = "") -> Callable[[MainWindow], obje
     return do
 
 
+def road(window: MainWindow) -> None:
+    window.show_part("inspector", False)
+    window.cockpit.toggle_ahead()
+
+
+def doubt(window: MainWindow) -> None:
+    window.cockpit.toggle_ahead()
+    window.cockpit.toggle_doubt()
+
+
+def plain(window: MainWindow) -> None:
+    window.cockpit.set_view(View.OVERLAY)
+    window.cockpit.toggle_confidence()
+
+
+def looked(window: MainWindow) -> bool:
+    shown = window.cockpit.shown
+    return bool(shown and shown.result.ahead and shown.result.ahead.polygon)
+
+
+def told(window: MainWindow) -> bool:
+    return all(moment.confidence is not None for moment in window.player.history(WANTED // 2))
+
+
 def light(window: MainWindow) -> None:
     window.toggle_theme()
     window.show_page("areas")
@@ -129,6 +153,9 @@ def errors(window: MainWindow) -> None:
 STEPS = {
     "1": [
         Step(size(1420, 820, "timings"), full, 2, "cockpit.png"),
+        Step(road, looked, 2, "road.png"),
+        Step(doubt, told, 2, "doubt.png"),
+        Step(plain, nothing, 0),
         Step(light, full, 2, "cockpit-light.png"),
         Step(dark_compare, compared, 15, "compare.png"),
         Step(alone, lone, 0),

@@ -505,5 +505,6 @@
     <message><source>no other frame with a large error in a whole round</source><translation>in einer ganzen Runde kein weiteres Bild mit großem Fehler</translation></message>
     <message><source>nobody else comes into the corridor in a whole round</source><translation>in einer ganzen Runde kommt niemand sonst in den Korridor</translation></message>
     <message><source>hardly any labels had changed: {0:.3f} of {1:.3f}</source><translation>kaum ein Label war anders: {0:.3f} von {1:.3f}</translation></message>
+    <message><source>Its pages</source><translation>Seine Seiten</translation></message>
 </context>
 </TS>
