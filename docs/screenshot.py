@@ -29,7 +29,9 @@ from drive_seg.ui.compose import View
 from drive_seg.ui.window import MainWindow
 
 IMAGES = Path("docs/images")
-RUN = {"source": "demo:?seed=7&size=960x540&frames=1800", "loop": True, "schedule": "clockwork:adaptive=0.1", "propagation": "flow"}
+# camvid knows the demo drive, and its forecast is the score in the time line
+SOURCE = "demo:?seed=7&size=960x540&frames=1800&crossing=1"
+RUN = {"source": SOURCE, "loop": True, "model": "camvid", "schedule": "keyframe:0.08", "propagation": "netwarp"}
 FRAMES = 600
 MOST_BYTES, MOST_FILM_BYTES = 400_000, 3_000_000
 FILM_FPS = 8
