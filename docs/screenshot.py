@@ -29,7 +29,9 @@ from drive_seg.ui.app import run_window
 from drive_seg.ui.window import MainWindow
 
 IMAGES = Path("docs/images")
-RUN = {"source": "demo:?seed=7&size=960x540&frames=1800", "loop": True, "schedule": "clockwork:adaptive=0.1", "propagation": "flow"}
+# camvid knows the demo drive, and its forecast is the score in the time line
+SOURCE = "demo:?seed=7&size=960x540&frames=1800&crossing=1"
+RUN = {"source": SOURCE, "loop": True, "model": "camvid", "schedule": "keyframe:0.08", "propagation": "netwarp"}
 FRAMES = 600
 MOST_BYTES, MOST_FILM_BYTES = 400_000, 3_000_000
 FILM_FPS = 8
@@ -52,6 +54,30 @@ def size(width: int, height: int, page: str = "") -> Callable[[MainWindow], obje
         window.show_page(page) if page else window.show_part("inspector", False)
 
     return do
+
+
+def road(window: MainWindow) -> None:
+    window.show_part("inspector", False)
+    window.cockpit.toggle_ahead()
+
+
+def doubt(window: MainWindow) -> None:
+    window.cockpit.toggle_ahead()
+    window.cockpit.toggle_doubt()
+
+
+def plain(window: MainWindow) -> None:
+    window.cockpit.set_view(View.OVERLAY)
+    window.cockpit.toggle_confidence()
+
+
+def looked(window: MainWindow) -> bool:
+    shown = window.cockpit.shown
+    return bool(shown and shown.result.ahead and shown.result.ahead.polygon)
+
+
+def told(window: MainWindow) -> bool:
+    return all(moment.confidence is not None for moment in window.player.history(WANTED // 2))
 
 
 def light(window: MainWindow) -> None:
@@ -129,6 +155,9 @@ def errors(window: MainWindow) -> None:
 STEPS = {
     "1": [
         Step(size(1420, 820, "timings"), full, 2, "cockpit.png"),
+        Step(road, looked, 2, "road.png"),
+        Step(doubt, told, 2, "doubt.png"),
+        Step(plain, nothing, 0),
         Step(light, full, 2, "cockpit-light.png"),
         Step(dark_compare, compared, 15, "compare.png"),
         Step(alone, lone, 0),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import ClassVar, Protocol
 
@@ -317,6 +318,7 @@ def _clockwork(told: str, text: str) -> Clockwork:
     return Clockwork(rates, text)
 
 
+@lru_cache(maxsize=64)
 def find_kind(text: str) -> tuple[Kind, re.Match[str]] | None:
     """The kind that a text is of; None for what is no schedule."""
     return next(((kind, match) for kind in KINDS.values() if (match := re.fullmatch(kind.pattern, text))), None)

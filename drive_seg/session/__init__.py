@@ -10,5 +10,6 @@ rack        several cameras in a thread of their own, for a window
 compose     the picture of a frame that a window or a page shows
 lookout     watches the road ahead, in the corridor that was set for the source (corridors); road draws it
 auto        chooses bundle, schedule, mode and propagation by timing this machine
+spare       what a schedule would have spared of a run that refreshes on every frame
 opening     from settings to what a session is made of
 """

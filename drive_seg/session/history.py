@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_seg.contracts import Ahead, Result
+from drive_seg.contracts import Ahead, Decision, Result
 from drive_seg.files import write
 from drive_seg.network.postprocess import shares
 
@@ -40,9 +40,10 @@ class Moment:
     confidence: float | None  # 0..1, mean over the picture; None where it is not told
     shares: NDArray[np.float32]  # (classes,) of all pixels; what is missing to 1 is void
     ahead: Ahead | None  # without its polygon
+    spare: Decision | None  # of a frame in a run that refreshes on each: what one by changed labels would have decided (session.spare)
 
 
-def moment_of(result: Result, classes: int) -> Moment:
+def moment_of(result: Result, classes: int, spare: Decision | None = None) -> Moment:
     frame, decision = result.frame, result.decision
     return Moment(
         index=frame.index,
@@ -61,6 +62,7 @@ def moment_of(result: Result, classes: int) -> Moment:
         confidence=None if result.confidence is None else result.confidence.mean,
         shares=shares(result.labels, classes),
         ahead=result.ahead and replace(result.ahead, polygon=()),
+        spare=spare,
     )
 
 

@@ -23,6 +23,7 @@ from drive_seg.session.live import LivePipeline, differing_fields, with_pipeline
 from drive_seg.session.lookout import Lookout
 from drive_seg.session.paths import check_apart, check_paths
 from drive_seg.session.session import Session
+from drive_seg.session.spare import Spare
 from drive_seg.session.status import News, Shown
 from drive_seg.session.unlike import Unlike
 from drive_seg.settings import Settings
@@ -45,6 +46,7 @@ class Steered:
         self.main, self.comparison = LivePipeline(leads=True, check=self._check), Comparison(self._check)
         self.figures, self.history, self.unlike = Figures(), History(), Unlike(None)
         self.lookout: Lookout | None = None  # the last one that looked at the road ahead, on or off
+        self._spare = Spare()
         self.session = self._new_session()
         self.session.painter, self.session.film = Painter(Look((), settings.opacity)), Film(settings.captions, road=settings.draw_ahead)
         self._obey: dict[str, Callable[[Any], object]] = {  # by what a command is called, and its failure
@@ -178,7 +180,7 @@ class Steered:
                 yield frame
 
     def _came(self, result: Result, comparison: Result | None) -> None:
-        self.history.add(moment_of(result, len(self._network[0])))
+        self.history.add(moment_of(result, len(self._network[0]), self._spare.add(result)))
         self.figures.add(result, comparison)
         self.unlike.on_result(result, comparison)
         self._frame_hw = result.frame.size_hw

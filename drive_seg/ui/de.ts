@@ -185,6 +185,8 @@
     <message><source>  —  click to stop there</source><translation>  —  Klick hält dort an</translation></message>
     <message><source>refreshed for:</source><translation>erneuert wegen:</translation></message>
     <message><source>person in the corridor</source><translation>Person im Korridor</translation></message>
+    <message><source>every frame is computed anew. Faint, {0:.0%}: hardly any labels had changed</source><translation>jedes Bild wird neu berechnet. Blass, {0:.0%}: kaum ein Label war anders</translation></message>
+    <message><source>the preset {0} computes less, and is less accurate</source><translation>die Vorgabe {0} rechnet weniger und ist ungenauer</translation></message>
 </context>
 <context>
     <name>Timings</name>
@@ -505,5 +507,7 @@
     <message><source>score {0:.3f} of {1:.3f}</source><translation>Wert {0:.3f} von {1:.3f}</translation></message>
     <message><source>no other frame with a large error in a whole round</source><translation>in einer ganzen Runde kein weiteres Bild mit großem Fehler</translation></message>
     <message><source>nobody else comes into the corridor in a whole round</source><translation>in einer ganzen Runde kommt niemand sonst in den Korridor</translation></message>
+    <message><source>hardly any labels had changed: {0:.3f} of {1:.3f}</source><translation>kaum ein Label war anders: {0:.3f} von {1:.3f}</translation></message>
+    <message><source>Its pages</source><translation>Seine Seiten</translation></message>
 </context>
 </TS>

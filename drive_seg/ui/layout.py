@@ -59,6 +59,7 @@ class Layout:
         assert status is not None
         status.setSizeGripEnabled(False)
         self.state, self.about = label(""), Elided("dim")
+        self._state_colour = ""
         hint = label(translate("ui", "?  all keys"), "dim")
         status.addWidget(row(self.state, self.about, hint, stretch=1, spacing=12, margins=(8, 2, 8, 2)), 1)
 
@@ -95,7 +96,9 @@ class Layout:
         if behind:
             words, colour = translate("ui", "falling behind: {0:.0f} of {1:.0f} frames / s").format(*behind), theme.warn
         self.state.setText(f"● {words}")
-        self.state.setStyleSheet(f"color: {colour}")
+        if self._state_colour != colour:  # a style sheet that is told again is worked out again
+            self._state_colour = colour
+            self.state.setStyleSheet(f"color: {colour}")
         parts = [status.source.name, status.headline]
         if status.recording:
             parts.insert(0, translate("ui", "recording {0} {1}").format(status.recording.name, clock(recording_s or 0.0)))

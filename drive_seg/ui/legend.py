@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtCore import QRect, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from drive_seg.ui.theme import DARK, Theme
-from drive_seg.ui.widgets import OwnKeys
+from drive_seg.ui.widgets import NONE, OwnKeys
 
 ROW_PX, TEXT_PX, SWATCH_PX, SHARE_PX = 22, 18, 12, 48
 LEAST = 0.0005  # a smaller share is a dash
@@ -52,18 +52,27 @@ class Legend(QWidget):
 
     def show_shares(self, shares: NDArray[np.float32]) -> None:
         """(classes,) 0..1; those of other classes are left aside."""
-        if len(shares) == len(self.classes):
-            self.shares = shares
-            self.update()
+        if len(shares) != len(self.classes):
+            return
+        before, self.shares = self._drawn(), shares
+        for row, (one, other) in enumerate(zip(before, self._drawn(), strict=True)):
+            if one != other:
+                self.update(0, row * ROW_PX, self.width(), ROW_PX)
+
+    def _drawn(self) -> list[tuple[str, int]]:
+        """The figure of each row, and the pixels of its bar."""
+        width = self.width() - SWATCH_PX - 18
+        return [(f"{share:.1%}" if share >= LEAST else NONE, round(width * share)) for share in map(float, self.shares)]
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for row in range(len(self.classes)):
-            self._paint_row(painter, row)
+        for row, drawn in enumerate(self._drawn()):
+            if event is None or event.region().intersects(QRect(0, row * ROW_PX, self.width(), ROW_PX)):
+                self._paint_row(painter, row, *drawn)
         painter.end()
 
-    def _paint_row(self, painter: QPainter, row: int) -> None:
+    def _paint_row(self, painter: QPainter, row: int, figure: str, bar_px: int) -> None:
         theme, top, width, shown = self.theme, row * ROW_PX, self.width(), row not in self._hidden
         colour, share = self._colours[row], float(self.shares[row])
         middle = Qt.AlignmentFlag.AlignVCenter
@@ -80,7 +89,7 @@ class Legend(QWidget):
         track = QRectF(SWATCH_PX + 14, top + TEXT_PX, width - SWATCH_PX - 18, 2)
         painter.fillRect(track, QColor(theme.line))
         if shown:
-            painter.fillRect(QRectF(track.x(), track.y(), track.width() * share, track.height()), colour)
+            painter.fillRect(QRectF(track.x(), track.y(), bar_px, track.height()), colour)
         painter.setPen(QColor(theme.text if shown and share >= LEAST else theme.dim))
         if not shown:
             font = painter.font()
@@ -89,7 +98,6 @@ class Legend(QWidget):
         painter.drawText(QRectF(track.x(), top, track.width() - SHARE_PX, TEXT_PX), middle | Qt.AlignmentFlag.AlignLeft, self.classes[row])
         if not shown:
             painter.setFont(self.font())
-        figure = f"{share:.1%}" if share >= LEAST else "–"
         painter.drawText(QRectF(track.right() - SHARE_PX, top, SHARE_PX, TEXT_PX), middle | Qt.AlignmentFlag.AlignRight, figure)
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:

@@ -98,7 +98,7 @@ class Panel(QWidget):
 
     def _wire(self) -> None:
         cockpit = self._cockpit
-        self.preset.chosen.connect(self._choose)
+        self.preset.chosen.connect(self.choose)
         self.model.chosen.connect(cockpit.set_model)
         self.model.opening.connect(self._look_for_models)
         self.backend.chosen.connect(lambda name: cockpit.change(backend=None if name == BEST else name))
@@ -154,7 +154,7 @@ class Panel(QWidget):
         if self.preset.toolTip() != tip:
             self.preset.setToolTip(tip)
 
-    def _choose(self, name: str) -> None:
+    def choose(self, name: str) -> None:
         """`custom` is what is there already."""
         if chosen := presets.choices(self._cockpit.wanted("model"), self._cockpit.card()).get(name):
             self._cockpit.change(**chosen)

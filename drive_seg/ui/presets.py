@@ -26,7 +26,7 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "accurate": Preset(QT_TRANSLATE_NOOP("ui", "best accuracy"), (KINDS["every-frame"].start,), "sync", (HOLD,)),
-    "balanced": Preset(QT_TRANSLATE_NOOP("ui", "balanced"), (KINDS["keyframe"].start, KINDS["adaptive"].start), "sync", STEADIEST),
+    "balanced": Preset(QT_TRANSLATE_NOOP("ui", "balanced"), (KINDS["keyframe"].start, "clockwork:2"), "sync", STEADIEST),
     "least": Preset(QT_TRANSLATE_NOOP("ui", "least work"), ("clockwork:8",), "async", (HOLD,)),
     "budget": Preset(QT_TRANSLATE_NOOP("ui", "fixed budget"), (KINDS["budget"].start,), "sync", STEADIEST),
 }

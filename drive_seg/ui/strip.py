@@ -1,6 +1,6 @@
 """The strip under the picture: latency, refreshes and their reasons, score and threshold, feature age and confidence of the last frames."""
 
-from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from drive_seg.ui.theme import DARK, Theme
 
 LENGTH = 600  # frames
 CONFIDENCE = 4  # its place among the fields: there while the network tells it
-SEE_THROUGH = 130  # of 255
+SEE_THROUGH, SPARED = 130, 70  # of 255
 GROUPS: dict[str, tuple[tuple[str, ...], str]] = {  # reasons and a colour that every eye tells apart (Okabe, Ito 2008)
     "change": (("change", "score"), "#E69F00"),
     "age": (("age",), "#56B4E9"),
@@ -31,7 +31,9 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {  # reasons and a colour that 
 }
 GROUP_OF = {reason: group for group, (reasons, _) in GROUPS.items() for reason in reasons}
 RGBA_OF = {reason: (*bytes.fromhex(colour[1:]), 255) for reasons, colour in GROUPS.values() for reason in reasons}
-NONE = (0, 0, 0, 0)
+RGBA = tuple[int, int, int, int]
+NONE: RGBA = (0, 0, 0, 0)
+VALUES = ("latency", "score", "threshold", "age", "confidence", "spared")
 
 
 def group_name(group: str) -> str:
@@ -59,33 +61,69 @@ def in_words(moment: Moment) -> str:
     kind = translate("ui", "key frame ({0})") if moment.is_key else translate("ui", "no key frame ({0})")
     age = translate("ui", "feature age {0}").format(moment.age_frames)
     sure = "" if moment.confidence is None else " · " + translate("ui", "{0:.0%} sure").format(moment.confidence)
-    return f"{what} · {kind.format(why)} · {age}{sure}"
+    kept, spare = "", moment.spare
+    if spare and not spare.run_high:
+        kept = " · " + translate("ui", "hardly any labels had changed: {0:.3f} of {1:.3f}").format(spare.score, spare.threshold)
+    return f"{what} · {kind.format(why)} · {age}{sure}{kept}"
 
 
-def band(moments: Sequence[Moment]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """(LENGTH, 1, 4) RGBA: each refresh in the colour of its reason, the newest at the right; nothing elsewhere."""
-    pixels = np.zeros((LENGTH, 1, 4), np.uint8)
-    pixels[LENGTH - len(moments) :, 0] = [RGBA_OF.get(moment.reason, NONE) if moment.is_key else NONE for moment in moments] or 0
-    return pixels
+def mark(moment: Moment) -> RGBA:
+    """A refresh in the colour of its reason, faint where another schedule would have spared it; nothing elsewhere."""
+    colour = RGBA_OF.get(moment.reason, NONE) if moment.is_key else NONE
+    return (*colour[:3], SPARED) if moment.spare and not moment.spare.run_high else colour
 
 
-def ahead_band(moments: Sequence[Moment]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The same of the frames with a person in the corridor, so that the latency can be seen through it."""
-    pixels = np.zeros((LENGTH, 1, 4), np.uint8)
-    there = [LENGTH - len(moments) + at for at, moment in enumerate(moments) if moment.ahead and moment.ahead.person]
-    pixels[there, 0] = *PERSON, SEE_THROUGH
-    return pixels
+def ahead_mark(moment: Moment) -> RGBA:
+    """A person in the corridor, so that the latency can be seen through it."""
+    return (*PERSON, SEE_THROUGH) if moment.ahead and moment.ahead.person else NONE
+
+
+def values(moment: Moment) -> tuple[float | None, ...]:
+    """Of VALUES."""
+    decided, spared = moment.spare or moment, None if moment.spare is None else float(not moment.spare.run_high)
+    return moment.total_ms, decided.score, decided.threshold, moment.age_frames, moment.confidence, spared
+
+
+class Columns:
+    """What is drawn of each of the last frames, the newest at the right: only what is new is looked at again."""
+
+    def __init__(self) -> None:
+        self.moments: tuple[Moment, ...] = ()
+        self.values: NDArray[np.float64] = np.full((len(VALUES), LENGTH), np.nan)
+        self.marks: NDArray[np.uint8] = np.zeros((LENGTH, 1, 4), np.uint8)
+        self.people: NDArray[np.uint8] = np.zeros((LENGTH, 1, 4), np.uint8)
+
+    def show(self, moments: tuple[Moment, ...]) -> None:
+        """At most LENGTH, the oldest first."""
+        last, count = self.moments[-1] if self.moments else None, 0
+        while count < len(moments) and moments[-1 - count] is not last:
+            count += 1
+        if count == len(moments):
+            self.__init__()  # type: ignore[misc]  # others than before
+        self.moments = moments
+        if not count:
+            return
+        new = moments[-count:]
+        for array, axis, made in (
+            (self.values, 1, np.array([values(moment) for moment in new], np.float64).T),
+            (self.marks, 0, np.array([[mark(moment)] for moment in new], np.uint8)),
+            (self.people, 0, np.array([[ahead_mark(moment)] for moment in new], np.uint8)),
+        ):
+            array[:] = np.concatenate((array, made), axis=axis).take(range(count, count + LENGTH), axis=axis)
 
 
 class Strip(QWidget):
     """Hovering says a frame in words; a click wants to stand there, and dragging goes along."""
 
     seeked = pyqtSignal(int)  # a frame's index
+    wanted = pyqtSignal(str)  # the preset of this name
 
     def __init__(self, meter: Meter) -> None:
         super().__init__()
-        self.moments: tuple[Moment, ...] = ()
+        self._columns = Columns()
         self.head = QLabel()
+        self.head.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
+        self.head.linkActivated.connect(self.wanted)
         self.head.setObjectName("dim")
         self.head.setContentsMargins(8, 3, 8, 0)
         self.head.setWordWrap(True)
@@ -94,7 +132,6 @@ class Strip(QWidget):
         self.plot.show_area(CONFIDENCE, False)
         self.seekable = False
         self._scrubbed: int | None = None  # the frame under a drag, during which the strip stands: each jump would move it on
-        self._looked = False  # somebody looks at the road ahead
         self._mouse_x: float | None = None  # over the plot; what is under it changes as the strip goes on
         self._theme = DARK
         self._lines = {
@@ -122,6 +159,10 @@ class Strip(QWidget):
         viewport.installEventFilter(self)
         self._hover(None)
 
+    @property
+    def moments(self) -> tuple[Moment, ...]:
+        return self._columns.moments
+
     def paint(self, theme: Theme) -> None:
         self._theme = theme
         self.plot.paint(theme, theme.panel)
@@ -137,32 +178,24 @@ class Strip(QWidget):
         """At most LENGTH, the oldest first."""
         if self._scrubbed is not None:
             return
-        self.moments = moments[-LENGTH:]
-        x = self._x[LENGTH - len(self.moments) :]
-        latency = np.array([moment.total_ms for moment in self.moments], np.float64)
-        score = np.array([np.nan if moment.score is None else moment.score for moment in self.moments], np.float64)
-        threshold = np.array([np.nan if moment.threshold is None else moment.threshold for moment in self.moments], np.float64)
-        age = np.array([moment.age_frames for moment in self.moments], np.float64)
-        self._lines["latency"].setData(x, latency)
-        self._lines["score"].setData(x, score)
-        self._lines["threshold"].setData(x, threshold)
-        self._lines["age"].setData(x, age)
-        self._show_confidence(x)
-        self._band.setImage(band(self.moments), autoLevels=False, levels=(0, 255), rect=(-0.5, 0, LENGTH, 1))
-        self.latency.scale_to(top := top_of(latency, 1.0), self.tr("{0:g} ms"))
-        self._people.setImage(ahead_band(self.moments), autoLevels=False, levels=(0, 255), rect=(-0.5, 0, LENGTH, top))
-        said = self.tr("score {0:g}") if np.isfinite(score).any() else self.tr("no score")
-        self.scores.scale_to(top_of(np.concatenate([score, threshold]), 0.01), said)
-        self.ages.scale_to(top_of(age, 4.0), self.tr("age {0:g}"))
-        looked = any(moment.ahead for moment in self.moments)
-        if looked != self._looked:
-            self._looked = looked
-            self._hover(None)
-        if self._mouse_x is not None:
-            self._hover(self.at(self._mouse_x))
+        self._columns.show(moments[-LENGTH:])
+        begin = LENGTH - len(self.moments)
+        x, drawn = self._x[begin:], dict(zip(VALUES, self._columns.values[:, begin:], strict=True))
+        for name in ("latency", "score", "threshold", "age"):
+            self._lines[name].setData(x, drawn[name])
+        self._show_confidence(x, drawn["confidence"])
+        self._band.setImage(self._columns.marks, autoLevels=False, levels=(0, 255), rect=(-0.5, 0, LENGTH, 1))
+        self.latency.scale_to(top := top_of(drawn["latency"], 1.0), self.tr("{0:g} ms"))
+        people = bool(self._columns.people.any())
+        self._people.setVisible(people)
+        if people:
+            self._people.setImage(self._columns.people, autoLevels=False, levels=(0, 255), rect=(-0.5, 0, LENGTH, top))
+        said = self.tr("score {0:g}") if np.isfinite(drawn["score"]).any() else self.tr("no score")
+        self.scores.scale_to(top_of(np.concatenate([drawn["score"], drawn["threshold"]]), 0.01), said)
+        self.ages.scale_to(top_of(drawn["age"], 4.0), self.tr("age {0:g}"))
+        self._hover(None if self._mouse_x is None else self.at(self._mouse_x))
 
-    def _show_confidence(self, x: NDArray[np.float64]) -> None:
-        told = np.array([np.nan if moment.confidence is None else moment.confidence for moment in self.moments], np.float64)
+    def _show_confidence(self, x: NDArray[np.float64], told: NDArray[np.float64]) -> None:
         known = bool(np.isfinite(told).any())
         self.plot.show_area(CONFIDENCE, known)
         if known:
@@ -208,15 +241,32 @@ class Strip(QWidget):
                 hair.setValue(self.moments.index(moment) + LENGTH - len(self.moments))
         if moment:
             click = self.tr("  —  click to stop there") if self.seekable else ""
-            self.head.setTextFormat(Qt.TextFormat.PlainText)
-            self.head.setText(in_words(moment) + click)
-            return
+            self._say(in_words(moment) + click, Qt.TextFormat.PlainText)
+        else:
+            self._say(self._spared() or self._legend(), Qt.TextFormat.RichText)
+
+    def _say(self, text: str, form: Qt.TextFormat) -> None:
+        if self.head.text() != text:  # told again a few times a second
+            self.head.setTextFormat(form)
+            self.head.setText(text)
+
+    def _spared(self) -> str:
+        """What would not have been computed, while every frame is; empty where features are kept."""
+        told = self._columns.values[VALUES.index("spared")]
+        told = told[np.isfinite(told)]
+        if len(told) * 2 <= len(self.moments):
+            return ""
+        share = float(told.mean())
+        line = self.tr("every frame is computed anew. Faint, {0:.0%}: hardly any labels had changed")
+        link = f"<a style='color:{self._theme.accent}' href='balanced'>{translate('ui', 'balanced')}</a>"
+        return escape(line.format(share)) + " · " + escape(self.tr("the preset {0} computes less, and is less accurate")).format(link)
+
+    def _legend(self) -> str:
         dots = "&nbsp;&nbsp; ".join(
             f"<span style='color:{colour}'>■</span>&nbsp;{group_name(group).replace(' ', '&nbsp;')}"
             for group, (_, colour) in GROUPS.items()
         )
-        if self._looked:
+        if any(moment.ahead for moment in self.moments):
             person = self.tr("person in the corridor").replace(" ", "&nbsp;")
             dots += f"&nbsp;&nbsp; <span style='color:{QColor(*PERSON).name()}'>■</span>&nbsp;{person}"
-        self.head.setTextFormat(Qt.TextFormat.RichText)
-        self.head.setText(self.tr("refreshed for:") + "&nbsp; " + dots)
+        return self.tr("refreshed for:") + "&nbsp; " + dots

@@ -65,8 +65,9 @@ class Elided(QLabel):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
 
     def setText(self, text: str | None) -> None:
-        super().setText(text)
-        self.setToolTip(text)
+        if self.text() != text:
+            super().setText(text)
+            self.setToolTip(text)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         painter = QPainter(self)

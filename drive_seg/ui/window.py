@@ -50,7 +50,7 @@ class MainWindow(QMainWindow):
         self.opener = Opener(self, self.cockpit)
         self.player, self._due_s, self._trouble = player, float("-inf"), 0
         self._numbers = Numbers()
-        self._around, self._next = (self._show_strip, self._show_inspector, self._show_numbers, self.show_state), 0
+        self._around, self._next = (self._told, self._show_strip, self._show_inspector, self._show_numbers, self.show_state), 0
         self.keys: dict[str, QAction] = {entry.name: make_action(entry, self, partial(entry.do, self)) for entry in ACTIONS}
         self.addActions(list(self.keys.values()))
         self.parts = Layout(self, self.cockpit, self.keys, self.meter)
@@ -82,6 +82,7 @@ class MainWindow(QMainWindow):
         self.video.corridor_moved.connect(self._set_corridor)
         self.video.double_clicked.connect(self.toggle_full_screen)
         self.strip.seeked.connect(self.cockpit.stop_at)
+        self.strip.wanted.connect(self.panel.choose)
         self.inspector.closed.connect(lambda: self.show_part("inspector", False))
         self.inspector.turned.connect(self._turned)
         app = QApplication.instance()
@@ -158,7 +159,6 @@ class MainWindow(QMainWindow):
 
     def refresh(self) -> None:
         """Brings all but the picture up to date."""
-        self._told()
         for show in self._around:
             with self.meter.time():
                 show()
@@ -166,8 +166,6 @@ class MainWindow(QMainWindow):
     def _refresh_next(self) -> None:
         """One part after the other: a frame that comes meanwhile does not wait for all of them."""
         with self.meter.time():
-            if self._next == 0:
-                self._told()
             self._around[self._next]()
             self._next = (self._next + 1) % len(self._around)
 

@@ -13,6 +13,7 @@ from drive_seg.session.audit import Agreement
 from drive_seg.session.figures import Numbers, Rolling
 from drive_seg.session.film import Film
 from drive_seg.session.history import Moment, moment_of
+from drive_seg.session.spare import Spare
 from drive_seg.session.status import Shown, Status, Trouble
 from drive_seg.settings import Settings
 from drive_seg.ui.window import MainWindow
@@ -32,6 +33,7 @@ class FakePlayer:
         self.closed = False
         self.audited: tuple[Agreement, ...] = ()
         self._rolling, self._moments, self._newest = Rolling(), list[Moment](), None
+        self._spare = Spare()
         self._newest: Shown | None
         runs = {"model": "camvid", "backend": "openvino", "precision": "int8", "device": "CPU (2 threads)", "schedule": "every-frame",
                 "mode": "sync", "propagation": "hold"}  # fmt: skip
@@ -52,7 +54,7 @@ class FakePlayer:
         result = result or make_result()
         self._newest = Shown(result, other)
         self._rolling.add(result, result.frame.time_s)
-        self._moments.append(moment_of(result, len(self.now.classes)))
+        self._moments.append(moment_of(result, len(self.now.classes), self._spare.add(result)))
         self.now = replace(self.now, position=result.frame.index, numbers=self._rolling.numbers(result.frame.time_s))
         if self.on_new:
             self.on_new()

@@ -36,8 +36,9 @@ def test_menus_tooltips_and_the_list_of_keys_come_from_it(qtbot: QtBot, window: 
         assert entry.text in listed
         if entry.keys:
             assert keys_text(entry) in window.keys[entry.name].toolTip()
-            assert f">{escape(entry.text.removesuffix(' …'))}</td>" in said
-            assert f"<b>{escape(keys_text(entry))}</b>" in said
+            if not entry.name.startswith("page-"):  # which have one line together
+                assert f">{escape(entry.text.removesuffix(' …'))}</td>" in said
+                assert f"<b>{escape(keys_text(entry))}</b>" in said
     qtbot.keyClicks(window, "?")
     assert not window.parts.keys.isVisible()
 

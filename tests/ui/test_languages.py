@@ -112,6 +112,28 @@ def test_the_window_is_shown_in_german(opened: Opened) -> None:
     assert "Videodatei öffnen" in window.findChildren(KeyList)[0].text.text()
 
 
+@pytest.mark.parametrize("language", ["", "german"])
+@pytest.mark.parametrize("size", [(1420, 820), (800, 600)])
+def test_all_keys_are_seen_without_scrolling(
+    qtbot: QtBot, opened: Opened, request: pytest.FixtureRequest, language: str, size: tuple[int, int]
+) -> None:
+    if language:
+        request.getfixturevalue(language)
+    window = opened(FakePlayer())
+    window.resize(*size)
+    window.show()
+    qtbot.waitUntil(lambda: (window.width(), window.height()) == size, timeout=PATIENCE_MS)
+    window.toggle_help()
+    keys = window.parts.keys
+    (area,) = keys.findChildren(QScrollArea)
+    bar, seen = area.verticalScrollBar(), area.viewport()
+    assert bar is not None
+    assert seen is not None
+    qtbot.waitUntil(lambda: bar.maximum() == 0 and keys.text.sizeHint().width() <= seen.width(), timeout=PATIENCE_MS)
+    assert window.rect().contains(keys.geometry())
+    assert "1 – 8" in keys.text.text()
+
+
 LONG = "a_drive_with_a_name_that_is_long?size=480x270&frames=900/andaword" + "withoutanyplace" * 5
 
 

@@ -11,13 +11,14 @@ from PyQt6.QtGui import QColor, QStandardItemModel
 from PyQt6.QtWidgets import QFileDialog, QLabel
 from pytestqt.qtbot import QtBot
 
-from drive_seg.contracts import Confidence, Reason
+from drive_seg.contracts import Confidence, Reason, Result
 from drive_seg.network.card import Card, load_bundle, names
 from drive_seg.network.schedule import KINDS
 from drive_seg.session.audit import Agreement
 from drive_seg.session.compose import View
 from drive_seg.session.figures import Numbers
 from drive_seg.session.film import DIFFERENT
+from drive_seg.session.history import moment_of
 from drive_seg.ui.bars import key_marks
 from drive_seg.ui.choices import nudged
 from drive_seg.ui.pages.accuracy import AccuracyPage
@@ -29,7 +30,7 @@ from drive_seg.ui.pages.engine import EnginePage
 from drive_seg.ui.pages.source import SourcePage
 from drive_seg.ui.pages.timings import Timings
 from drive_seg.ui.schedulebox import ScheduleBox
-from drive_seg.ui.strip import GROUPS, LENGTH, in_words
+from drive_seg.ui.strip import GROUPS, LENGTH, SPARED, Columns, in_words
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_bundle, make_result
 from tests.ui.fakes import FakePlayer, decided
@@ -62,6 +63,49 @@ def test_the_strip_colours_each_refresh_by_its_reason(qtbot: QtBot, window: Main
     assert (x[-1], y[-1], len(y)) == (LENGTH - 1, 10.0, 7)
     assert window.strip._lines["threshold"].getData()[1].tolist() == pytest.approx([0.08] * 7)
     assert "scene&nbsp;cut" in window.strip.head.text()
+
+
+def every_frame(index: int) -> Result:
+    """In a run that refreshes on each: every fifth frame has a quarter of its labels changed, and keeps them so."""
+    labels = np.zeros((12, 16), np.uint8)
+    labels[:, : 4 * (index // 5 % 4)] = 1
+    return decided(index, "every", True, labels=labels)
+
+
+def test_a_run_on_every_frame_shows_what_could_have_been_kept_and_offers_to(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
+    for index in range(21):
+        player.put(every_frame(index))
+    window.refresh()
+    strip = window.strip
+    spared = [pixel[3] == SPARED for pixel in strip._band.image[-20:, 0]]
+    assert [at for at, one in enumerate(spared, 1) if not one] == [6, 11, 16]  # a change shows with the frame after it
+    assert {tuple(pixel[:3]) for pixel in strip._band.image[-20:, 0]} == {tuple(bytes.fromhex(GROUPS["clock"][1][1:]))}
+    assert strip._lines["threshold"].getData()[1][-1] == pytest.approx(0.03)
+    assert strip._lines["score"].getData()[1][-1] == 0.0
+    assert "Faint, 85%: hardly any labels had changed" in strip.head.text()
+    assert "hardly any labels had changed: 0.000 of 0.030" in in_words(strip.moments[-1])
+    assert player.now.settings.schedule == "every-frame"  # nothing was changed unasked
+    strip.head.linkActivated.emit("balanced")
+    assert (player.now.settings.schedule, player.now.settings.propagation) == ("clockwork:2", "flow")
+    for index in range(21, 50):
+        player.put(decided(index, "change", index % 4 == 0, 0.05, 0.1))
+    window.refresh()
+    assert "refreshed for:" in strip.head.text()
+
+
+def test_what_is_drawn_of_new_frames_alone_is_what_would_be_drawn_of_all() -> None:
+    moments = [moment_of(every_frame(at) if at % 7 else decided(at, "score", at % 2 == 0, 0.3, 0.2), 2) for at in range(2 * LENGTH)]
+    columns, count = Columns(), 0
+    for new in (1, 5, 0, 300, 250, 200, 600, 1):
+        count = min(count + new, len(moments))
+        fresh, shown = Columns(), tuple(moments[:count][-LENGTH:])
+        columns.show(shown)
+        fresh.show(shown)
+        for one, other in ((columns.values, fresh.values), (columns.marks, fresh.marks), (columns.people, fresh.people)):
+            assert np.array_equal(one, other, equal_nan=one.dtype == np.float64)
+    columns.show(())
+    assert np.isnan(columns.values).all()
+    assert not columns.marks.any()
 
 
 def test_hovering_says_a_frame_in_words_and_a_click_goes_there(qtbot: QtBot, window: MainWindow, player: FakePlayer) -> None:
@@ -351,4 +395,4 @@ def test_what_is_around_the_picture_comes_up_to_date_in_turns(window: MainWindow
         window._refresh_next()
         shown.append("#5" in window.transport.place.text())
     assert len(window.strip.moments) == 1
-    assert shown == [False, False, False, True]
+    assert shown == [False] * 4 + [True]

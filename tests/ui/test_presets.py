@@ -36,7 +36,7 @@ def test_every_preset_runs_every_bundle_and_each_is_another(model: str | None) -
 def test_what_a_bundle_has_is_used() -> None:
     scored, plain = presets.choices("camvid", the_card("camvid"))["balanced"], presets.choices("net.onnx", None)["balanced"]
     assert scored == {"schedule": "keyframe:0.08", "mode": "sync", "propagation": "netwarp"}
-    assert plain == {"schedule": "clockwork:adaptive=0.1", "mode": "sync", "propagation": "flow"}
+    assert plain == {"schedule": "clockwork:2", "mode": "sync", "propagation": "flow"}
 
 
 def offered(window: MainWindow) -> list[str]:

@@ -14,7 +14,7 @@ from drive_seg.contracts import Ahead, Corridor
 from drive_seg.network.ahead import USUAL, checked
 from drive_seg.session.corridors import corridor_of, keep
 from drive_seg.session.road import FREE, PERSON
-from drive_seg.ui.strip import LENGTH, ahead_band
+from drive_seg.ui.strip import LENGTH
 from drive_seg.ui.view import STEP, WIDE_STEP
 from drive_seg.ui.window import MainWindow
 from tests.fakes import CAMVID, make_result
@@ -235,7 +235,6 @@ def test_people_are_marked_on_the_strip_and_named_under_the_pointer(qtbot: QtBot
     events(qtbot, window, player, 10, 20)
     marked = np.flatnonzero(np.asarray(window.strip._people.image)[:, 0, 3]) - (LENGTH - 30)
     assert marked.tolist() == [10, 11, 12, 20, 21, 22]
-    assert np.array_equal(window.strip._people.image, ahead_band(player.history()))
     assert "person&nbsp;in&nbsp;the&nbsp;corridor" in window.strip.head.text()
 
 
