@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -26,8 +27,8 @@ from drive_seg.cli import headless
 from drive_seg.cli.benchmark import table
 from drive_seg.cli.flags import err as stderr
 from drive_seg.cli.flags import reserved
-from drive_seg.cli.headless import Events, said_by
-from drive_seg.contracts import KINDS, TIMED, Ahead
+from drive_seg.cli.headless import Events, Progress, said_by
+from drive_seg.contracts import KINDS, TIMED, Ahead, Away
 from drive_seg.demo import DemoDrive
 from drive_seg.files import part_of
 from drive_seg.network.ahead import USUAL
@@ -554,3 +555,11 @@ def test_a_log_is_told_while_a_connection_is_lost_and_when_it_is_back(monkeypatc
         driver.join(PATIENCE_S)
     assert end.value.code in (0, None)
     assert sum("connected again" in line for line in told) == 2
+
+
+def test_a_terminals_line_says_since_when_it_is_reconnecting() -> None:
+    capture: Any = SimpleNamespace(away=None)
+    line = Progress(capture)
+    assert str(line.__rich__()) == "starting …"
+    capture.away = Away("cam", time.time(), 3)
+    assert str(line.__rich__()) == f"starting …; reconnecting since {capture.away.since}, try 3"
