@@ -6,10 +6,11 @@ headless    a run without a window as a terminal sees it
 benchmark   what `run --benchmark` and `bench` measure and print
 """
 
+# signal's own imports, and typing's, take so long that a Ctrl-C falls into them: until it is handled, it is a traceback.
+import _signal as signal  # type: ignore[import-not-found]
 import os
-import signal
 
-TYPE_CHECKING = False  # typing's own, which is slow to import: until a signal is handled, Ctrl-C is a traceback
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any

@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,17 +14,19 @@ from rich.status import Status
 from rich.text import Text
 
 from drive_seg.cli.flags import err, out
-from drive_seg.contracts import Result
+from drive_seg.contracts import Away, Result
 from drive_seg.errors import DriveSegError
 from drive_seg.files import drop_begun
 from drive_seg.session.observer import Observer
 from drive_seg.settings import Settings
 from drive_seg.sources.capture import Capture
+from drive_seg.workers import Worker, ended_by_signals
 
 if TYPE_CHECKING:
     from drive_seg.session.cameras import Cameras
 
 TELL_S = 60.0
+LOOK_S = 0.25  # no break is shorter than two of these
 SALVAGE_S = 5.0  # what is still to be written may take so long where the process is ended at once
 
 
@@ -58,11 +61,21 @@ class Events(Observer):
 
 def said_by(status: Status) -> Callable[[str], None]:
     """Shows a line in the status; where that is no terminal, such as a service's log, the first one and one a minute are printed."""
+    log = logged()
+
+    def tell(line: str) -> None:
+        status.update(escape(line))
+        log(line)
+
+    return tell
+
+
+def logged() -> Callable[[str], None]:
+    """Prints the first line and one a minute, where that is no terminal, which is shown all of them."""
     told_s = -math.inf
 
     def tell(line: str) -> None:
         nonlocal told_s
-        status.update(escape(line))
         if not err.is_terminal and time.monotonic() - told_s >= TELL_S:
             told_s = time.monotonic()
             print_note(line)
@@ -71,11 +84,34 @@ def said_by(status: Status) -> Callable[[str], None]:
 
 
 @contextmanager
+def connection_told(capture: Capture) -> Iterator[None]:
+    """In a log, while it is so: that a connection is lost, since when, which try it is; and that there is one again."""
+    over = threading.Event()
+
+    def watch() -> None:
+        away: Away | None = None
+        log = logged()
+        while not over.wait(LOOK_S):
+            before, away = away, capture.away
+            if away:
+                log(f"{away.name}: connection lost, reconnecting since {away.since}, try {away.tries}")
+            elif before:
+                logged()(f"{before.name}: connected again after {time.time() - before.since_s:.0f} s, try {before.tries}")
+                log = logged()
+
+    worker = Worker("connection", watch).start()
+    try:
+        yield
+    finally:
+        over.set()
+        worker.wait(LOOK_S)
+
+
+@contextmanager
 def announced(settings: Settings) -> Iterator["Cameras"]:
     """Opened and announced, to be run. Raises what opening it raises."""
     from drive_seg.session.opening import lost_in_masks, open_cameras
     from drive_seg.session.unlike import Unlike
-    from drive_seg.workers import ended_by_signals
 
     with ExitStack() as stack:
         with err.status("opening …") as status:
@@ -97,6 +133,8 @@ def announced(settings: Settings) -> Iterator["Cameras"]:
         if settings.save_masks:
             print_note(lost_in_masks(settings))
         stack.enter_context(err.status(progress))
+        for capture in cameras.captures:
+            stack.enter_context(connection_told(capture))
         yield cameras
         for capture in cameras.captures:
             print_note(getattr(capture.source, "note", ""))  # of damage, of labels that were left out
