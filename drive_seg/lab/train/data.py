@@ -13,6 +13,7 @@ from torch import Tensor
 from drive_seg.demo import CLASSES as DEMO_CLASSES
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import DataError
+from drive_seg.lab.evaluate import labelled
 from drive_seg.lab.evaluate.datasets import find_pairs
 from drive_seg.lab.evaluate.pairs import VOID, Pair, Sample, id_coding, ids_by_name, in_drives, joined, listed, read_all
 from drive_seg.lab.train.paste import cut_out, paste
@@ -67,7 +68,10 @@ def pseudo_samples(recipe: Recipe, left_out: list[Path] | None = None) -> list[S
     sure = id_coding({label: label for label in range(len(recipe.classes))}, unknown=VOID)
     samples: list[Sample] = []
     for folder in recipe.pseudo:
-        pairs = joined(listed([folder / "images"]), listed([folder / "labels"]), sure, left_out)
+        if str(folder).startswith(f"{labelled.KIND}:"):
+            pairs = find_pairs(str(folder), recipe.classes, left_out)
+        else:
+            pairs = joined(listed([folder / "images"]), listed([folder / "labels"]), sure, left_out)
         if not pairs:
             raise DataError(f"{folder}: holds no pictures in images/ with labels of the same names in labels/; check the path")
         for image, labels in read_all(pairs, left_out):
