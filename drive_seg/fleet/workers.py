@@ -23,7 +23,7 @@ from drive_seg.watchdog import Aside
 from drive_seg.workers import Worker as Thread
 
 LOCAL, NONE = "local", "none"  # what --ray takes beside an address
-ANSWER_S, CLUSTER_S = 5.0, 30.0  # of a port, and of the Ray behind it
+ANSWER_S, CLUSTER_S = 5.0, 120.0  # of a port, and of the Ray behind it
 STORE_BYTES = 80 << 20  # of Ray's memory for objects, of which none is large here: its least
 INSTALL = "pip install 'drive-seg[fleet]'"
 
