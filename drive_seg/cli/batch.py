@@ -71,6 +71,7 @@ def batch(
     records.make()
     told = Told(events)
     with ExitStack() as stack:
+        stack.callback(records.unmake)
         stack.callback(Held(records.lock, folder).release)
         missing = _missing(drives, records, retry, told)
         if missing:

@@ -1,6 +1,6 @@
 """`drive-seg evaluate`: a network against true labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,7 @@ from drive_seg.cli.headless import print_note
 from drive_seg.cli.options import OF_NETWORK, OF_TIME, Flags, takes
 from drive_seg.contracts import Network
 from drive_seg.errors import UsageError
+from drive_seg.files import Use
 from drive_seg.network.card import Bundle
 from drive_seg.network.foreign import Foreign
 from drive_seg.settings import SOURCE, Settings
@@ -32,7 +33,7 @@ def _truth(metavar: str, said: str) -> Any:
 def evaluate(
     context: typer.Context,
     flags: Flags,
-    data: Annotated[str | None, _truth("KIND:FOLDER[:SPLIT]", "or a data set; KIND is camvid11, camvid32, cityscapes or kitti")] = None,
+    data: Annotated[str | None, _truth("KIND:FOLDER[:SPLIT]", "or a data set: camvid11, camvid32, cityscapes, kitti, batch")] = None,
     images: Annotated[Path | None, _truth("DIR", "or plain pictures: PNG, JPEG, WebP")] = None,
     labels: Annotated[Path | None, _truth("DIR", "and class-id PNGs of the same names")] = None,
     clip: Annotated[Path | None, _truth("DIR", "or a drive: its frames at 15 Hz in DIR/images, and DIR/labels")] = None,
@@ -46,6 +47,7 @@ def evaluate(
 ) -> None:
     """Score a network against true labels, through the same engine, precision and preprocessing as live."""
     from drive_seg.bench.machine import provenance
+    from drive_seg.lab.evaluate import labelled
     from drive_seg.lab.evaluate.accuracy import CLIP_HZ
     from drive_seg.lab.evaluate.accuracy import evaluate as measure
     from drive_seg.lab.evaluate.datasets import folder_of
@@ -57,7 +59,10 @@ def evaluate(
         raise UsageError("give --data, or --images and --labels, or --clip, or --source")
     place: Place | None = (images, labels) if images and labels else (clip / "images", clip / "labels") if clip else data
     settings = Settings.load(None, flags)
-    read = {"--images": images, "--labels": labels, "--clip": clip, "--data": folder_of(data) if data else None}
+    folders = {"--images": images, "--labels": labels, "--clip": clip, "--data": folder_of(data) if data else None}
+    read = [use for flag, path in folders.items() for use in read_by(flag, path)]
+    if data and data.startswith(f"{labelled.KIND}:"):
+        read += read_by("--data", *labelled.videos(folder_of(data)))
     _check(settings, read, report, record)
     keys, found, ran = open_schedule(settings), find_model(settings), provenance(typed(context))
     # average precision is written alone, and the network's own: every frame
@@ -85,12 +90,11 @@ def evaluate(
             out.print(f"wrote {keep(found, record, scores)}", soft_wrap=True, markup=False)
 
 
-def _check(settings: Settings, read: Mapping[str, Path | None], report: Path | None, record: str | None) -> None:
+def _check(settings: Settings, read: list[Use], report: Path | None, record: str | None) -> None:
     """What can be told before the work: files, packages, a card to write into. Raises UsageError, SinkError."""
     from drive_seg.session.paths import reads
 
-    played = [use for flag, path in read.items() for use in read_by(flag, path)]
-    check_outputs([*reads(settings), *played], {"--json": [settings.json_file], "--report": [report]}, settings.overwrite)
+    check_outputs([*reads(settings), *read], {"--json": [settings.json_file], "--report": [report]}, settings.overwrite)
     if record and settings.class_names:
         raise UsageError(f"--record {record}: {settings.model} has no card to write into; leave it out")
     if report:

@@ -1,6 +1,7 @@
 """Which files are labelled, under which names, and where a long one may be cut so that nobody can tell."""
 
 import glob
+import itertools
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -51,7 +52,7 @@ def find_drives(given: Sequence[str], out: Path) -> list[Drive]:
     A file's name is its path below the folder that was given, or in which the glob or all the files begin, without the suffix. Raises
     UsageError, also where two files would share a folder, and SourceError for a folder that cannot be read.
     """
-    plain = [path for word in given if (path := expanded(word)).is_file()]
+    plain = [path for word in given if os.path.isfile(path := expanded(word))]  # noqa: PTH113 (pathlib's raises where a folder is shut)
     above = _above(plain) if plain else Path()
     found = dict[Path, Drive]()
     for word in given:
@@ -69,14 +70,16 @@ def find_drives(given: Sequence[str], out: Path) -> list[Drive]:
 
 def _named(path: Path, above: Path) -> tuple[Path, list[Path]]:
     """The folder that names are counted from, and the files. Raises UsageError, SourceError."""
-    if path.is_file():
-        return above, [path]
-    if path.is_dir():
-        return path, list(_videos(path))
     text = str(path)
-    if not glob.has_magic(text):
+    if os.path.isfile(path):  # noqa: PTH113
+        return above, [path]
+    if os.path.isdir(path):  # noqa: PTH112
+        return path, list(_videos(path))
+    fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
+    for folder in reversed(fixed.parents):
+        _check_readable(folder, os.X_OK)
+    if fixed == path:
         raise UsageError(f"{path}: no such file or folder; {GIVE}")
-    fixed = Path(*path.parts[: next(at for at, part in enumerate(path.parts) if glob.has_magic(part))])
     _check_readable(fixed)
     found = [one for name in glob.glob(text, recursive=True) if (one := Path(name)).is_file()]  # noqa: PTH207 (pathlib's takes no absolute one)
     if not found:
@@ -103,8 +106,8 @@ def _videos(folder: Path) -> Iterable[Path]:
         yield from (Path(place, name) for name in names if name.lower().endswith(VIDEOS) and not name.startswith("."))
 
 
-def _check_readable(folder: Path) -> None:
-    if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+def _check_readable(folder: Path, how: int = os.R_OK | os.X_OK) -> None:
+    if os.path.isdir(folder) and not os.access(folder, how):  # noqa: PTH112
         raise SourceError(f"{folder}: cannot be read (Permission denied); check its permissions")
 
 

@@ -60,6 +60,7 @@ class Records:
         self.out = out
         self._own = out / OWN
         self._settings = self._own / "settings.json"
+        self._new = False
 
     @property
     def lock(self) -> Path:
@@ -67,7 +68,15 @@ class Records:
         return self._own / "lock"
 
     def make(self) -> None:
+        self._new = not os.path.lexists(self.out)
         _made(self._own)
+
+    def unmake(self) -> None:
+        """What `make` has made, as long as nothing is in it."""
+        with suppress(OSError):
+            self._own.rmdir()
+            if self._new:
+                self.out.rmdir()
 
     def settings(self) -> dict[str, Any]:
         """Those that the batch was begun with; {} at its beginning. Raises UsageError where somebody else's file is in its way."""

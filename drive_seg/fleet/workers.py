@@ -19,10 +19,11 @@ from typing import Any, Protocol
 from drive_seg.backends.validation import one_line, thread_count
 from drive_seg.errors import UsageError
 from drive_seg.fleet.labelling import Labeller, Order
+from drive_seg.watchdog import Aside
 from drive_seg.workers import Worker as Thread
 
 LOCAL, NONE = "local", "none"  # what --ray takes beside an address
-ANSWER_S = 5.0
+ANSWER_S, CLUSTER_S = 5.0, 120.0  # of a port, and of the Ray behind it
 STORE_BYTES = 80 << 20  # of Ray's memory for objects, of which none is large here: its least
 INSTALL = "pip install 'drive-seg[fleet]'"
 
@@ -162,14 +163,25 @@ def _connected(where: str, cores: int) -> Iterator[Any]:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray
 
-    here = {"num_cpus": cores, "object_store_memory": STORE_BYTES, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    here: dict[str, Any] = {
+        "num_cpus": cores,
+        "object_store_memory": STORE_BYTES,
+        "include_dashboard": False,
+        "_node_ip_address": "127.0.0.1",
+    }
     host, _, port = where.removeprefix("ray://").rpartition(":")
     try:
         if port.isdigit():  # which Ray would try for minutes
             socket.create_connection((host, int(port)), ANSWER_S).close()
-        ray.init(where, log_to_driver=False, logging_level="ERROR", **(here if where == LOCAL else {}))
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        raise UsageError(f"--ray {where}: no cluster answers there ({one_line(error)}); start one with `ray start --head`") from error
+        if where == LOCAL:
+            ray.init(where, **quiet, **here)
+        else:  # what is there may be no Ray at all, for whose answer that waits for ever
+            with Aside("connect to Ray", lambda text: ConnectionError(text), CLUSTER_S) as aside:
+                aside(lambda: ray.init(where, **quiet), "its answer")
+    except (OSError, OverflowError, RuntimeError, ValueError, ImportError) as error:
+        remedy = "give the HOST:PORT that `ray start --head` has told, or none for processes without Ray"
+        raise UsageError(f"--ray {where}: no cluster answers there ({one_line(error)}); {remedy}") from error
     with redirect_stdout(sys.stderr):  # its warnings of machines that are gone, the last of them at the end
         try:
             yield ray

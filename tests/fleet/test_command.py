@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from drive_seg.errors import UsageError
 from drive_seg.files import Held
 from drive_seg.fleet.labelling import Labeller, Order
 from drive_seg.fleet.records import Records
@@ -152,6 +153,23 @@ def test_what_cannot_be_meant_is_one_line_and_writes_nothing(arguments: tuple[st
     assert said in err
     assert len(err.splitlines()) == 1
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_workers_that_cannot_be_had_leave_no_folder_behind(
+    asked: tuple[str, ...], capsys: Capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    if there:
+        (tmp_path / "out").mkdir()
+
+    def refuse(*_: object) -> None:
+        raise UsageError("--ray 127.0.0.1:1: no cluster answers there")
+
+    monkeypatch.setattr("drive_seg.fleet.workers.hired", refuse)
+    code, _, err = call(capsys, *asked)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert (tmp_path / "out").exists() == there
+    assert not (tmp_path / "out" / ".batch").exists()
 
 
 def test_a_folder_of_somebody_elses_is_left_alone(asked: tuple[str, ...], capsys: Capsys, tmp_path: Path) -> None:

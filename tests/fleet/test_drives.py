@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,15 +76,27 @@ def test_what_is_not_there_is_one_line_with_the_remedy(tmp_path: Path, monkeypat
         find_drives([word], tmp_path / "out")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-@pytest.mark.parametrize("word", ["", "/**/*.mp4"])
-def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, word: str) -> None:
-    (shut := touch(tmp_path / "drives", "a.mp4")).chmod(0)
-    try:
-        with pytest.raises(SourceError, match="cannot be read"):
+@pytest.mark.parametrize("word", ["", "/a.mp4", "/**/*.mp4", "/deep/*.mp4", "/deep/a.mp4"])
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    """As it is for who isn't root, who may read everything."""
+    shut, stat, access, scan = str(touch(tmp_path / "drives", "a.mp4", "deep/a.mp4")), os.stat, os.access, os.scandir
+
+    def refuse(path: Any, *how: Any, **more: Any) -> Any:
+        if str(path).startswith(f"{shut}/"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *how, **more)
+
+    def scanned(path: Any = ".") -> Any:
+        if str(path) == shut:
+            raise PermissionError(13, "Permission denied", shut)
+        return scan(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", refuse)
+        patch.setattr(os, "scandir", scanned)
+        patch.setattr(os, "access", lambda path, mode: not str(path).startswith(shut) and access(path, mode))
+        with pytest.raises(SourceError, match=r"drives: cannot be read \(Permission denied\); check its permissions"):
             find_drives([f"{shut}{word}"], tmp_path / "out")
-    finally:
-        shut.chmod(0o700)
 
 
 @pytest.mark.parametrize(

@@ -138,5 +138,7 @@ def test_a_cluster_loses_a_node_and_nothing_else(tiny_order: Order, long_drives:
 @pytest.mark.slow
 def test_where_no_cluster_answers_it_is_one_line(tiny_order: Order) -> None:
     pytest.importorskip("ray")
-    with pytest.raises(UsageError, match="no cluster answers there"), hired(tiny_order, 2, "127.0.0.1:1"):
-        pass
+    for where in ("127.0.0.1:1", "nonsense", "127.0.0.1"):
+        said = f"--ray {where}: no cluster answers there .*; give the HOST:PORT that"
+        with pytest.raises(UsageError, match=said), hired(tiny_order, 2, where):
+            pass

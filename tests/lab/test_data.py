@@ -142,7 +142,7 @@ def with_teacher(street: Path, recipe: Recipe, share: float) -> Recipe:
 
 
 def test_what_a_teacher_doubts_is_void_and_a_picture_is_read_at_the_size_that_frames_are_reduced_to(street: Path, recipe: Recipe) -> None:
-    ((image, labels),) = pseudo_samples(with_teacher(street, recipe, 0.5).pseudo, 3)
+    ((image, labels),) = pseudo_samples(with_teacher(street, recipe, 0.5).pseudo, recipe.classes)
     assert image.shape[0] * image.shape[1] == pytest.approx(360 * 480, rel=0.01)
     assert image.shape[1] / image.shape[0] == pytest.approx(96 / 40, rel=0.01)
     assert set(np.unique(labels[:, : image.shape[1] // 2 - 1])) == {1}
@@ -153,7 +153,7 @@ def test_pseudo_labelled_pictures_have_their_share_of_the_batches_while_the_reci
     plain = recipe.model_copy(update={"colour": 0.0, "blur": 0.0, "noise": 0.0, "epochs": 40, "batch": 4})
     asked = with_teacher(street, plain, 0.6)
     real = [pair.read() for pair in split(asked)[0]]
-    batches = Batches(asked, real, [], pseudo_samples(asked.pseudo, 3))
+    batches = Batches(asked, real, [], pseudo_samples(asked.pseudo, recipe.classes))
 
     def taught(steps: range) -> float:
         """The share of the samples that are the blue picture."""
@@ -170,7 +170,7 @@ def test_a_folder_of_pseudo_labels_without_pictures_and_shares_that_leave_nothin
     (street / "none" / "images").mkdir(parents=True)
     (street / "none" / "labels").mkdir()
     with pytest.raises(DataError, match=r"none: holds no pictures.*check the path"):
-        pseudo_samples([street / "none"], 3)
+        pseudo_samples([street / "none"], recipe.classes)
     with pytest.raises(ValueError, match="leave nothing"):
         Recipe.model_validate(recipe.model_dump() | {"pseudo": [street], "pseudo_share": [[0.0, 0.7]], "demo_share": 0.3})
     with pytest.raises(ValueError, match=r"the first from 0\.0"):

@@ -110,9 +110,12 @@ class Pair:
     def stem(self) -> str:
         return self.image.stem
 
+    def picture(self) -> Image:
+        return read_picture(self.image, hint=SKIP)
+
     def read(self) -> Sample:
         """HxWx3 BGR uint8, and HxW uint8 class ids with VOID for what is no class. Raises DataError naming the file."""
-        image = read_picture(self.image, hint=SKIP)
+        image = self.picture()
         try:
             labels = self.coding.decode(read_stored(self.labels, self.coding.of_ids))
         except (BadPicture, ValueError) as error:

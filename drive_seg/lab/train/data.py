@@ -1,7 +1,7 @@
 """The training set in memory, and batches that depend on nothing but the recipe and the step."""
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ from torch import Tensor
 from drive_seg.demo import CLASSES as DEMO_CLASSES
 from drive_seg.demo import DemoDrive
 from drive_seg.errors import DataError
+from drive_seg.lab.evaluate import labelled
 from drive_seg.lab.evaluate.datasets import find_pairs
 from drive_seg.lab.evaluate.pairs import VOID, Pair, Sample, id_coding, ids_by_name, in_drives, joined, listed, read_all
 from drive_seg.lab.train.paste import cut_out, paste
@@ -59,15 +60,18 @@ def demo_samples(recipe: Recipe) -> list[Sample]:
     return samples
 
 
-def pseudo_samples(folders: Iterable[Path], classes: int, left_out: list[Path] | None = None) -> list[Sample]:
+def pseudo_samples(folders: Iterable[Path], classes: Sequence[str], left_out: list[Path] | None = None) -> list[Sample]:
     """Pictures with a teacher's labels, at the number of pixels that the program reduces frames to, VOID where the teacher is not sure.
 
     Raises DataError for what cannot be read.
     """
-    sure = id_coding({label: label for label in range(classes)}, unknown=VOID)
+    sure = id_coding({label: label for label in range(len(classes))}, unknown=VOID)
     samples: list[Sample] = []
     for folder in folders:
-        pairs = joined(listed([folder / "images"]), listed([folder / "labels"]), sure, left_out)
+        if str(folder).startswith(f"{labelled.KIND}:"):
+            pairs = find_pairs(str(folder), classes, left_out)
+        else:
+            pairs = joined(listed([folder / "images"]), listed([folder / "labels"]), sure, left_out)
         if not pairs:
             raise DataError(f"{folder}: holds no pictures in images/ with labels of the same names in labels/; check the path")
         for image, labels in read_all(pairs, left_out):

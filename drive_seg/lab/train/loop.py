@@ -64,7 +64,7 @@ class Training(Learner):
         if not real:
             raise DataError(f"{train[0].image}: cannot be used, and no other training pair either; without --skip-bad you are told why")
         demo = demo_samples(recipe) if recipe.demo_share else []
-        self.batches = Batches(recipe, real, demo, pseudo_samples(recipe.pseudo, len(recipe.classes), self.left_out))
+        self.batches = Batches(recipe, real, demo, pseudo_samples(recipe.pseudo, recipe.classes, self.left_out))
         self.weights = class_weights([labels for _, labels in real], len(recipe.classes), recipe.weight_floor).to(self.device)
         network = recipe.make_network()
         if recipe.start and recipe.start.is_dir():

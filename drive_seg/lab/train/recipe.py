@@ -77,7 +77,8 @@ class Recipe(TomlRecipe):
     validate_labels: Path | None = None
     validate_every: int = Field(10, ge=1)  # epochs
 
-    pseudo: tuple[Path, ...] = ()  # folders with images/ and labels/ whose labels a teacher gave: id + 16 x doubt, what is doubtful is void
+    # folders with images/ and labels/ whose labels a teacher gave: id + 16 x doubt, what is doubtful is void; or batch:FOLDER[:N]
+    pseudo: tuple[Path, ...] = ()
     pseudo_share: tuple[tuple[float, float], ...] = ((0.0, 0.5),)  # (from this share of the training on, share of the samples)
 
     pretrained: bool = False  # the backbone begins with ImageNet's weights, where the architecture has one

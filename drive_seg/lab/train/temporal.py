@@ -319,7 +319,7 @@ def distill(
     card = bundle.card
     pairs = plain_pairs(recipe.images, recipe.labels, len(card.classes))
     size_hw = (card.input.height, card.input.width)
-    pseudo = pseudo_samples(recipe.pseudo, len(card.classes))
+    pseudo = pseudo_samples(recipe.pseudo, card.classes)
     samples, videos = list(read_all(pairs)), list(recipe.videos)
     clips = Clips(recipe.shares, pairs, samples, videos, card.classes, recipe.frames, size_hw, recipe.seed, pseudo)
     with training_run(out, quiet) as run:

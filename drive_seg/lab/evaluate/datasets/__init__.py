@@ -15,9 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from drive_seg.errors import DataError, UsageError
 from drive_seg.files import expanded
+from drive_seg.lab.evaluate import labelled
 from drive_seg.lab.evaluate.pairs import UNKNOWN, VOID, Coding, Pair, colour_coding, id_coding, joined, listed, plain_pairs
 
-Place = str | tuple[Path, Path]  # KIND:FOLDER[:SPLIT], or a plain folder of pictures and one of label maps
+Place = str | tuple[Path, Path]  # KIND:FOLDER[:SPLIT], batch:FOLDER[:N], or a plain folder of pictures and one of label maps
 
 _Byte = Annotated[int, Field(ge=0, le=255)]
 _Colour = tuple[_Byte, _Byte, _Byte]
@@ -109,9 +110,12 @@ def find_pairs(place: Place, classes: Sequence[str], left_out: list[Path] | None
     if not isinstance(place, str):
         return plain_pairs(*place, len(classes), left_out)
     kind, _, rest = place.partition(":")
-    if kind not in kinds() or not rest:
-        raise UsageError(f"{place}: name a data set as KIND:FOLDER or KIND:FOLDER:SPLIT, KIND being one of {', '.join(kinds())}")
+    if kind not in (*kinds(), labelled.KIND) or not rest:
+        known = ", ".join((*kinds(), labelled.KIND))
+        raise UsageError(f"{place}: name a data set as KIND:FOLDER or KIND:FOLDER:SPLIT, KIND being one of {known}")
     folder, split = _folder_and_split(rest)
+    if kind == labelled.KIND:
+        return labelled.labelled_pairs(folder, split, classes)
     return _pairs_of(kind, load(kind), folder, split, classes, left_out)
 
 
