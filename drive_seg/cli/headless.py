@@ -20,6 +20,7 @@ from drive_seg.settings import Settings
 from drive_seg.sources.capture import Capture
 
 if TYPE_CHECKING:
+    from drive_seg.session.player import Player
     from drive_seg.session.session import Session
 
 TELL_S = 60.0
@@ -99,7 +100,7 @@ def abandon(error: DriveSegError, session: "Session | None" = None) -> NoReturn:
     os._exit(error.exit_code)
 
 
-def salvage(session: "Session | None" = None) -> None:
+def salvage(session: "Session | Player | None" = None) -> None:
     """Before the process ends at once: completes what was recorded, and removes what is half written."""
     if session:
         session.salvage(SALVAGE_S)

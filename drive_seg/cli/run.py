@@ -29,7 +29,9 @@ def run(
     config = flags.pop("config", None)
     settings = Settings.load(config and Path(config), flags | {"source": named[0] if named else None})
     with figures_of(settings) as keep:
-        if settings.benchmark:
+        if settings.serve or settings.token:
+            _run_served(settings, keep)
+        elif settings.benchmark:
             run_benchmark(settings, typed(context), keep)
         elif _window_wanted(settings):
             _run_window(settings, keep)
@@ -69,6 +71,19 @@ def _run_headless(settings: Settings, keep: Callable[[object], None]) -> None:
         session.run()
         summary = session.summary()
     _report(settings, summary, keep)
+
+
+def _run_served(settings: Settings, keep: Callable[[object], None]) -> None:
+    if settings.serve is None:
+        raise UsageError("--token: is asked for by --serve; give that too, or leave it out")
+    if settings.benchmark:
+        raise UsageError("--serve: who watches takes time from what a benchmark measures; leave one of them out")
+    from drive_seg.cli.served import run_served
+
+    if summary := run_served(settings, *settings.serve):
+        _report(settings, summary, keep)
+    else:
+        out.print("nothing was played")
 
 
 def _report(settings: Settings, summary: dict[str, Any], keep: Callable[[object], None]) -> None:
