@@ -5,7 +5,6 @@ from importlib.resources import files
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -32,7 +31,7 @@ def application(live: Live, metrics: Metrics) -> Any:
         return Response(await live.png(shown, live.player.painter), media_type="image/png")
 
     async def counted(_: Request) -> Response:
-        return Response(await run_in_threadpool(metrics.text), media_type=CONTENT_TYPE)
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     async def watch(socket: WebSocket) -> None:
         await socket.accept()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -70,9 +71,9 @@ class Server(Closing):
         self._listening.close()
 
     def _run(self) -> None:
-        if hasattr(os, "setpriority"):
+        if sys.platform == "linux":  # where it is this thread's, and that of those that it starts
             with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # on Linux of this thread, and those that it starts
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         log = _Log(self._tell)
         logger = logging.getLogger("uvicorn")
         logger.addHandler(log)

@@ -1,6 +1,6 @@
 """What a page is told of the run beside the picture: how it stands, its figures, and the strip of its last frames."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from drive_seg.network.schedule import KINDS
 from drive_seg.redaction import redacted
@@ -25,8 +25,8 @@ def told(player: Player) -> dict[str, object]:
         "away": f"connecting since {status.away.since}, try {status.away.tries}" if status.away else "",
         "trouble": [status.trouble.serial, redacted(status.trouble.text)] if status.trouble else None,
         "fps": round(numbers.fps, 1),
-        "key_share": round(numbers.key_share, 3),
-        "age_mean": round(numbers.age_mean, 1),
+        "key_share": _mean([moment.is_key for moment in moments]),
+        "age_mean": _mean([moment.age_frames for moment in moments]),
         "dropped": status.dropped,
         "position": status.position,
         "latency_ms": {name: ms and round(ms, 1) for name, ms in percentiles([moment.total_ms for moment in moments]).items()},
@@ -40,6 +40,10 @@ def told(player: Player) -> dict[str, object]:
         "differing": status.differing and round(status.differing, 4),
         "strip": list(_strip(moments)),
     }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(sum(values) / len(values), 3) if values else None
 
 
 def _strip(moments: Iterable[Moment]) -> Iterable[tuple[int, float, int, str]]:

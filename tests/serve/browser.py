@@ -15,7 +15,7 @@ from PyQt6.QtWidgets import QApplication
 
 TICK_MS = 50
 SETTLED_MS = 500  # until what was drawn can be grabbed
-SIZE_PX = 1240, 800
+SIZE_PX = 1240, 840
 FLAGS = "--no-sandbox --disable-gpu --disable-dev-shm-usage"  # it may be root's, in a container
 
 

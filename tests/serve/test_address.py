@@ -42,13 +42,16 @@ def test_what_is_no_address_is_refused(typed: object) -> None:
         Settings.load(None, {"serve": typed})
 
 
-def test_this_machine_alone_needs_no_token() -> None:
+def test_this_machine_alone_needs_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     with listen("localhost", 0, token=False) as found:
         assert found.getsockname()[0] == "127.0.0.1"
     with pytest.raises(UsageError, match=r"--serve 0\.0\.0\.0:80: can be reached from other machines; give a --token .* or serve 127"):
         listen("0.0.0.0", 80, token=False)
-    with listen("0.0.0.0", 0, token=True) as found:
-        assert found.getsockname()[0] == "0.0.0.0"
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "create_server", lambda where, family: asked.append((where, family)))  # nobody else is served here
+    listen("0.0.0.0", 80, token=True)
+    listen("::", 80, token=True)
+    assert asked == [(("0.0.0.0", 80), socket.AF_INET), (("::", 80, 0, 0), socket.AF_INET6)]
 
 
 @pytest.mark.parametrize(

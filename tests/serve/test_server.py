@@ -133,7 +133,8 @@ def test_a_slow_page_gets_the_newest_frame_and_what_it_misses_is_counted(serve: 
     served = serve()
     with served.page() as quick, served.page() as slow:
         held = [slow.take(answer=False) for _ in range(2)]
-        more(served.player, 50)
+        labelled = metrics(served)["drive_seg_frames_total"]
+        until(lambda: metrics(served)["drive_seg_frames_total"] >= labelled + 20)
         with pytest.raises(TimeoutError):  # it has not taken those two yet
             slow.socket.recv(0.2)
         assert held[0][1]
@@ -141,7 +142,7 @@ def test_a_slow_page_gets_the_newest_frame_and_what_it_misses_is_counted(serve: 
         at_least = served.player.history(1)[0].index
         slow.ask(got=True)
         missed = slow.told(lambda told: "missed" in told)["missed"]
-        assert missed >= 45
+        assert missed >= 15
         assert slow.status(lambda status: True)["position"] >= at_least
         assert metrics(served)["drive_seg_viewers"] == 2
     until(lambda: served.server.viewers == 0)

@@ -92,8 +92,8 @@ function tell(told) {
   }
   text("fps", now.fps);
   for (const name of ["p50", "p90", "p95", "p99", "max"]) text(name, now.latency_ms[name]?.toFixed(now.latency_ms[name] < 100 ? 1 : 0));
-  text("keys", `${(100 * now.key_share).toFixed(0)} %`);
-  text("age", `${now.age_mean} frames`);
+  text("keys", now.key_share === null ? "–" : `${(100 * now.key_share).toFixed(0)} %`);
+  text("age", now.age_mean === null ? "–" : `${now.age_mean.toFixed(1)} frames`);
   text("dropped", now.dropped);
   text("missed", told.missed);
   text("viewers", now.viewers);
@@ -102,7 +102,6 @@ function tell(told) {
   options(by.view, now.views.map((one) => [one, one]));
   by.view.value = view;
   options(by.schedules, now.schedules.map(([value, title, help]) => [value, `${title}: ${help}`]));
-  options(by.others, [["", "the picture alone"], ...now.schedules.map(([value, title]) => [value, title])]);
   put(by.schedule, now.schedule);
   put(by.opacity, now.opacity);
   comparing = now.comparison !== null;
@@ -115,7 +114,7 @@ function tell(told) {
 }
 
 function compared(now) {
-  if (!comparing) return by.other.value ? "Compare labels every frame twice." : "B is the picture alone.";
+  if (!comparing) return "B is the plain picture; comparing labels every frame twice.";
   const differs = now.differing === null ? "" : `, ${(100 * now.differing).toFixed(1)} % of the labels differ`;
   return `A ${now.schedule} ${now.latency_ms.p50 ?? "–"} ms, B ${now.comparison} ${now.comparison_p50_ms ?? "–"} ms${differs}`;
 }
@@ -174,11 +173,6 @@ function toggle() {
   else show(view === "picture" ? "overlay" : "picture");
 }
 
-function compare() {
-  if (!comparing && !by.other.value) return show(view === "picture" ? "overlay" : "picture");
-  return ask({ compare: comparing ? "" : by.other.value });
-}
-
 function touch(control, what) {
   touched.set(control, performance.now());
   said("trouble", "");
@@ -192,7 +186,7 @@ by.opacity.oninput = () => touch(by.opacity, { opacity: Number(by.opacity.value)
 by.scheduling.onsubmit = (event) => { event.preventDefault(); by.schedule.blur(); };
 by.schedule.onchange = () => touch(by.schedule, { schedule: by.schedule.value.trim() });
 by.other.onchange = () => { if (comparing) touch(by.other, { compare: by.other.value.trim() }); };
-by.compare.onclick = compare;
+by.compare.onclick = () => ask({ compare: comparing ? "" : by.other.value.trim() || "every-frame" });
 by.toggle.onclick = toggle;
 by.divider.oninput = () => divide(by.divider.value);
 by.strip.onmousemove = (event) => {
