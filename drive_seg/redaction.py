@@ -14,8 +14,18 @@ _SECRET = re.compile(
 )
 
 
+_hidden: set[str] = set()
+
+
+def hide(secret: str) -> None:
+    """In every text from now on."""
+    _hidden.add(secret)
+
+
 def redacted(text: str) -> str:
-    """The address, or any text with addresses in it, without user names, passwords and the secrets of its query."""
+    """The address, or any text with addresses in it, without user names, passwords, the secrets of its query, and what is hidden."""
+    for secret in _hidden:
+        text = text.replace(secret, "…")
     return _SECRET.sub(r"\1…", _ACCOUNT.sub("", text))
 
 

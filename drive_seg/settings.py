@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from drive_seg import backends, sources
 from drive_seg.contracts import Corridor
@@ -19,12 +19,15 @@ from drive_seg.errors import UsageError
 from drive_seg.files import expanded
 from drive_seg.network import ahead, postprocess, propagate, schedule
 from drive_seg.reading import read_toml
+from drive_seg.redaction import hide
 from drive_seg.sinks.formats import FORMATS
 from drive_seg.sinks.tracer import PERFETTO
 
 DEFAULT_MODEL = "city"
 DEFAULT_SOURCE = "demo:"
 SAVED = "saved"  # the corridor that the window has kept for the source
+LOOPBACK = "127.0.0.1"
+TOKEN_LETTERS = 16
 MOST_PX = 16384  # of an input's side
 MOST_CAMERAS = 8
 PRODUCT = ("model", "backend", "precision", "schedule", "mode", "propagation")  # of which a benchmark takes several values
@@ -63,6 +66,20 @@ def _deadline(value: object) -> object:
     if not match or not number or not math.isfinite(number):
         raise ValueError("Give a rate or a time, such as 30fps or 33ms")
     return 1e3 / number if match[2] == "fps" else number
+
+
+def _host_and_port(value: object) -> object:
+    match = re.fullmatch(r"(?:(?:\[([^\s\[\]]+)\]|([^\s:/\[\]]+)):)?(\d{1,5})", str(value))
+    if not match or int(match[3]) >= 1 << 16:
+        raise ValueError(f"Give an address and a port, such as {LOOPBACK}:8080")
+    return match[1] or match[2] or LOOPBACK, int(match[3])
+
+
+def _token(value: object) -> object:
+    if not re.fullmatch(rf"[!-~]{{{TOKEN_LETTERS},}}", text := str(value)):
+        raise ValueError(f"Give at least {TOKEN_LETTERS} letters, digits or signs without a space, such as `openssl rand -hex 16` makes")
+    hide(text)
+    return text
 
 
 def _seconds(value: object) -> object:
@@ -228,6 +245,17 @@ class Settings(BaseModel):
     ] = next(iter(FORMATS))
     trace: Annotated[Place | None, Flag(OUTPUT, "FILE", "write a JSON line a frame, or what ui.perfetto.dev shows: x.perfetto.json")] = None
     json_file: Annotated[Place | None, Field(alias="json"), Flag(OUTPUT, "FILE", "write the figures as JSON")] = None
+    serve: Annotated[  # host, port
+        tuple[str, int] | None,
+        BeforeValidator(_host_and_port),
+        Flag(OUTPUT, "HOST:PORT", f"no window: a page that shows the run and steers it, to browsers; a port alone is {LOOPBACK}'s"),
+    ] = None
+    token: Annotated[
+        SecretStr | None,
+        BeforeValidator(_token),
+        Field(exclude=True),
+        Flag(OUTPUT, "TOKEN", "what a browser has to know for --serve, on any other host than this one; rather in a --config file"),
+    ] = None
     overwrite: Annotated[bool, Flag(OUTPUT, "", "replace files that are there; never what is read", names=("-y",))] = False
 
     benchmark: Annotated[bool, Flag(BENCHMARK, "", "no window; print where the time goes")] = False
@@ -257,7 +285,8 @@ class Settings(BaseModel):
                 known = ", ".join(sorted(FLAGS))
                 raise UsageError(f"{where}: no such key; known are {known}") from error
             message = first["msg"].removeprefix("Value error, ")
-            raise UsageError(f"{where}: {message[0].lower()}{message[1:]}, not {reprlib.repr(first['input'])}") from error
+            told = "" if key == "token" else f", not {reprlib.repr(first['input'])}"
+            raise UsageError(f"{where}: {message[0].lower()}{message[1:]}{told}") from (None if key == "token" else error)
 
     @property
     def cameras(self) -> "tuple[Self, ...]":
@@ -278,7 +307,7 @@ class Settings(BaseModel):
         return {name: numbered(path, at) for name, path in given.items() if path}
 
     def arguments(self) -> list[str]:
-        """What gives these settings on the command line: source and model, and whatever else is not its default.
+        """What gives these settings on the command line: source and model, and whatever else is not its default, but for the token.
 
         Raises UsageError for what no flag can say.
         """
@@ -327,6 +356,8 @@ def _typed(name: str, value: object) -> str:
     """As a person types it."""
     if name == "corridor" and isinstance(value, tuple):
         return ",".join(f"{part:g}" for point in value for part in point)
+    if name == "serve" and isinstance(value, tuple):
+        return f"[{value[0]}]:{value[1]}" if ":" in value[0] else f"{value[0]}:{value[1]}"
     if isinstance(value, tuple):
         return ("x" if name == "input_size" else ",").join(map(str, value))
     return f"{value}" + {"deadline": "ms", "give_up": "s"}.get(name, "")

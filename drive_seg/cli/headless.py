@@ -24,6 +24,7 @@ from drive_seg.workers import Worker, ended_by_signals
 
 if TYPE_CHECKING:
     from drive_seg.session.cameras import Cameras
+    from drive_seg.session.player import Player
 
 TELL_S = 60.0
 LOOK_S = 0.25  # no break is shorter than two of these
@@ -152,7 +153,7 @@ def abandon(error: DriveSegError, run: "Cameras | None" = None) -> NoReturn:
     os._exit(error.exit_code)
 
 
-def salvage(run: "Cameras | None" = None) -> None:
+def salvage(run: "Cameras | Player | None" = None) -> None:
     """Before the process ends at once: completes what was recorded, and removes what is half written."""
     if run:
         run.salvage(SALVAGE_S)

@@ -29,9 +29,12 @@ def run(
     config = flags.pop("config", None)
     settings = Settings.load(config and Path(config), flags | {"source": named[0] if named else None})
     with figures_of(settings) as keep:
-        window = not settings.benchmark and _window_wanted(settings)
-        settings = _resolved(settings, window)
-        if settings.benchmark:
+        served = bool(settings.serve or settings.token)
+        window = not served and not settings.benchmark and _window_wanted(settings)
+        settings = _resolved(settings, window or served)
+        if served:
+            _run_served(settings, keep)
+        elif settings.benchmark:
             run_benchmark(settings, typed(context), keep)
         elif window:
             (_run_tiles if settings.beside else _run_window)(settings, keep)
@@ -39,12 +42,14 @@ def run(
             _run_headless(settings, keep)
 
 
-def _resolved(settings: Settings, window: bool) -> Settings:
+def _resolved(settings: Settings, shown: bool) -> Settings:
     """With what `--schedule auto` chose."""
     from drive_seg.session import auto
     from drive_seg.sources import is_live
 
-    return auto.resolved(settings, window or settings.realtime or is_live(settings.source), print_note)
+    if auto.period_ms(settings.schedule) is None:
+        return settings
+    return auto.resolved(settings, shown or settings.realtime or is_live(settings.source), print_note)
 
 
 def _window_wanted(settings: Settings) -> bool:
@@ -95,6 +100,21 @@ def _end(settings: Settings, summary: dict[str, Any], errors: Sequence[BaseExcep
     _report(settings, summary, keep)
     if errors:
         raise errors[0]
+
+
+def _run_served(settings: Settings, keep: Callable[[object], None]) -> None:
+    if settings.serve is None:
+        raise UsageError("--token: is asked for by --serve; give that too, or leave it out")
+    if settings.beside:
+        raise UsageError("--serve: shows one camera; give one --source, or leave it out")
+    if settings.benchmark:
+        raise UsageError("--serve: who watches takes time from what a benchmark measures; leave one of them out")
+    from drive_seg.cli.served import run_served
+
+    if summary := run_served(settings, *settings.serve):
+        _report(settings, summary, keep)
+    else:
+        out.print("nothing was played")
 
 
 def _report(settings: Settings, summary: dict[str, Any], keep: Callable[[object], None]) -> None:

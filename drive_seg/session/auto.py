@@ -91,11 +91,12 @@ def ways_of(model: str, bundle: Bundle) -> Iterator[Way]:
 def resolved(settings: Settings, paced: bool, tell: Callable[[str], None]) -> Settings:
     """The settings with what `auto` chose; as they are where another schedule is asked for. `paced`: frames come when they come.
 
-    What was given of model, mode and propagation is kept to. Raises UsageError, BundleError, BackendError.
+    Several cameras share a frame's time. What was given of model, mode and propagation is kept to. Raises UsageError, BundleError, BackendError.
     """
     limit_ms = period_ms(settings.schedule)
     if limit_ms is None:
         return settings
+    limit_ms /= len(settings.cameras)
     if is_onnx(settings.model) or settings.replay:
         raise UsageError(f"--schedule {settings.schedule}: chooses for bundles by their cards; leave it out with net.onnx and --replay")
     fixed = {str(name): getattr(settings, name) for name in ("model", "mode", "propagation") if name in settings.model_fields_set}

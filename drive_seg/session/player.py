@@ -9,6 +9,7 @@ from drive_seg.session.commands import checked
 from drive_seg.session.film import Film
 from drive_seg.session.history import Moment
 from drive_seg.session.live import FIELDS, with_pipeline
+from drive_seg.session.observer import Observer
 from drive_seg.session.status import Shown, Status
 from drive_seg.session.steered import Steered
 from drive_seg.settings import Settings
@@ -56,6 +57,10 @@ class Player:
     def take(self) -> Shown | None:
         """The newest that was not taken yet."""
         return self._steered.news.take()
+
+    def watch(self, name: str, observer: Observer) -> None:
+        """Tells it of every frame, in the session's thread; to be called before `open`. `name`: of REMEDIES."""
+        self._steered.session.observers[name] = observer
 
     def status(self) -> Status:
         now = self._steered

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ REMEDIES = {
     "comparison": "compare with something else",
     "ahead": "set another corridor, or run a network that has a class for the road",
     "audit": "turn it on again, or choose another backend",
+    "metrics": "start again to count on",
     "masks": "free space there, and start again with another folder",
     "trace": "free space there, and start again with another file",
 }
@@ -33,6 +34,7 @@ class Shown:
 
     result: Result
     comparison: Result | None = None  # the same frame by the other pipeline, while comparing
+    number: int = 0  # of those that there were to be shown, this one included
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,13 @@ class News:
         self.trouble: Trouble | None = None
         self._lock = threading.Lock()
         self._waiting: Shown | None = None
+        self._count = 0
         self._called = False
 
     def show(self, shown: Shown) -> None:
         with self._lock:
-            self.last = self._waiting = shown
+            self._count += 1
+            self.last = self._waiting = replace(shown, number=self._count)
             call, self._called = not self._called, True
         if call and (on_new := self.on_new):
             on_new()

@@ -526,7 +526,8 @@ from drive_seg.cli import main
 try:
     main(["run", "--headless", "--source", "{SHORT}"])
 except SystemExit as end:
-    print(end.code, sorted(m for m in sys.modules if m.split(".")[0] in ("torch", "onnx", "PyQt6") or m.startswith("drive_seg.lab")))
+    unasked = "torch", "onnx", "PyQt6", "starlette", "uvicorn", "prometheus_client"
+    print(end.code, sorted(m for m in sys.modules if m.split(".")[0] in unasked or m.startswith(("drive_seg.lab", "drive_seg.serve"))))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 []"
