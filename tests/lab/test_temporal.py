@@ -81,7 +81,7 @@ def test_untaught_propagations_leave_the_context_nearly_as_it_comes() -> None:
 def test_the_workshop_warps_as_the_live_program_does() -> None:
     rng = np.random.default_rng(0)
     context = rng.normal(size=(1, 5, 23, 30)).astype(np.float32)
-    motion = np.dstack((rng.normal(0, 6, (90, 120)), rng.normal(0, 6, (90, 120)), rng.random((90, 120)) < 0.8)).astype(np.float32)
+    motion = rng.normal(0, 6, (90, 120, 2)).astype(np.float32)
     source = origins(motion, (23, 30)) / np.array([29, 22], np.float32) * 2 - 1
     ours = warp_context(torch.from_numpy(context), torch.from_numpy(source)[None])
     apart = np.abs(ours.numpy() - warp(context, motion))  # OpenCV's remap knows 32 steps between two cells
