@@ -91,7 +91,9 @@ def ways_of(model: str, bundle: Bundle) -> Iterator[Way]:
 def resolved(settings: Settings, paced: bool, tell: Callable[[str], None]) -> Settings:
     """The settings with what `auto` chose; as they are where another schedule is asked for. `paced`: frames come when they come.
 
-    Several cameras share a frame's time. What was given of model, mode and propagation is kept to. Raises UsageError, BundleError, BackendError.
+    Several cameras share a frame's time. What was given of model, mode and propagation is kept to.
+
+    Raises UsageError, BundleError, BackendError.
     """
     limit_ms = period_ms(settings.schedule)
     if limit_ms is None:
