@@ -14,6 +14,7 @@ from drive_seg.backends import BACKENDS, PRECISIONS
 from drive_seg.cli.app import CommandLineError, app
 from drive_seg.errors import UsageError
 from drive_seg.network import propagate, schedule
+from drive_seg.session.auto import period_ms
 from drive_seg.settings import FLAGS, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +84,7 @@ def check_values(given: dict[str, Any]) -> None:
     for name, values in told.items():
         for value in values:
             Settings.load(None, {name: value})
-            if name == "schedule" and not value.startswith("async:"):  # `sweep` takes a mode there
+            if name == "schedule" and not value.startswith("async:") and period_ms(value) is None:  # `sweep` takes a mode there
                 schedule.parse_schedule(value)
             if name in KNOWN and value not in KNOWN[name]:
                 raise UsageError(f"--{name} {value}: no such; there are {', '.join(KNOWN[name])}")
