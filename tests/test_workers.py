@@ -93,7 +93,8 @@ def test_a_worker_that_hangs_is_named() -> None:
 
 @pytest.mark.parametrize("number", [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)])
 def test_a_signal_calls_close_once_and_the_handlers_come_back(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
+    if (before := signal.getsignal(number)) is signal.SIG_IGN:
+        pytest.skip(f"{number.name} is ignored here, as behind nohup, and stays so")
     calls: list[int] = []
     with ended_by_signals(calls.append):
         os.kill(os.getpid(), number)
