@@ -103,6 +103,7 @@ class View:
 class Phrase(str):
     """A line for people, in English, that remembers its form and its values, so that the window can say it in another language."""
 
+    __slots__ = ("form", "values")  # a window keeps two of them for each of 18,000 frames
     form: str
     values: tuple[object, ...]
 

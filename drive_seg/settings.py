@@ -76,10 +76,10 @@ def _host_and_port(value: object) -> object:
 
 
 def _token(value: object) -> object:
-    if not re.fullmatch(rf"[!-~]{{{TOKEN_LETTERS},}}", text := str(value)):
+    if not isinstance(value, str) or not re.fullmatch(rf"[!-~]{{{TOKEN_LETTERS},}}", value):
         raise ValueError(f"Give at least {TOKEN_LETTERS} letters, digits or signs without a space, such as `openssl rand -hex 16` makes")
-    hide(text)
-    return text
+    hide(value)
+    return value
 
 
 def _seconds(value: object) -> object:
@@ -102,13 +102,13 @@ def _corridor(value: Any) -> object:
 
 def _borders(value: object) -> object:
     named = {True: next(iter(postprocess.KINDS)), False: None, "none": None}.get(value, value) if isinstance(value, bool | str) else value
-    if named is not None and named not in postprocess.KINDS:
+    if named is not None and named not in tuple(postprocess.KINDS):  # as a list has it, which TOML may give, too
         raise ValueError(f"Give {', '.join(postprocess.KINDS)} or none")
     return named
 
 
 def _mask_format(value: object) -> object:
-    if value not in FORMATS:
+    if value not in tuple(FORMATS):
         raise ValueError(f"Give {', '.join(FORMATS)}")
     return value
 

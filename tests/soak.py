@@ -24,7 +24,7 @@ from drive_seg.contracts import Frame
 from drive_seg.network.engine import Engine
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.schedule import parse_schedule
-from drive_seg.session import figures
+from drive_seg.session import figures, history
 from drive_seg.session.opening import open_session
 from drive_seg.session.player import Player
 from drive_seg.session.session import Session
@@ -193,7 +193,7 @@ class Switched:
 @contextmanager
 def window() -> Iterator[Switched]:
     """Over the demo and camvid, as SWITCHES leave it."""
-    from PyQt6.QtCore import QSettings
+    from PyQt6.QtCore import QEvent, QSettings
     from PyQt6.QtWidgets import QApplication
 
     from drive_seg.ui.keeping import Memory
@@ -211,6 +211,7 @@ def window() -> Iterator[Switched]:
         finally:
             shown.close()
             shown.deleteLater()
+            app.sendPostedEvents(shown, QEvent.Type.DeferredDelete)  # which processEvents leaves to an event loop, and none runs here
 
 
 def switched(seconds: float) -> Part:
@@ -235,7 +236,7 @@ def switched(seconds: float) -> Part:
 
 def soak(seconds: float) -> dict[str, Any]:
     """The fake network has its share of FRAMES, however long they take; the others share what they leave, and no less than half."""
-    figures.HISTORY = 10_000  # frames that are summed up: what is bounded shall be full in the first eighth
+    figures.HISTORY, history.LENGTH = 10_000, 100  # frames that are summed up, and shown: what is bounded shall be full in the first eighth
     start_s = time.monotonic()
     parts = [fake(round(FRAMES * min(1.0, seconds / SECONDS)))]
     left_s = max(seconds / 2, seconds - (time.monotonic() - start_s))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from drive_seg.errors import UsageError
-from drive_seg.settings import DEFAULT_MODEL, Settings
+from drive_seg.settings import DEFAULT_MODEL, FLAGS, Settings
 
 
 def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
@@ -34,6 +34,30 @@ def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, said: str) -
     config = tmp_path / "drive.toml"
     config.write_text(text)
     with pytest.raises(UsageError, match=rf"drive\.toml: .*{said}|{said}"):
+        Settings.load(config, {})
+
+
+def refusal(config: Path) -> str | None:
+    try:
+        Settings.load(config, {})
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("key", [*FLAGS, "beside"])
+def test_any_kind_of_value_is_taken_or_refused_by_its_key(tmp_path: Path, key: str) -> None:
+    config = tmp_path / "drive.toml"
+    for value in ("[]", '["abcdefghijklmnopqrst"]', "[[1]]", "{a = 1}", "3", "-1.5", "nan", "true", "1979-05-27", '""', '"a\\u0000b"'):
+        config.write_text(f"{key} = {value}\n")
+        said = refusal(config)
+        assert said is None or key in said, value
+
+
+def test_a_token_is_one_text(tmp_path: Path) -> None:
+    config = tmp_path / "drive.toml"
+    config.write_text('token = ["abcdefghijklmnopqrst"]\n')
+    with pytest.raises(UsageError, match="token: give at least"):
         Settings.load(config, {})
 
 

@@ -120,6 +120,8 @@ def _run_served(settings: Settings, keep: Callable[[object], None]) -> None:
 def _report(settings: Settings, summary: dict[str, Any], keep: Callable[[object], None]) -> None:
     """What a person wants to know at the end, and the files that were asked for."""
     for one in summary.get("cameras", ()):
+        if one["error"] and not one["frames"]:  # which was told when it happened
+            continue
         _tell(one, f"[{one['camera']}] {one['source']}: ")
     _tell(summary)
     for path in (path for one in settings.cameras for path in one.written.values()):

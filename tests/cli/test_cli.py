@@ -283,19 +283,21 @@ def test_several_cameras_are_told_one_by_one_and_one_that_broke_is_the_exit_code
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = {"a": lambda: FakeSource(3), "b": lambda: FakeSource(2, error=SourceError("b: broke; check it"))}
+    made["c"] = lambda: FakeSource(0, error=SourceError("c: is away; check it"))
     monkeypatch.setattr("drive_seg.session.opening.open_source", lambda uri, **how: made[uri]())
     monkeypatch.setattr("drive_seg.session.opening.open_backend", lambda name, **how: FakeBackend())
-    what = ("--model", str(make_bundle(tmp_path / "net").folder), "--source", "a", "--source", "b")
+    what = ("--model", str(make_bundle(tmp_path / "net").folder), *(flag for uri in made for flag in ("--source", uri)))
     written = ("--save-masks", str(tmp_path / "masks"), "--json", str(tmp_path / "run.json"))
     code, out, err = call(capsys, "run", "--headless", *what, *written)
     assert code == 1
     assert "[1] b: broke; check it; the others go on" in err
-    assert err.endswith("drive-seg: b: broke; check it\n")
+    assert "[2] c: is away; check it; the others go on" in err
+    assert err.endswith(("drive-seg: b: broke; check it\n", "drive-seg: c: is away; check it\n"))  # whichever was first
     told = out.splitlines()
     assert [line.partition(",")[0] for line in told[:3]] == ["[0] fake: 3 frames", "[1] fake: 2 frames", "5 frames"]
-    assert told[3:] == [f"wrote {tmp_path / f'masks-{at}'}" for at in (0, 1)]
+    assert told[3:5] == [f"wrote {tmp_path / f'masks-{at}'}" for at in (0, 1)]
     kept = json.loads((tmp_path / "run.json").read_text())
-    assert [(one["frames"], one["error"]) for one in kept["cameras"]] == [(3, None), (2, "b: broke; check it")]
+    assert [(one["frames"], one["error"]) for one in kept["cameras"]] == [(3, None), (2, "b: broke; check it"), (0, "c: is away; check it")]
 
 
 def test_sources_are_named_by_one_flag_alone(capsys: pytest.CaptureFixture[str]) -> None:

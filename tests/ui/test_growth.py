@@ -11,6 +11,7 @@ import pytest
 
 from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.refresh import Async
+from drive_seg.session import figures, history
 from drive_seg.sinks.recorder import Recorder
 from drive_seg.sources.capture import Capture
 from tests.session.test_player import World, more
@@ -18,6 +19,7 @@ from tests.soak import MORE, SWITCHES, Held, window
 from tests.waiting import until
 
 TIMES = 50
+FRAMES = 50  # that are remembered: what is bounded is full before the first look, or it would be taken for growth
 LOOKS = 3  # a single one may come at a moment with some per cent more or less
 
 
@@ -53,7 +55,9 @@ def test_what_was_switched_or_recorded_is_gone_without_the_collector(monkeypatch
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*SWITCHES, "recording"])
-def test_fifty_times_in_the_window_leave_nothing_behind(qapp: object, name: str) -> None:
+def test_fifty_times_in_the_window_leave_nothing_behind(qapp: object, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(history, "LENGTH", FRAMES)
+    monkeypatch.setattr(figures, "HISTORY", FRAMES)
     with without_the_collector(), window() as switches:
         once: Callable[[], None] = switches.record if name == "recording" else partial(switches.there_and_back, name)
         times = TIMES if name == "recording" else TIMES // 2
