@@ -214,7 +214,7 @@ def test_nothing_that_the_window_shows_or_writes_tells_a_password(
     assert "Traceback" in said.err
     clipboard = QGuiApplication.clipboard()
     assert clipboard is not None
-    assert clipboard.text().startswith("python launch.py --source 'http://127.0.0.1:")
+    assert clipboard.text().startswith("drive-seg run --source 'http://127.0.0.1:")
     for text in (*texts, *said, clipboard.text()):
         assert SECRET not in text
     written = list((tmp_path / "kept here").iterdir())

@@ -54,16 +54,18 @@ def find_drives(given: Sequence[str], out: Path) -> list[Drive]:
     """
     plain = [path for word in given if os.path.isfile(path := expanded(word))]  # noqa: PTH113 (pathlib's raises where a folder is shut)
     above = _above(plain) if plain else Path()
-    found = dict[Path, Drive]()
+    found, beside = dict[Path, Drive](), ""
     for word in given:
         root, paths = _named(expanded(word), above)
         for path in sorted(paths, key=natural_key):
             real = path.resolve()
-            if real not in found and not real.is_relative_to(out.resolve()):
+            if real.is_relative_to(out.resolve()):
+                beside = f" but what lies in --out {out}, where results are; give another --out, or"
+            elif real not in found:
                 name = PurePosixPath(_straight(path).relative_to(_straight(root)).with_suffix("")).as_posix()
                 found[real] = Drive(str(path.absolute()), name, path.stat().st_size)
     if not found:
-        raise UsageError(f"{' '.join(given)}: no video in there; {GIVE}")
+        raise UsageError(f"{' '.join(given)}: no video in there{beside or ';'} {GIVE}")
     _check_names(list(found.values()))
     return list(found.values())
 

@@ -100,8 +100,9 @@ class CamerasWindow(QMainWindow):
         bar = self.statusBar()
         assert bar is not None
         bar.addWidget(self.line, 1)
-        for key, what in ((Qt.Key.Key_Escape, lambda: self.enlarge(None)), (Qt.Key.Key_F11, self.toggle_full_screen)):
-            QShortcut(QKeySequence(key), self, what)
+        for keys, what in (("Esc", lambda: self.enlarge(None)), ("F F11", self.toggle_full_screen), ("Q Ctrl+Q", self.close)):
+            for key in keys.split():  # as in the window of one source
+                QShortcut(QKeySequence(key), self, what)
         self.setWindowTitle(translate("ui", "{0} cameras – {1}").format(len(self.tiles), title))
         self.setMinimumSize(640, 420)
         self.resize(SIZE)

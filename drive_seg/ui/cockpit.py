@@ -236,7 +236,7 @@ class Cockpit(QObject):
         wanted = {**self._requested, "opacity": self.look.opacity, "audit": self.status.auditing, "output": self.status.recording}
         wanted["captions"] = self.player.film.captions
         wanted["draw_ahead"] = self.player.film.road and self.corridor is not None
-        return shlex.join(("python", "launch.py", *map(redaction.redacted, self.status.settings.model_copy(update=wanted).arguments())))
+        return shlex.join(("drive-seg", "run", *map(redaction.redacted, self.status.settings.model_copy(update=wanted).arguments())))
 
     # -- playing
 

@@ -31,6 +31,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {  # reasons and a colour that 
 }
 GROUP_OF = {reason: group for group, (reasons, _) in GROUPS.items() for reason in reasons}
 RGBA_OF = {reason: (*bytes.fromhex(colour[1:]), 255) for reasons, colour in GROUPS.values() for reason in reasons}
+FORCED = ("cut", "manual", "jump", "first")  # groups that say nothing of the schedule
 RGBA = tuple[int, int, int, int]
 NONE: RGBA = (0, 0, 0, 0)
 VALUES = ("latency", "score", "threshold", "age", "confidence", "spared")
@@ -254,7 +255,8 @@ class Strip(QWidget):
         """What would not have been computed, while every frame is; empty where features are kept."""
         told = self._columns.values[VALUES.index("spared")]
         told = told[np.isfinite(told)]
-        if len(told) * 2 <= len(self.moments):
+        chosen = next((moment.reason for moment in reversed(self.moments) if GROUP_OF.get(moment.reason) not in FORCED), "")
+        if chosen != "every" or not len(told):
             return ""
         share = float(told.mean())
         line = self.tr("every frame is computed anew. Faint, {0:.0%}: hardly any labels had changed")

@@ -48,6 +48,8 @@ def test_no_name_leads_out_of_the_output_folder(tmp_path: Path, monkeypatch: pyt
 def test_what_a_batch_has_written_is_no_drive_of_the_next(tmp_path: Path) -> None:
     root = touch(tmp_path, "a.mp4", "labelled/a/overlay.mp4")
     assert names([str(root)], root / "labelled") == ["a"]
+    with pytest.raises(UsageError, match=r"no video in there but what lies in --out .*, where results are; give another --out, or give"):
+        find_drives([str(root)], root)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def seen(window: CamerasWindow) -> list[int]:
     return [at for at, tile in enumerate(window.tiles) if tile.isVisible()]
 
 
-def test_a_click_enlarges_a_camera_and_another_one_or_escape_goes_back(qtbot: QtBot, started: CamerasWindow) -> None:
+def test_a_click_or_a_key_enlarges_a_camera_and_brings_back_the_others(qtbot: QtBot, started: CamerasWindow) -> None:
     assert seen(started) == [0, 1, 2]
     small = started.tiles[2].width()
     QTest.mouseClick(started.tiles[2], Qt.MouseButton.LeftButton)
@@ -62,6 +62,11 @@ def test_a_click_enlarges_a_camera_and_another_one_or_escape_goes_back(qtbot: Qt
     started.tiles[1].setFocus()
     QTest.keyClick(started.tiles[1], Qt.Key.Key_Return)
     assert seen(started) == [1]
+    for is_full in (True, False):
+        QTest.keyClick(started, Qt.Key.Key_F)
+        assert started.isFullScreen() is is_full
+    QTest.keyClick(started, Qt.Key.Key_Q)
+    assert not started.isVisible()
 
 
 def test_each_tile_says_its_cameras_state_rate_and_name_and_shows_its_own_picture(qtbot: QtBot, started: CamerasWindow) -> None:

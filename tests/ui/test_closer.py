@@ -238,14 +238,14 @@ def test_ctrl_shift_c_copies_the_run_as_a_command_line(
     qtbot.keyClick(window, "c", Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
     clipboard = QGuiApplication.clipboard()
     assert clipboard is not None
-    python, script, *arguments = shlex.split(clipboard.text())
-    assert (python, script) == ("python", "launch.py")
+    program, command, *arguments = shlex.split(clipboard.text())
+    assert (program, command) == ("drive-seg", "run")
     assert {"--source", "--model"} <= set(arguments)
     ran: list[Settings] = []
     monkeypatch.setattr(run, "_window_wanted", lambda settings: True)
     monkeypatch.setattr(run, "_run_window", lambda settings, keep: ran.append(settings))
     with pytest.raises(SystemExit) as end:
-        cli.main(["run", *arguments])
+        cli.main([command, *arguments])
     assert end.value.code == 0
     chosen = {"schedule": "keyframe:0.08", "propagation": "netwarp", "mode": "async", "opacity": 0.3, "refine": "edges", "audit": True,
               "loop": not given.get("loop", False), "output": Path("kept as.mp4")}  # fmt: skip

@@ -87,10 +87,12 @@ def test_a_run_on_every_frame_shows_what_could_have_been_kept_and_offers_to(qtbo
     assert player.now.settings.schedule == "every-frame"  # nothing was changed unasked
     strip.head.linkActivated.emit("balanced")
     assert (player.now.settings.schedule, player.now.settings.propagation) == ("clockwork:2", "flow")
-    for index in range(21, 50):
-        player.put(decided(index, "change", index % 4 == 0, 0.05, 0.1))
+    player.put(decided(21, "manual", True))
     window.refresh()
-    assert "refreshed for:" in strip.head.text()
+    assert "every frame is computed anew" in strip.head.text()  # as far as that frame tells
+    player.put(decided(22, "change", False, 0.05, 0.1))
+    window.refresh()
+    assert "refreshed for:" in strip.head.text()  # at once, though every other frame of the time line is one of those
 
 
 def test_what_is_drawn_of_new_frames_alone_is_what_would_be_drawn_of_all() -> None:
