@@ -3,9 +3,10 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPResponse
+from email.message import Message
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,18 +41,35 @@ class Drive(FakeSource):
 
 
 @dataclass
+class Answer:
+    """Read whole, its connection closed."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+    def read(self) -> bytes:
+        return self.body
+
+    def getheader(self, name: str) -> str | None:
+        return self.headers[name]
+
+
+@dataclass
 class Served:
     player: Player
     server: "Server"
     host: str
     headers: dict[str, str] = field(default_factory=dict)
 
-    def get(self, path: str, **headers: str) -> HTTPResponse:
+    def get(self, path: str, **headers: str) -> "Answer":
         """Headers by their names, with _ for -; those of the fixture unless others are given."""
         connection = HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE_S)
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request("GET", path, headers={"Connection": "close"} | self.headers | given)
-        return connection.getresponse()
+        with closing(connection):
+            connection.request("GET", path, headers={"Connection": "close"} | self.headers | given)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
 
     def text(self, path: str) -> str:
         return self.get(path).read().decode()
@@ -70,6 +88,7 @@ class Page:
     """What the page does, without a browser."""
 
     socket: "ClientConnection"
+    shown: bytes = b""  # the last JPEG
 
     def take(self, answer: bool = True) -> tuple[dict[str, Any], bytes]:
         """The next message: its JSON, and its JPEG or nothing."""
@@ -78,6 +97,7 @@ class Page:
         end = 4 + int.from_bytes(data[:4], "big")
         if answer:
             self.ask(got=True)
+        self.shown = data[end:] or self.shown
         return json.loads(data[4:end]), data[end:]
 
     def ask(self, **what: object) -> None:

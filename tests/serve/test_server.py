@@ -190,12 +190,10 @@ def test_there_is_a_last_one_who_may_watch(serve: Serving, monkeypatch: pytest.M
 
 def at_rest(page: Page) -> np.ndarray:
     """The last picture, once it is paused."""
-    last = b""
     while True:
         told, jpeg = page.take()
-        last = jpeg or last
-        if last and not jpeg and told["status"]["state"] == "paused":
-            return picture(last)
+        if page.shown and not jpeg and told["status"]["state"] == "paused":
+            return picture(page.shown)
 
 
 def test_a_page_steers_the_run(serve: Serving) -> None:
