@@ -29,6 +29,7 @@ from drive_seg.ui.pages.compare import Compare
 from drive_seg.ui.pages.engine import EnginePage
 from drive_seg.ui.pages.source import SourcePage
 from drive_seg.ui.pages.timings import Timings
+from drive_seg.ui.presets import choices
 from drive_seg.ui.schedulebox import ScheduleBox
 from drive_seg.ui.strip import GROUPS, LENGTH, SPARED, Columns, in_words
 from drive_seg.ui.window import MainWindow
@@ -86,7 +87,10 @@ def test_a_run_on_every_frame_shows_what_could_have_been_kept_and_offers_to(qtbo
     assert "hardly any labels had changed: 0.000 of 0.030" in in_words(strip.moments[-1])
     assert player.now.settings.schedule == "every-frame"  # nothing was changed unasked
     strip.head.linkActivated.emit("balanced")
-    assert (player.now.settings.schedule, player.now.settings.propagation) == ("clockwork:2", "flow")
+    settings = player.now.settings
+    balanced = choices(settings.model, load_bundle(settings.model).card)["balanced"]
+    assert {name: getattr(settings, name) for name in balanced} == balanced
+    assert settings.schedule != "every-frame"
     player.put(decided(21, "manual", True))
     window.refresh()
     assert "every frame is computed anew" in strip.head.text()  # as far as that frame tells
