@@ -28,10 +28,12 @@ def run(
         raise UsageError("--source, --video and --camera name the same thing; give one of them")
     config = flags.pop("config", None)
     settings = Settings.load(config and Path(config), flags | {"source": named[0] if named else None})
+    from drive_seg.session.auto import resolved
+
     with figures_of(settings) as keep:
         served = bool(settings.serve or settings.token)
         window = not served and not settings.benchmark and _window_wanted(settings)
-        settings = _resolved(settings, window or served)
+        settings = resolved(settings, window or served, print_note)
         if served:
             _run_served(settings, keep)
         elif settings.benchmark:
@@ -40,16 +42,6 @@ def run(
             (_run_tiles if settings.beside else _run_window)(settings, keep)
         else:
             _run_headless(settings, keep)
-
-
-def _resolved(settings: Settings, shown: bool) -> Settings:
-    """With what `--schedule auto` chose."""
-    from drive_seg.session import auto
-    from drive_seg.sources import is_live
-
-    if auto.period_ms(settings.schedule) is None:
-        return settings
-    return auto.resolved(settings, shown or settings.realtime or is_live(settings.source), print_note)
 
 
 def _window_wanted(settings: Settings) -> bool:

@@ -22,6 +22,7 @@ from drive_seg.network.pipeline import Pipeline
 from drive_seg.network.schedule import EveryFrame
 from drive_seg.session.opening import open_pipeline
 from drive_seg.settings import Settings
+from drive_seg.sources import is_live
 
 PATTERN = r"auto(:(?P<value>[1-9]\d{0,3}(\.\d+)?)(?P<unit>ms|fps))?"
 USUAL_MS = 1e3 / 30
@@ -88,8 +89,9 @@ def ways_of(model: str, bundle: Bundle) -> Iterator[Way]:
         yield Way(model, row["schedule"], row["mode"], row["propagation"], row["miou"], row["key_frames"], swept["hz"])
 
 
-def resolved(settings: Settings, paced: bool, tell: Callable[[str], None]) -> Settings:
-    """The settings with what `auto` chose; as they are where another schedule is asked for. `paced`: frames come when they come.
+def resolved(settings: Settings, shown: bool, tell: Callable[[str], None]) -> Settings:
+    """The settings with what `auto` chose; as they are where another schedule is asked for. `shown`: somebody looks, so that frames keep
+    their own pace, as a camera's do and --realtime's.
 
     Several cameras share a frame's time. What was given of model, mode and propagation is kept to.
 
@@ -99,6 +101,7 @@ def resolved(settings: Settings, paced: bool, tell: Callable[[str], None]) -> Se
     if limit_ms is None:
         return settings
     limit_ms /= len(settings.cameras)
+    paced = shown or settings.realtime or any(is_live(one.source) for one in settings.cameras)
     if is_onnx(settings.model) or settings.replay:
         raise UsageError(f"--schedule {settings.schedule}: chooses for bundles by their cards; leave it out with net.onnx and --replay")
     fixed = {str(name): getattr(settings, name) for name in ("model", "mode", "propagation") if name in settings.model_fields_set}
