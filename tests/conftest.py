@@ -24,20 +24,6 @@ def _utf8() -> None:
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Bundles are opened again and again: all but the first time in a third of the CPU time (measured with `city`), bit for bit alike."""
-    folder, own = tmp_path_factory.mktemp("compiled"), OpenVinoBackend._properties
-
-    def properties(backend: OpenVinoBackend) -> dict[str, str]:
-        told = own(backend)
-        return told | {"CACHE_DIR": str(folder / "-".join(map(str, sorted(told.values()))))} if backend._where == "CPU" else told
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(OpenVinoBackend, "_properties", properties)
-        yield
-
-
 _properties = OpenVinoBackend._properties
 
 
